@@ -1,0 +1,1 @@
+"""Ground floor: what two or more wings need. Imports nothing of ours from above."""

@@ -1,0 +1,190 @@
+"""Secrets: a type that never shows itself, and the encrypted file that keeps them."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from foundation.errors import NotFound, SettingsError
+
+_FORMAT = "rakeeza-secrets/1"
+
+
+class Secret:
+    """A value that prints as `<secret>`; `reveal()` is the only way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format("<secret>", spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and secrets.compare_digest(
+            self._value.encode(), other._value.encode()
+        )
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        # Pickles and copies end in files and queues; a secret must not travel in one by accident.
+        raise TypeError("A secret cannot be pickled; reveal() it where it is used.")
+
+
+class SecretFile:
+    """Named secrets in one file, sealed by AES-256-GCM under a key that lies in another file.
+
+    The key file is made on first use (32 random bytes, mode 0600). A file readable by others is refused,
+    because a key that others could read is no longer a key.
+
+    Args:
+        path: the sealed file.
+        key_path: the key file; keep a copy of it apart from the backup of `path`.
+
+    Source: NIST SP 800-38D (GCM).
+    """
+
+    def __init__(self, path: Path, key_path: Path) -> None:
+        self._path = path
+        self._key_path = key_path
+
+    def get(self, name: str) -> Secret:
+        """The secret of this name.
+
+        Raises:
+            NotFound: no secret has this name.
+            SettingsError: the key or the file cannot be read or does not open.
+        """
+        values = self._read()
+        if name not in values:
+            raise NotFound(
+                f"No secret is named {name!r}.",
+                place=str(self._path),
+                remedy=f"Set it with: rakeeza secret set {name}",
+            )
+        return Secret(values[name])
+
+    def names(self) -> list[str]:
+        """The names kept, sorted; never the values."""
+        return sorted(self._read())
+
+    def set(self, name: str, value: Secret) -> None:
+        """Keep a secret under a name, replacing an earlier one."""
+        with self._alone():
+            self._write({**self._read(), name: value.reveal()})
+
+    def remove(self, name: str) -> None:
+        """Forget a secret.
+
+        Raises:
+            NotFound: no secret has this name.
+        """
+        with self._alone():
+            self.get(name)
+            self._write({kept: value for kept, value in self._read().items() if kept != name})
+
+    def _key(self) -> bytes:
+        place = str(self._key_path)
+        if not self._key_path.exists():
+            if self._path.exists():
+                raise SettingsError(
+                    "The key of the secrets file is missing.",
+                    place=place,
+                    remedy=f"Restore it from its backup; {self._path} cannot be opened without it.",
+                )
+            self._make_key()
+        try:
+            mode = self._key_path.stat().st_mode
+            key = self._key_path.read_bytes()
+        except OSError as error:
+            raise SettingsError(
+                f"The key of the secrets file cannot be read ({error.strerror}).",
+                place=place,
+                remedy="Run as the user that owns it.",
+            ) from error
+        if mode & 0o077:
+            raise SettingsError(
+                f"The key of the secrets file is open to others (mode {mode & 0o777:04o}).",
+                place=place,
+                remedy=f"Close it with: chmod 600 {place}",
+            )
+        if len(key) != 32:
+            raise SettingsError(
+                f"The key of the secrets file has {len(key)} bytes instead of 32.",
+                place=place,
+                remedy="Restore it from its backup.",
+            )
+        return key
+
+    def _make_key(self) -> None:
+        self._key_path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._key_path.with_suffix(f".{os.getpid()}.new")
+        _write_private(draft, secrets.token_bytes(32))
+        # A link appears whole and fails if the name exists: of two processes that start together, one makes
+        # the key and the other reads that one.
+        with contextlib.suppress(FileExistsError):
+            self._key_path.hardlink_to(draft)
+        draft.unlink()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        # Reading, changing and writing back is one step: a second writer waits.
+        self._key()
+        with self._key_path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _read(self) -> dict[str, str]:
+        key = self._key()
+        try:
+            sealed = json.loads(self._path.read_bytes())
+            nonce, box = bytes.fromhex(sealed["nonce"]), bytes.fromhex(sealed["box"])
+            plain = AESGCM(key).decrypt(nonce, box, _FORMAT.encode())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, InvalidTag) as error:
+            raise SettingsError(
+                "The secrets file does not open with its key.",
+                place=str(self._path),
+                remedy=f"Restore both from one backup: this file and {self._key_path}.",
+            ) from error
+        values: dict[str, str] = json.loads(plain)
+        return values
+
+    def _write(self, values: dict[str, str]) -> None:
+        nonce = secrets.token_bytes(12)
+        box = AESGCM(self._key()).encrypt(nonce, json.dumps(values).encode(), _FORMAT.encode())
+        text = json.dumps({"format": _FORMAT, "nonce": nonce.hex(), "box": box.hex()})
+        draft = self._path.with_suffix(f".{os.getpid()}.new")
+        _write_private(draft, text.encode())
+        # A rename is atomic: a reader sees the old file or the new one, never half of one.
+        draft.replace(self._path)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,241 @@
+"""Every option of the platform: one file `rakeeza.toml`, and the environment over it.
+
+An option has one place here with its type, unit, default and reason. `RAKEEZA_<SECTION>_<OPTION>` overrides
+the file. An unknown section, option or variable is refused: a misspelt option must not be silently absent.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from foundation.errors import FieldError, SettingsError
+from foundation.secret import Secret, SecretFile
+
+FILE_NAME = "rakeeza.toml"
+PREFIX = "RAKEEZA_"
+
+
+def _secret(value: Any) -> Any:
+    return Secret(value) if isinstance(value, str) else value
+
+
+SecretText = Annotated[Secret, BeforeValidator(_secret)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _default_folder() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/rakeeza")
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "rakeeza"
+
+
+class Section(BaseModel):
+    """Base of a section: unknown options are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Platform(Section):
+    """Who we are and where we keep our files."""
+
+    folder: Path = Field(
+        default_factory=_default_folder,
+        description="Folder of database, secrets, documents and logs.",
+    )
+    municipality: str = Field("sample", description="Code of the municipality that issues.")
+    name_ar: str = Field("أمانة نموذجية", description="Name of the municipality in Arabic.")
+    name_en: str = Field("Sample Municipality", description="Name of the municipality in English.")
+
+
+class Database(Section):
+    """PostgreSQL: the private one, or any other by URL."""
+
+    url: SecretText | None = Field(
+        None, description="postgresql:// URL of a PostgreSQL >= 15; without it a private one is run."
+    )
+    pool: int = Field(10, ge=1, le=200, description="Connections kept open by each process.")
+    max_connections: int = Field(100, ge=20, description="max_connections of the private PostgreSQL.")
+
+
+class Http(Section):
+    """The API's face."""
+
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: Port = Field(8080, description="Port the API listens on; 0 takes a free one.")
+    public_url: str | None = Field(
+        None, description="URL under which others reach the API; stands in documents and QR codes."
+    )
+    max_body: int = Field(1_000_000, ge=1_000, description="Largest request body, in bytes.")
+
+
+class Identity(Section):
+    """Tokens."""
+
+    token_lifetime: int = Field(600, ge=1, le=86_400, description="Life of an access token, in seconds.")
+
+
+class Collector(Section):
+    """Monitoring's face and its polling."""
+
+    host: str = Field("127.0.0.1", description="Address the collector listens on.")
+    port: Port = Field(9116, description="Port the collector listens on; 0 takes a free one.")
+    timeout: float = Field(2.0, gt=0, le=60, description="Seconds to wait for one SNMP answer.")
+    retries: int = Field(1, ge=0, le=10, description="Times an unanswered SNMP request is sent again.")
+
+
+class Prometheus(Section):
+    """History: the private Prometheus, or another by URL."""
+
+    url: str | None = Field(None, description="URL of a Prometheus; without it a private one is run.")
+    program: str = Field("prometheus", description="Program of the private Prometheus.")
+    host: str = Field("127.0.0.1", description="Address the private Prometheus listens on.")
+    port: Port = Field(9090, description="Port the private Prometheus listens on; 0 takes a free one.")
+    scrape_interval: float = Field(15.0, ge=0.5, description="Seconds between two readings of a device.")
+    retention: int = Field(90, ge=1, description="Days of history kept.")
+
+
+class Plays(Section):
+    """Ansible."""
+
+    folders: tuple[Path, ...] = Field(
+        (), description="More folders with playbooks, searched after the product's own."
+    )
+    keep_runs: int = Field(200, ge=1, description="Runs whose artifacts are kept.")
+    forks: int = Field(20, ge=1, le=500, description="Hosts that one run works on at the same time.")
+
+
+class Licences(Section):
+    """Municipal services and their licences."""
+
+    folders: tuple[Path, ...] = Field(
+        (), description="More folders with service definitions, searched after the product's own."
+    )
+    fonts: Path = Field(
+        Path("/usr/share/fonts/truetype/fonts-hosny-amiri"), description="Folder with the Amiri fonts."
+    )
+
+
+class Monitoring(Section):
+    """Device models."""
+
+    folders: tuple[Path, ...] = Field(
+        (), description="More folders with device models, searched after the product's own."
+    )
+
+
+class Log(Section):
+    """What the platform says of itself."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level written.")
+
+
+class Settings(Section):
+    """All sections."""
+
+    platform: Platform = Platform()
+    database: Database = Database()
+    http: Http = Http()
+    identity: Identity = Identity()
+    collector: Collector = Collector()
+    prometheus: Prometheus = Prometheus()
+    plays: Plays = Plays()
+    licences: Licences = Licences()
+    monitoring: Monitoring = Monitoring()
+    log: Log = Log()
+
+    def secrets(self) -> SecretFile:
+        """The file of secrets in the platform's folder."""
+        folder = self.platform.folder
+        return SecretFile(folder / "secrets.json", folder / "secrets.key")
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Args:
+        path: the settings file; without it RAKEEZA_SETTINGS, then ./rakeeza.toml if there is one.
+        environment: variables that override the file; this process's own by default.
+
+    Raises:
+        SettingsError: a file that cannot be read, an unknown option or variable, a wrong value.
+    """
+    variables = os.environ if environment is None else environment
+    named = path or (Path(variables[f"{PREFIX}SETTINGS"]) if f"{PREFIX}SETTINGS" in variables else None)
+    file = named or Path(FILE_NAME)
+    data = _read(file) if named or file.exists() else {}
+    text = file.read_text(encoding="utf-8") if data else ""
+    for name, value in variables.items():
+        if name.startswith(PREFIX) and name != f"{PREFIX}SETTINGS":
+            _override(data, name, value)
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise _wrong(error, file, text) from error
+
+
+def options() -> list[tuple[str, str, str, str]]:
+    """Every option as (section.option, environment name, default, description), in the order of this file."""
+    rows = []
+    for section, field in Settings.model_fields.items():
+        assert isinstance(field.default, Section)
+        for option, inner in type(field.default).model_fields.items():
+            default = "by user" if inner.default_factory else str(inner.default)
+            rows.append((f"{section}.{option}", _variable(section, option), default, inner.description or ""))
+    return rows
+
+
+def _variable(section: str, option: str) -> str:
+    return f"{PREFIX}{section}_{option}".upper()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"The settings file cannot be read ({error.strerror}).",
+            place=str(file),
+            remedy="Name another with --settings.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The settings file is not TOML: {error}.", place=str(file), remedy="Correct it."
+        ) from error
+
+
+def _override(data: dict[str, Any], name: str, value: str) -> None:
+    for section, field in Settings.model_fields.items():
+        for option, inner in type(field.default).model_fields.items():
+            if name == _variable(section, option):
+                several = str(inner.annotation).startswith("tuple")
+                table = data.setdefault(section, {})
+                table[option] = value.split(os.pathsep) if several else value
+                return
+    raise SettingsError(
+        f"{name} is no setting.", place="environment", remedy="List them with: rakeeza settings"
+    )
+
+
+def _wrong(error: ValidationError, file: Path, text: str) -> SettingsError:
+    fields = []
+    for item in error.errors():
+        option = str(item["loc"][-1])
+        line = next(
+            (n for n, row in enumerate(text.splitlines(), 1) if row.lstrip("[ ").startswith(option)), 0
+        )
+        unknown = item["type"] == "extra_forbidden"
+        detail = "is no setting" if unknown else item["msg"]
+        fields.append(FieldError("/" + "/".join(map(str, item["loc"])), detail, line or None))
+    first = fields[0]
+    name = first.pointer.strip("/").replace("/", ".")
+    return SettingsError(
+        f"{name} {first.detail}." if "is no setting" in first.detail else f"{name}: {first.detail}.",
+        place=f"{file}:{first.line}" if first.line else "environment",
+        remedy="List the settings with: rakeeza settings",
+        fields=tuple(fields),
+    )
