@@ -116,7 +116,7 @@ class Licences(Section):
         (), description="More folders with service definitions, searched after the product's own."
     )
     fonts: Path = Field(
-        Path("/usr/share/fonts/truetype/fonts-hosny-amiri"), description="Folder with the Amiri fonts."
+        Path("/usr/share/fonts/opentype/fonts-hosny-amiri"), description="Folder with the Amiri fonts."
     )
 
 
