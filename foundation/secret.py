@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -94,6 +94,22 @@ class SecretFile:
         with self._alone():
             self._write({**self._read(), name: value.reveal()})
 
+    def get_or_make(self, name: str, make: Callable[[], Secret]) -> Secret:
+        """The secret of this name; if there is none, it is made and kept.
+
+        Of several processes or threads that ask together one makes it, and all of them get that one.
+
+        Args:
+            name: the name.
+            make: gives the new secret; called at most once, while other writers wait.
+        """
+        with self._alone():
+            values = self._read()
+            if name not in values:
+                values[name] = make().reveal()
+                self._write(values)
+            return Secret(values[name])
+
     def remove(self, name: str) -> None:
         """Forget a secret.
 
@@ -139,7 +155,8 @@ class SecretFile:
 
     def _make_key(self) -> None:
         self._key_path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._key_path.with_suffix(f".{os.getpid()}.new")
+        # A name of its own for each maker: two threads of one process must not write into one draft.
+        draft = self._key_path.with_suffix(f".{secrets.token_hex(8)}.new")
         _write_private(draft, secrets.token_bytes(32))
         # A link appears whole and fails if the name exists: of two processes that start together, one makes
         # the key and the other reads that one.
