@@ -122,8 +122,10 @@ class SecretFile:
 
     def _key(self) -> bytes:
         place = str(self._key_path)
+        # The file is looked at before its key: another process may make both between the two looks.
+        sealed = self._path.exists()
         if not self._key_path.exists():
-            if self._path.exists():
+            if sealed:
                 raise SettingsError(
                     "The key of the secrets file is missing.",
                     place=place,
