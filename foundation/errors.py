@@ -35,11 +35,13 @@ class FieldError:
         pointer: JSON Pointer to the field (RFC 6901); "" is the whole document.
         detail: what is wrong with it, in one sentence.
         line: line in the definition file, where the input is one.
+        detail_ar: the same sentence in Arabic, where people read it.
     """
 
     pointer: str
     detail: str
     line: int | None = None
+    detail_ar: str = ""
 
 
 class RakeezaError(Exception):
@@ -50,18 +52,26 @@ class RakeezaError(Exception):
         place: the file and line, address, record or field it happened at.
         remedy: what the reader can do now.
         fields: the single wrong fields, where the input has several.
+        message_ar: the message in Arabic, where people read it.
     """
 
     retryable: ClassVar[bool] = False
 
     def __init__(
-        self, message: str, *, place: str = "", remedy: str = "", fields: tuple[FieldError, ...] = ()
+        self,
+        message: str,
+        *,
+        place: str = "",
+        remedy: str = "",
+        fields: tuple[FieldError, ...] = (),
+        message_ar: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.place = place
         self.remedy = remedy
         self.fields = fields
+        self.message_ar = message_ar
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
@@ -176,7 +186,7 @@ def problem(error: RakeezaError) -> dict[str, Any]:
     """The error as a problem document.
 
     Returns:
-        The members of an `application/problem+json` body; `title_ar` is our extension.
+        The members of an `application/problem+json` body; `title_ar` and `detail_ar` are our extension.
 
     Source: RFC 9457, section 3.
     """
@@ -189,9 +199,16 @@ def problem(error: RakeezaError) -> dict[str, Any]:
         "status": face.status,
         "detail": str(error) if face.status < 500 or error.retryable else error.message,
     }
+    if error.message_ar:
+        document["detail_ar"] = error.message_ar
     if error.fields:
-        document["errors"] = [{"pointer": f.pointer, "detail": f.detail} for f in error.fields]
+        document["errors"] = [_wrong_field(field) for field in error.fields]
     return document
+
+
+def _wrong_field(field: FieldError) -> dict[str, str]:
+    entry = {"pointer": field.pointer, "detail": field.detail}
+    return {**entry, "detail_ar": field.detail_ar} if field.detail_ar else entry
 
 
 def _slug(name: str) -> str:
