@@ -4,6 +4,7 @@ A municipal service, a device model, a playbook's `about` block: each is one fil
 model. An unknown key, a wrong type or a rule that the model states are refused at load.
 """
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from foundation.errors import DefinitionError, FieldError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+# The core schema of YAML 1.2. PyYAML follows 1.1, where 0501234567 is octal, 08:30 is 510 and `no` is false.
+_WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
 class Strict(BaseModel):
@@ -61,7 +66,11 @@ def parse_yaml(text: str, name: str, model: type[Model]) -> Model:
     """One definition from text; `name` is what errors call it. Raises as `load_yaml` does."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = _plain(node, name)
+        data = _plain(node, name, set())
+    except RecursionError as error:
+        raise DefinitionError(
+            "It is nested too deeply.", place=name, remedy="A definition needs no such depth; correct it."
+        ) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DefinitionError(
@@ -87,30 +96,52 @@ def parse_yaml(text: str, name: str, model: type[Model]) -> Model:
         ) from error
 
 
-def _plain(node: yaml.Node | None, name: str) -> Any:
-    # PyYAML silently keeps the last of two equal keys; in a fee table that would be a wrong fee.
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in seen:
-                raise DefinitionError(
-                    f"The key {key!r} stands twice.",
-                    place=f"{name}:{key_node.start_mark.line + 1}",
-                    remedy="Keep one of them.",
-                )
-            seen[key] = _plain(value_node, name)
-        return seen
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, name) for item in node.value]
+def _plain(node: yaml.Node | None, name: str, seen: set[int]) -> Any:
     if node is None:
         return None
+    place = f"{name}:{node.start_mark.line + 1}"
+    # A node met twice was named by an alias; a few of those in each other can stand for gigabytes.
+    if id(node) in seen:
+        raise DefinitionError("An alias (*) stands here.", place=place, remedy="Write the value out.")
+    seen.add(id(node))
+    if isinstance(node, yaml.CollectionNode) and not node.tag.endswith((":map", ":seq")):
+        raise DefinitionError(f"The tag {node.tag} is not used here.", place=place, remedy="Take it away.")
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, name, seen)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, name, seen) for item in node.value]
+    return _scalar(node, place)
+
+
+def _mapping(node: yaml.MappingNode, name: str, seen: set[int]) -> dict[str, Any]:
+    # PyYAML silently keeps the last of two equal keys; in a fee table that would be a wrong fee.
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        place = f"{name}:{key_node.start_mark.line + 1}"
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise DefinitionError("This key is not a single word.", place=place, remedy="Write a plain key.")
+        key = str(key_node.value)
+        if key in result:
+            raise DefinitionError(f"The key {key!r} stands twice.", place=place, remedy="Keep one of them.")
+        result[key] = _plain(value_node, name, seen)
+    return result
+
+
+def _scalar(node: yaml.Node, place: str) -> Any:
+    kind = node.tag.removeprefix("tag:yaml.org,2002:")
     # A float would round money: a number with a point stays text, and the model reads it as Decimal.
-    if node.tag == "tag:yaml.org,2002:float":
+    if kind == "float" or (kind == "int" and not _WHOLE_NUMBER.fullmatch(node.value)):
         return node.value
+    if kind == "bool":
+        return _TRUTH.get(node.value, node.value)
     loader = yaml.CSafeLoader("")
     try:
         return loader.construct_object(node, deep=True)
+    except (ValueError, AttributeError) as error:
+        # PyYAML lets int() and date() speak for themselves, without the line.
+        raise DefinitionError(
+            f"{node.value!r} is no {kind} ({error}).", place=place, remedy="Correct it or quote it."
+        ) from error
     finally:
         loader.dispose()
 
