@@ -5,6 +5,7 @@ the file. An unknown section, option or variable is refused: a misspelt option m
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -169,13 +170,15 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     file = named or Path(FILE_NAME)
     data = _read(file) if named or file.exists() else {}
     text = file.read_text(encoding="utf-8") if data else ""
-    for name, value in variables.items():
-        if name.startswith(PREFIX) and name != f"{PREFIX}SETTINGS":
-            _override(data, name, value)
+    overridden = {
+        _override(data, name, value): name
+        for name, value in variables.items()
+        if name.startswith(PREFIX) and name != f"{PREFIX}SETTINGS"
+    }
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        raise _wrong(error, file, text) from error
+        raise _wrong(error, file, text, overridden) from error
 
 
 def options() -> list[tuple[str, str, str, str]]:
@@ -208,34 +211,62 @@ def _read(file: Path) -> dict[str, Any]:
         ) from error
 
 
-def _override(data: dict[str, Any], name: str, value: str) -> None:
+def _override(data: dict[str, Any], name: str, value: str) -> tuple[str, str]:
     for section, field in Settings.model_fields.items():
         for option, inner in type(field.default).model_fields.items():
             if name == _variable(section, option):
                 several = str(inner.annotation).startswith("tuple")
                 table = data.setdefault(section, {})
-                table[option] = value.split(os.pathsep) if several else value
-                return
+                # Anything but a table is the file's fault, and the validation says so.
+                if isinstance(table, dict):
+                    table[option] = value.split(os.pathsep) if several else value
+                return section, option
     raise SettingsError(
         f"{name} is no setting.", place="environment", remedy="List them with: rakeeza settings"
     )
 
 
-def _wrong(error: ValidationError, file: Path, text: str) -> SettingsError:
-    fields = []
+def _wrong(
+    error: ValidationError, file: Path, text: str, overridden: Mapping[tuple[str, str], str]
+) -> SettingsError:
+    fields, places = [], []
     for item in error.errors():
-        option = str(item["loc"][-1])
-        line = next(
-            (n for n, row in enumerate(text.splitlines(), 1) if row.lstrip("[ ").startswith(option)), 0
-        )
-        unknown = item["type"] == "extra_forbidden"
-        detail = "is no setting" if unknown else item["msg"]
-        fields.append(FieldError("/" + "/".join(map(str, item["loc"])), detail, line or None))
+        steps = [str(step) for step in item["loc"]]
+        section, option = steps[0], steps[1] if len(steps) > 1 else ""
+        line = _line(text, section, option)
+        variable = overridden.get((section, option))
+        places.append(f"environment, {variable}" if variable else f"{file}:{line}" if line else str(file))
+        detail = "is no setting" if item["type"] == "extra_forbidden" else _plainly(item["msg"])
+        fields.append(FieldError("/" + "/".join(steps), detail, None if variable else line))
     first = fields[0]
     name = first.pointer.strip("/").replace("/", ".")
     return SettingsError(
-        f"{name} {first.detail}." if "is no setting" in first.detail else f"{name}: {first.detail}.",
-        place=f"{file}:{first.line}" if first.line else "environment",
+        f"{name} {first.detail}." if first.detail == "is no setting" else f"{name}: {first.detail}.",
+        place=places[0],
         remedy="List the settings with: rakeeza settings",
         fields=tuple(fields),
     )
+
+
+def _plainly(message: str) -> str:
+    # Pydantic names the class it wanted; the reader of a settings file does not know our classes.
+    if "instance of Secret" in message:
+        return "should be text"
+    if "instance of" in message:
+        return "should be a table of options"
+    return message
+
+
+def _line(text: str, section: str, option: str) -> int | None:
+    # `port` stands in several sections: only the line below the right header is the right one.
+    current = ""
+    for number, row in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", row):
+            current = header[1]
+            if current == section and not option:
+                return number
+        elif key := re.match(r"\s*([\w.-]+)\s*=", row):
+            name = f"{current}.{key[1]}" if current else key[1]
+            if name in (section, f"{section}.{option}"):
+                return number
+    return None
