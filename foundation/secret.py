@@ -156,7 +156,8 @@ class SecretFile:
         return key
 
     def _make_key(self) -> None:
-        self._key_path.parent.mkdir(parents=True, exist_ok=True)
+        with _kept(self._key_path):
+            self._key_path.parent.mkdir(parents=True, exist_ok=True)
         # A name of its own for each maker: two threads of one process must not write into one draft.
         draft = self._key_path.with_suffix(f".{secrets.token_hex(8)}.new")
         _write_private(draft, secrets.token_bytes(32))
@@ -202,8 +203,19 @@ class SecretFile:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with _kept(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _kept(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"Secrets cannot be kept here ({error.strerror}).",
+            place=str(path.parent),
+            remedy="Set platform.folder to a folder that this user may write to.",
+        ) from error
