@@ -51,6 +51,7 @@ class Platform(Section):
     municipality: str = Field("sample", description="Code of the municipality that issues.")
     name_ar: str = Field("أمانة نموذجية", description="Name of the municipality in Arabic.")
     name_en: str = Field("Sample Municipality", description="Name of the municipality in English.")
+    fee_class: int = Field(1, ge=1, le=5, description="Class of the municipality in the fee tables, 1 to 5.")
 
 
 class Database(Section):
