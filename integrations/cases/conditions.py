@@ -1,0 +1,114 @@
+"""Conditions of a definition: structured data, so that there is nothing to parse and nothing to run.
+
+::
+
+    when: {field: activity.immediate, equals: true}
+    when: {field: area_m2, at_least: 500}
+    when: {any: [{field: activity.code, one_of: [fuel, gas]}, {not: {done: approve}}]}
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from foundation.definitions import Strict
+
+Value = bool | int | str
+_OPERATORS = ("equals", "one_of", "at_least", "below")
+_FORMS = ("field", "all", "any", "not", "done")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a condition is judged on.
+
+    Args:
+        fields: value of each field: the form's by name, the chosen activity's as `activity.code` and so on.
+        done: names of the actions the case has been through.
+    """
+
+    fields: Mapping[str, Any]
+    done: frozenset[str] = frozenset()
+
+
+class Condition(Strict):
+    """One condition: a comparison of a field, a past action, or a combination of conditions.
+
+    Args:
+        field: name of the field compared; with one of `equals`, `one_of`, `at_least`, `below`.
+        done: an action that the case must have been through.
+        all, any, not: combinations.
+    """
+
+    field: str | None = None
+    equals: Value | None = None
+    one_of: tuple[Value, ...] | None = None
+    at_least: Decimal | None = None
+    below: Decimal | None = None
+    done: str | None = None
+    all_: tuple["Condition", ...] | None = Field(None, alias="all")
+    any_: tuple["Condition", ...] | None = Field(None, alias="any")
+    not_: "Condition | None" = Field(None, alias="not")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Condition":
+        forms = [self.field, self.all_, self.any_, self.not_, self.done]
+        if sum(form is not None for form in forms) != 1:
+            raise ValueError(f"a condition is exactly one of: {', '.join(_FORMS)}")
+        operators = sum(getattr(self, name) is not None for name in _OPERATORS)
+        if operators != (self.field is not None):
+            raise ValueError(f"a field is compared by exactly one of: {', '.join(_OPERATORS)}")
+        if self.all_ == () or self.any_ == () or self.one_of == ():
+            raise ValueError("an empty list says nothing")
+        return self
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the condition is true; a comparison with a value that is not known is false."""
+        if self.all_ is not None:
+            return all(part.holds(facts) for part in self.all_)
+        if self.any_ is not None:
+            return any(part.holds(facts) for part in self.any_)
+        if self.not_ is not None:
+            return not self.not_.holds(facts)
+        if self.done is not None:
+            return self.done in facts.done
+        assert self.field is not None
+        return self._compares(facts.fields.get(self.field))
+
+    def _compares(self, value: Any) -> bool:
+        if value is None:
+            return False
+        if self.equals is not None:
+            return _same(value, self.equals)
+        if self.one_of is not None:
+            return any(_same(value, wanted) for wanted in self.one_of)
+        number = Decimal(str(value))
+        if self.at_least is not None:
+            return number >= self.at_least
+        assert self.below is not None
+        return number < self.below
+
+    def comparisons(self) -> Iterator["Condition"]:
+        """Every comparison of a field inside."""
+        if self.field is not None:
+            yield self
+        for part in self._parts():
+            yield from part.comparisons()
+
+    def actions(self) -> Iterator[str]:
+        """Every past action named inside."""
+        if self.done is not None:
+            yield self.done
+        for part in self._parts():
+            yield from part.actions()
+
+    def _parts(self) -> tuple["Condition", ...]:
+        return (*(self.all_ or ()), *(self.any_ or ()), *((self.not_,) if self.not_ else ()))
+
+
+def _same(value: Any, wanted: Value) -> bool:
+    # In Python True == 1; in a definition they are different words.
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)

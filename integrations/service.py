@@ -1,0 +1,347 @@
+"""A municipal service is one definition: who may apply, form, fees, states, what the public may see.
+
+A definition is a YAML file in `integrations/services/` or in a folder of `licences.folders`. Read strictly;
+`integrations/cases/explore.py` then walks every way a case can take and refuses what cannot end well.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from foundation.definitions import Strict, load_yaml
+from foundation.errors import DefinitionError
+from foundation.registry import Registry, definition_files
+from integrations.cases.conditions import Condition
+from integrations.cases.explore import Fault, Place, dead_ends
+from integrations.cases.money import Amount
+from integrations.form import (
+    Activity,
+    ActivityField,
+    FormField,
+    IntegerField,
+    Name,
+    NumberField,
+    PlainField,
+    Text,
+)
+from integrations.identifiers import Kind
+
+Effect = Literal["quote", "invoice", "settle", "issue"]
+FeeClass = Annotated[int, Field(ge=1, le=5)]
+Prefix = Annotated[str, Field(pattern=r"^[A-Z]{2,5}$")]
+
+
+class Numbers(Strict):
+    """Prefixes of the numbers a service gives out, as in SL-2026-000001; each counts by year without gaps."""
+
+    case: Prefix
+    licence: Prefix
+
+
+class Applicant(Strict):
+    """Who may apply: the kinds of identifier taken."""
+
+    identifiers: tuple[Kind, ...] = Field(min_length=1)
+
+
+class Rate(Strict):
+    """What a fee costs while it is in effect.
+
+    Args:
+        effective_from, effective_until: first and last day; without a last day it has no end yet.
+        by_class: SAR per unit, by the class of the municipality; all five classes.
+        minimum: SAR; the least that the fee comes to.
+        source: where the figures stand.
+        sample: the figures stand for some that the municipality has to set.
+    """
+
+    effective_from: date
+    effective_until: date | None = None
+    by_class: dict[FeeClass, Amount] = Field(min_length=5)
+    minimum: Amount = Decimal(0)
+    source: str = Field(min_length=1)
+    sample: bool = False
+
+    def covers(self, day: date) -> bool:
+        """Whether the rate is in effect on a day."""
+        return self.effective_from <= day and (self.effective_until is None or day <= self.effective_until)
+
+
+class Fee(Strict):
+    """One line of the bill.
+
+    Args:
+        unit: field of the form whose value multiplies the rate; without one the fee is once a licence.
+        yearly: multiplied by the years of the licence.
+        vat: category of value added tax: S standard, Z zero rate, E exempt, O not subject.
+        when: charged only if this holds.
+        rates: in the order of their dates; they may not overlap or leave a gap.
+
+    Source: UN/CEFACT 5305 as used by ZATCA's e-invoicing (categories).
+    """
+
+    code: Name
+    title: Text
+    unit: str | None = None
+    yearly: bool = False
+    vat: Literal["S", "Z", "E", "O"]
+    when: Condition | None = None
+    rates: tuple[Rate, ...] = Field(min_length=1)
+
+    def rate_on(self, day: date) -> Rate | None:
+        """The rate in effect on a day."""
+        return next((rate for rate in self.rates if rate.covers(day)), None)
+
+
+class Payment(Strict):
+    """How a bill is paid: days from the invoice to the day it is due."""
+
+    due_days: int = Field(ge=0, le=365)
+
+
+class Validity(Strict):
+    """How long a licence holds: years, fixed or taken from a field, of a named calendar."""
+
+    years: int | str
+    calendar: Literal["gregorian", "umm_al_qura"]
+
+
+class State(Strict):
+    """A state of a case; a final one is left by no action."""
+
+    title: Text
+    final: bool = False
+
+
+class Action(Strict):
+    """A step from one state to the next.
+
+    Args:
+        from_: states it starts from; the one action without them opens a case.
+        roles: who may take it; an automatic action has none and is taken as soon as it can be.
+        when: taken only if this holds.
+        effect: what it does beside the change of state.
+    """
+
+    name: Name
+    title: Text
+    from_: tuple[Name, ...] = Field((), alias="from")
+    to: Name
+    roles: tuple[Name, ...] = ()
+    automatic: bool = False
+    when: Condition | None = None
+    effect: Effect | None = None
+
+
+class Document(Strict):
+    """The paper: fields of the form it shows, in order, and `applicant.name`."""
+
+    lines: tuple[str, ...] = Field(min_length=1)
+
+
+class Service(Strict):
+    """One municipal service."""
+
+    code: Name
+    version: int = Field(ge=1)
+    title: Text
+    licence_title: Text
+    numbers: Numbers
+    applicant: Applicant
+    form: tuple[FormField, ...] = Field(min_length=1)
+    activities: tuple[Activity, ...] = Field(min_length=1)
+    fees: tuple[Fee, ...] = Field(min_length=1)
+    payment: Payment
+    validity: Validity
+    states: dict[Name, State] = Field(min_length=2)
+    actions: tuple[Action, ...] = Field(min_length=2)
+    public: tuple[str, ...]
+    document: Document
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Service":
+        faults = [*_duplicates(self), *_names(self), *_fees(self), *_roles(self)]
+        # Only a definition whose names hold together can be walked.
+        if faults := faults or list(dead_ends(self)):
+            raise ValidationError.from_exception_data(
+                "Service",
+                [_broken(place, reason) for place, reason in faults],
+            )
+        return self
+
+    @cached_property
+    def fields(self) -> dict[str, PlainField]:
+        """The form's fields by name; an activity is a choice among the activities."""
+        return {
+            field.name: field.as_choice(self.activities) if isinstance(field, ActivityField) else field
+            for field in self.form
+        }
+
+    @cached_property
+    def schema_of_form(self) -> dict[str, Any]:
+        """JSON Schema of the form (draft 2020-12)."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                name: {
+                    "title": field.label.en,
+                    "x-title": field.label.model_dump(),
+                    **field.json_schema(),
+                }
+                for name, field in self.fields.items()
+            },
+            "required": [name for name, field in self.fields.items() if field.required],
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The definition as JSON: what a case keeps, so that a later edit of the file does not touch it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the content, in hex; two definitions with one fingerprint are the same."""
+        text = json.dumps(self.content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def activity_field(self) -> str | None:
+        """Name of the field that holds the activity."""
+        return next((field.name for field in self.form if isinstance(field, ActivityField)), None)
+
+
+def _broken(place: Place, reason: str) -> InitErrorDetails:
+    # With its place in the definition: the reader of the file is told the line.
+    kind = PydanticCustomError("rule", "{reason}", {"reason": reason})
+    return InitErrorDetails(type=kind, loc=place, input=None)
+
+
+def load_service(path: Path) -> Service:
+    """The definition in a file.
+
+    Raises:
+        DefinitionError: it breaks a rule; with file, line and reason.
+    """
+    return load_yaml(path, Service)
+
+
+def load_services(folders: Sequence[Path]) -> Registry[Service]:
+    """Every service: the product's own, then those of further folders.
+
+    Raises:
+        DefinitionError: a faulty file, or two services with one code or one prefix of numbers.
+    """
+    services: Registry[Service] = Registry("service")
+    prefixes: Registry[str] = Registry("prefix of numbers")
+    for path in definition_files("integrations.services", folders, ".yaml"):
+        service = load_service(path)
+        if service.code != path.stem:
+            raise DefinitionError(
+                f"The service {service.code!r} stands in a file of another name.",
+                place=str(path),
+                remedy=f"Name the file {service.code}.yaml.",
+            )
+        services.add(service.code, service, str(path))
+        # Licences of all services are looked up by number alone.
+        for prefix in (service.numbers.case, service.numbers.licence):
+            prefixes.add(prefix, service.code, str(path))
+    return services
+
+
+def _duplicates(service: Service) -> Iterator[Fault]:
+    lists: dict[str, Sequence[str]] = {
+        "form": [field.name for field in service.form],
+        "activities": [activity.code for activity in service.activities],
+        "fees": [fee.code for fee in service.fees],
+        "actions": [action.name for action in service.actions],
+        "public": service.public,
+    }
+    for name, codes in lists.items():
+        for index, code in enumerate(codes):
+            if code in codes[:index]:
+                yield (name, index), f"{code!r} stands twice"
+    activity_fields = [index for index, field in enumerate(service.form) if isinstance(field, ActivityField)]
+    for index in activity_fields[1:]:
+        yield ("form", index), "a form has at most one field of type activity"
+
+
+def _names(service: Service) -> Iterator[Fault]:
+    fields = {field.name: field for field in service.form}
+    whole = {name for name, field in fields.items() if isinstance(field, IntegerField) and field.required}
+    counted = whole | {n for n, f in fields.items() if isinstance(f, NumberField) and f.required}
+    measured = {n for n, field in fields.items() if isinstance(field, IntegerField | NumberField)}
+    known = set(fields) | ({"activity.code", "activity.immediate"} if service.activity_field else set())
+    for index, fee in enumerate(service.fees):
+        if fee.unit is not None and fee.unit not in counted:
+            yield ("fees", index, "unit"), f"{fee.unit!r} is no required number of the form"
+        yield from _condition(fee.when, known, set(), measured, ("fees", index, "when"))
+    if isinstance(service.validity.years, str) and service.validity.years not in whole:
+        yield ("validity", "years"), f"{service.validity.years!r} is no required integer of the form"
+    for index, name in enumerate(service.public):
+        if name not in fields:
+            yield ("public", index), f"{name!r} is no field of the form"
+        elif fields[name].personal:
+            yield ("public", index), f"{name!r} is personal; the public may not see it"
+    for index, name in enumerate(service.document.lines):
+        if name not in fields and name != "applicant.name":
+            yield ("document", "lines", index), f"{name!r} is no field of the form"
+    actions = {action.name for action in service.actions}
+    for index, action in enumerate(service.actions):
+        for state in (*action.from_, action.to):
+            if state not in service.states:
+                yield ("actions", index), f"{state!r} is no state"
+        yield from _condition(action.when, known, actions, measured, ("actions", index, "when"))
+
+
+def _condition(
+    condition: Condition | None, fields: set[str], actions: set[str], measured: set[str], place: Place
+) -> Iterator[Fault]:
+    if condition is None:
+        return
+    for comparison in condition.comparisons():
+        if comparison.field not in fields:
+            yield place, f"{comparison.field!r} is no field that a condition can name"
+        elif comparison.equals is None and comparison.one_of is None and comparison.field not in measured:
+            yield place, f"{comparison.field!r} is no number, and only numbers have a size"
+    for action in condition.actions():
+        if action not in actions:
+            yield place, f"{action!r} is no action that a condition can name"
+
+
+def _fees(service: Service) -> Iterator[Fault]:
+    for index, fee in enumerate(service.fees):
+        for number, rate in enumerate(fee.rates):
+            place = ("fees", index, "rates", number)
+            if rate.effective_until is not None and rate.effective_until < rate.effective_from:
+                yield (*place, "effective_until"), "the last day is before the first"
+            if number == 0:
+                continue
+            before = fee.rates[number - 1].effective_until
+            if before is None or (rate.effective_from - before).days != 1:
+                yield (*place, "effective_from"), "a rate starts the day after the one before it ends"
+
+
+def _roles(service: Service) -> Iterator[Fault]:
+    for index, action in enumerate(service.actions):
+        if action.automatic and action.roles:
+            yield ("actions", index, "roles"), "an automatic action has no roles"
+        if not action.automatic and not action.roles:
+            yield ("actions", index), f"the action {action.name!r} names no role and is not automatic"
+        if not action.from_ and (action.automatic or action.when or action.effect):
+            yield (
+                ("actions", index),
+                "the action that opens a case is not automatic and has no condition or effect",
+            )
+    openers = [index for index, action in enumerate(service.actions) if not action.from_]
+    if len(openers) != 1:
+        yield ("actions", *openers[1:2]), "exactly one action opens a case: the one without from"
