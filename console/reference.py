@@ -1,0 +1,165 @@
+"""The reference pages under docs/, written from the code so that they cannot say anything else.
+
+`script/docs` writes them; a test compares them with the code.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from console.cli.main import cli
+from foundation import errors, settings
+from foundation.errors import RakeezaError
+
+PACKAGES = ("foundation", "infra", "monitoring", "integrations", "kiosks", "console")
+
+
+def modules() -> Iterator[ModuleType]:
+    """Every module of the product, imported; migrations are Alembic's to import."""
+    for package in PACKAGES:
+        root = importlib.import_module(package)
+        yield root
+        for found in pkgutil.walk_packages(root.__path__, f"{package}."):
+            if ".migrations" not in found.name and not found.name.endswith("__main__"):
+                yield importlib.import_module(found.name)
+
+
+def settings_page() -> str:
+    """Every option with its environment name, default and meaning."""
+    rows: dict[str, list[str]] = {}
+    for option, variable, default, description in settings.options():
+        section, _, name = option.partition(".")
+        rows.setdefault(section, ["| option | default | meaning | environment |", "|---|---|---|---|"])
+        rows[section].append(f"| `{name}` | {default} | {_cell(description)} | `{variable}` |")
+    parts = [
+        "# Settings",
+        "One file holds them: the one that `--settings` or `RAKEEZA_SETTINGS` names, else `rakeeza.toml` in "
+        "the current folder. An environment variable overrides the file. An unknown section, option or "
+        "variable is refused with its place. Without a file, every option has the default below.",
+        '```toml\n[http]\nport = 8443\n\n[platform]\nfolder = "/srv/rakeeza"\n```',
+        "`rakeeza settings` prints the values in use. Passwords and communities of devices never stand in "
+        "this file: `rakeeza secret set NAME` keeps them.",
+    ]
+    for section, lines in rows.items():
+        about = _first(type(settings.Settings.model_fields[section].default))
+        parts += [f"## [{section}]", about, "\n".join(lines)]
+    return _page(parts)
+
+
+def errors_page() -> str:
+    """The error tree, and what each error is on HTTP and on the command line."""
+    lines = [
+        "| error | meaning | HTTP | exit code | try again | title | العنوان |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind in _tree(RakeezaError):
+        face, code = errors.problem(kind("")), errors.exit_code(kind(""))
+        retry = "yes" if kind.retryable else "no"
+        lines.append(
+            f"| `{kind.__name__}` | {_cell(_first(kind))} | {face['status']} | {code} | {retry} "
+            f"| {face['title']} | {face['title_ar']} |"
+        )
+    tree = (inspect.getdoc(errors) or "").partition("::\n\n")[2].partition("\n\n")[0]
+    return _page(
+        [
+            "# Errors",
+            "Every failure is one sentence with its place and its remedy. On the command line it is one line "
+            "on standard error and an exit code; on HTTP it is a problem document (RFC 9457, "
+            "`application/problem+json`) whose `type` is `urn:rakeeza:problem:` and the error's name.",
+            f"```\n{inspect.cleandoc(tree)}\n```",
+            "\n".join(lines),
+            "Exit codes follow sysexits.h. Besides: 0 is success, 2 a wrong use of the command line, 130 an "
+            "interruption by Ctrl-C. A job whose error says *try again* is tried again with growing delays; "
+            "any other error ends it at once.",
+        ]
+    )
+
+
+def commands_page() -> str:
+    """Every command with its arguments and options."""
+    parts = ["# Commands", "`rakeeza COMMAND --help` prints the same."]
+    for path, command in _commands(cli, ()):
+        context = click.Context(command, info_name=" ".join(("rakeeza", *path)))
+        usage = " ".join([context.info_name or "", *command.collect_usage_pieces(context)])
+        parts += [f"{'#' * min(len(path) + 1, 4)} {context.info_name}", inspect.cleandoc(command.help or "")]
+        parts.append(f"```\n{usage}\n```")
+        lines = [
+            f"| {', '.join(f'`{name}`' for name in (*option.opts, *option.secondary_opts))} "
+            f"| {_cell(option.help or '')} | {_code(_default(option))} |"
+            for option in command.params
+            if isinstance(option, click.Option)
+        ]
+        if lines:
+            parts.append("\n".join(["| option | meaning | default |", "|---|---|---|", *lines]))
+    return _page(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+}
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    """Every command by its full name, groups before what they hold."""
+    return [(" ".join(("rakeeza", *path)), command) for path, command in _commands(cli, ())]
+
+
+def _commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from _commands(inner, (*path, name))
+
+
+def _default(option: click.Option) -> str:
+    value = option.to_info_dict()["default"]
+    return "" if option.is_flag or value is None or callable(value) else str(value)
+
+
+def _tree(kind: type[RakeezaError]) -> Iterator[type[RakeezaError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _tree(below)
+
+
+def _first(documented: type) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _code(text: str) -> str:
+    return f"`{_cell(text)}`" if text else ""
+
+
+def _page(parts: list[str]) -> str:
+    written = "<!-- Written by script/docs from the code; change it there. -->"
+    return "\n\n".join([parts[0], written, *filter(None, parts[1:])]) + "\n"
+
+
+def main() -> None:
+    """Write the pages into the folder named on the command line."""
+    folder = Path(sys.argv[1])
+    for _ in modules():
+        pass
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
