@@ -121,6 +121,8 @@ def _state(side: Any) -> str:
 
 
 def _cut(text: str, length: int) -> str:
+    # PostgreSQL keeps neither NUL nor half a surrogate pair, and both come out of programs that print bytes.
+    text = text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= length:
         return text
     return f"{text[:length]} … ({len(text) - length} characters more)"

@@ -128,6 +128,8 @@ class Progress:
     results: dict[str, HostResult] = field(init=False)
     #: Hosts that are at a task now, and the task.
     at: dict[str, str] = field(init=False, default_factory=dict)
+    #: Ansible's last words that were no result; where no host was reached they say why.
+    complaint: str = field(init=False, default="")
     _item_messages: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -148,6 +150,8 @@ class Progress:
             return Report("host_retrying", {"host": host, "task": task})
         if kind in _TEXTS:
             text = str(event.get("text") or "").strip()
+            if text and (kind == "error" or not self.complaint):
+                self.complaint = text
             return Report("output", {"level": kind, "text": text}) if text else None
         if kind == "playbook_on_stats":
             self._settle(event["stats"])
