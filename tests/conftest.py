@@ -1,4 +1,4 @@
-"""What every part's tests share: a private PostgreSQL for the session, and a fresh migrated database from it."""
+"""What every part's tests share: one private PostgreSQL, and fresh migrated databases in it."""
 
 import contextlib
 import fcntl
@@ -14,6 +14,7 @@ from psycopg import sql
 
 from foundation.database import Database, migrate
 from foundation.postgres import PrivatePostgres
+from tests.own_server import OwnServer
 
 _numbers = itertools.count(1)
 _TEMPLATE = "rakeeza_template"
@@ -74,6 +75,17 @@ def database(database_url: str) -> Iterator[Database]:
     fresh = Database(database_url, role="test")
     yield fresh
     fresh.dispose()
+
+
+@pytest.fixture
+def own_server(platform_folder: Path) -> Iterator[OwnServer]:
+    """A server that a test may kill, with a migrated database."""
+    folder = platform_folder / "postgres"
+    with PrivatePostgres(folder, max_connections=50).lease() as url:
+        own = Database(url, role="test")
+        migrate(own)
+        yield OwnServer(own, folder)
+        own.dispose()
 
 
 def _named(url: str, name: str) -> str:

@@ -1,0 +1,249 @@
+"""Durable events: rows written in the transaction that causes them, read by cursor.
+
+A reader by number alone would miss events: a transaction may commit after another that took a higher
+number. So an event also carries its transaction, and is shown only once every transaction that began writing
+before it has ended. Then the order (transaction, number) never grows behind a reader's cursor. The price: an
+open writing transaction holds back everything that began after it, so transactions are kept short.
+
+NOTIFY only wakes the readers; what they miss they find by reading.
+
+Source: PostgreSQL 18 manual, section 9.28.5 (pg_current_snapshot), NOTIFY.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from foundation.database import Database
+from foundation.errors import DatabaseUnavailable, Malformed
+
+_log = logging.getLogger(__name__)
+
+_CHANNEL = "rakeeza_event"
+_LIMIT = 500
+# Seconds: between two looks when nothing wakes us; after a wake that found its event still held back; between
+# two questions whether to stop; before a new connection.
+_POLL = 2.0
+_SOON = 0.05
+_STOP_STEP = 0.25
+_PAUSE = 0.5
+
+_PUBLISH = text(
+    """
+    WITH written AS (
+        INSERT INTO event (kind, subject, payload)
+        VALUES (:kind, :subject, CAST(:payload AS jsonb))
+        RETURNING 1
+    )
+    SELECT pg_notify(:channel, :subject) FROM written
+    """
+)
+
+_READ = text(
+    """
+    SELECT transaction::text || '-' || id AS cursor, kind, subject, payload, at
+    FROM event
+    WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())
+      AND (transaction, id) > (CAST(CAST(:transaction AS text) AS xid8), CAST(:id AS bigint))
+      AND (CAST(:subject AS text) IS NULL OR subject = :subject)
+      AND (CAST(:kind_prefix AS text) IS NULL OR starts_with(kind, :kind_prefix))
+    ORDER BY transaction, id
+    LIMIT :limit
+    """
+)
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event as it was published.
+
+    Args:
+        cursor: its place in the order of all events; opaque, and given back to read on from there.
+        kind: what happened, as "play.host_ok".
+        subject: to what, as "play/7".
+        payload: JSON object.
+        at: when it was published, in UTC.
+    """
+
+    cursor: str
+    kind: str
+    subject: str
+    payload: dict[str, Any]
+    at: datetime
+
+
+def publish(session: Session, kind: str, subject: str, payload: Mapping[str, Any]) -> None:
+    """Write an event in the caller's transaction: it exists if and only if that commits.
+
+    Args:
+        kind: what happened, as "play.host_ok".
+        subject: to what, as "play/7"; at most 200 characters.
+        payload: JSON object.
+    """
+    words = {"kind": kind, "subject": subject, "payload": json.dumps(dict(payload)), "channel": _CHANNEL}
+    session.execute(_PUBLISH, words)
+
+
+def read(
+    session: Session,
+    *,
+    after: str | None,
+    subject: str | None = None,
+    kind_prefix: str | None = None,
+    limit: int = _LIMIT,
+) -> list[StoredEvent]:
+    """The next events after a cursor, in the order that every reader sees.
+
+    Args:
+        after: cursor of the last event seen; None reads from the first.
+        subject: only of this subject.
+        kind_prefix: only of kinds that begin so, as "play.".
+        limit: most events to return.
+
+    Raises:
+        Malformed: `after` is no cursor.
+    """
+    transaction, number = _place(after)
+    rows = session.execute(
+        _READ,
+        {
+            "transaction": transaction,
+            "id": number,
+            "subject": subject,
+            "kind_prefix": kind_prefix,
+            "limit": limit,
+        },
+    )
+    return [StoredEvent(r.cursor, r.kind, r.subject, r.payload, r.at.astimezone(UTC)) for r in rows]
+
+
+def newest(session: Session) -> str | None:
+    """The cursor of the last event that can be read now, to follow only what comes; None without events."""
+    return session.execute(
+        text(
+            "SELECT transaction::text || '-' || id FROM event "
+            "WHERE transaction < pg_snapshot_xmin(pg_current_snapshot()) "
+            "ORDER BY transaction DESC, id DESC LIMIT 1"
+        )
+    ).scalar_one_or_none()
+
+
+def follow(
+    database: Database,
+    *,
+    after: str | None,
+    subject: str | None = None,
+    kind_prefix: str | None = None,
+    stop: Callable[[], bool],
+) -> Iterator[StoredEvent]:
+    """Every event after a cursor, and then those to come; blocks, and survives a restart of PostgreSQL.
+
+    Args:
+        after: cursor of the last event seen; None begins with the first.
+        subject: only of this subject.
+        kind_prefix: only of kinds that begin so.
+        stop: asked several times a second.
+
+    Raises:
+        Malformed: `after` is no cursor.
+    """
+    reader = _Reader(database, after, subject, kind_prefix)
+    while not stop():
+        try:
+            with psycopg.connect(database.connection_info, autocommit=True) as listener:
+                listener.execute(f"LISTEN {_CHANNEL}")
+                while not stop():
+                    yield from reader.batch()
+                    limit = time.monotonic() + reader.wait
+                    while not stop() and (left := limit - time.monotonic()) > 0:
+                        notices = listener.notifies(timeout=min(left, _STOP_STEP), stop_after=1)
+                        subjects = [notice.payload for notice in notices]
+                        if any(map(reader.wakes, subjects)):
+                            break
+        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            _log.warning("Events wait for PostgreSQL: %s", error)
+            limit = time.monotonic() + _PAUSE
+            while not stop() and time.monotonic() < limit:
+                time.sleep(_SOON)
+
+
+async def afollow(
+    database: Database,
+    *,
+    after: str | None,
+    subject: str | None = None,
+    kind_prefix: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> AsyncIterator[StoredEvent]:
+    """`follow` for an event loop; ends by `stop`, or when the iterator is closed or its task cancelled."""
+    reader = _Reader(database, after, subject, kind_prefix)
+    while not stop():
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                database.connection_info, autocommit=True
+            ) as listener:
+                await listener.execute(f"LISTEN {_CHANNEL}")
+                while not stop():
+                    for event in await asyncio.to_thread(reader.batch):
+                        yield event
+                    limit = time.monotonic() + reader.wait
+                    while not stop() and (left := limit - time.monotonic()) > 0:
+                        notices = listener.notifies(timeout=min(left, _STOP_STEP), stop_after=1)
+                        subjects = [notice.payload async for notice in notices]
+                        if any(map(reader.wakes, subjects)):
+                            break
+        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            _log.warning("Events wait for PostgreSQL: %s", error)
+            await asyncio.sleep(_PAUSE)
+
+
+class _Reader:
+    """Where a follower stands, and how long it may sleep."""
+
+    def __init__(
+        self, database: Database, after: str | None, subject: str | None, kind_prefix: str | None
+    ) -> None:
+        _place(after)
+        self._database = database
+        self._after = after
+        self._subject = subject
+        self._kind_prefix = kind_prefix
+        self.wait = 0.0
+
+    def batch(self) -> list[StoredEvent]:
+        with self._database.transaction() as session:
+            found = read(session, after=self._after, subject=self._subject, kind_prefix=self._kind_prefix)
+        if found:
+            self._after = found[-1].cursor
+        # What woke us may still be held back by an older transaction, whose end wakes nobody: look again
+        # soon, then ever later.
+        self.wait = 0.0 if len(found) == _LIMIT else min(_POLL, max(_SOON, self.wait * 2))
+        return found
+
+    def wakes(self, subject: str) -> bool:
+        if self._subject not in (None, subject):
+            return False
+        self.wait = 0.0
+        return True
+
+
+def _place(cursor: str | None) -> tuple[str, int]:
+    if cursor is None:
+        return "0", 0
+    with contextlib.suppress(ValueError):
+        transaction, number = (int(part) for part in cursor.split("-"))
+        if 0 <= transaction < 2**64 and 0 <= number < 2**63:
+            return str(transaction), number
+    raise Malformed(
+        f"{cursor[:60]!r} is no cursor of an event.", remedy="Give back one that was read, or none."
+    )
