@@ -12,7 +12,8 @@
     ├── PermissionDenied           known, and not allowed
     ├── NotFound
     ├── Conflict                   the state of the record does not allow it
-    │   └── IdempotencyMismatch    the key was used before with another request
+    │   ├── IdempotencyMismatch    the key was used before with another request
+    │   └── Stale                  it was changed since the caller read it
     ├── Refused                    a peer answered, and its answer is no
     ├── Damaged                    bytes that should verify do not
     └── Unavailable                a part does not answer now; the same request may succeed later
@@ -118,6 +119,10 @@ class IdempotencyMismatch(Conflict):
     """An Idempotency-Key was used before with another request."""
 
 
+class Stale(Conflict):
+    """The record was changed since the caller read it."""
+
+
 class Refused(RakeezaError):
     """A peer answered, and its answer is no; asking again changes nothing."""
 
@@ -161,6 +166,8 @@ _FACES: dict[type[RakeezaError], _Face] = {
     NotFound: _Face(404, 66, "Not found", "غير موجود"),
     Conflict: _Face(409, 65, "Conflict with the current state", "لا تسمح الحالة الحالية بهذا الإجراء"),
     IdempotencyMismatch: _Face(422, 65, "Idempotency key reused", "مفتاح الطلب مستخدم في طلب آخر"),
+    # RFC 9110, section 15.5.13: what If-Match asked for does not hold.
+    Stale: _Face(412, 65, "Changed since it was read", "تغيّر السجل بعد قراءته"),
     Refused: _Face(502, 76, "Refused by a peer", "رفضت الجهة الأخرى الطلب"),
     Damaged: _Face(422, 65, "Damaged or forged", "تالف أو مزوّر"),
     Unavailable: _Face(503, 75, "Temporarily unavailable", "الخدمة غير متاحة مؤقتًا"),
