@@ -204,6 +204,12 @@ class Service(Strict):
         }
 
     @cached_property
+    def form_json(self) -> dict[str, Any]:
+        """The form's schema as it is served: bounds as JSON numbers."""
+        served: dict[str, Any] = json.loads(json.dumps(self.schema_of_form, default=_json_number))
+        return served
+
+    @cached_property
     def content(self) -> dict[str, Any]:
         """The definition as JSON: what a case keeps, so that a later edit of the file does not touch it."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -218,6 +224,11 @@ class Service(Strict):
     def activity_field(self) -> str | None:
         """Name of the field that holds the activity."""
         return next((field.name for field in self.form if isinstance(field, ActivityField)), None)
+
+
+def _json_number(value: object) -> float:
+    assert isinstance(value, Decimal)
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _broken(place: Place, reason: str) -> InitErrorDetails:

@@ -95,7 +95,7 @@ def read_application(service: Service, applicant: Any, form: Any) -> Application
             fields=shown,
             message_ar=f"في الطلب حقول غير صحيحة (عددها {len(faults)}). {shown[0].detail_ar}",
         )
-    return Application(dict(applicant), dict(form))
+    return Application(dict(applicant), _settled(form))
 
 
 def facts_of(service: Service, form: Mapping[str, Any], done: frozenset[str] = frozenset()) -> Facts:
@@ -114,6 +114,15 @@ def exact(value: Any) -> Any:
         return {key: exact(item) for key, item in value.items()}
     if isinstance(value, list):
         return [exact(item) for item in value]
+    return value
+
+
+def _settled(value: Any) -> Any:
+    # One way to write a number: 120.0 is 120, before the database and after it, and so is its digest.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _settled(item) for key, item in value.items()}
     return value
 
 

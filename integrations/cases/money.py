@@ -16,7 +16,10 @@ from foundation.errors import FieldError, InvalidInput
 HALALA = Decimal("0.01")
 LARGEST = Decimal("999999999999.99")
 
-_TEXT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
+PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,2})?$"
+"""An amount as it travels."""
+
+_TEXT = re.compile(PATTERN)
 # Wide enough for any product of a rate, a quantity and years: only half_up may round.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 
@@ -54,13 +57,13 @@ def read_amount(value: Any, pointer: str) -> Decimal:
     """The amount in a message.
 
     Args:
-        value: text such as "1234.50"; at most twelve digits and two decimals.
+        value: text such as "1234.50"; more than zero, at most twelve digits and two decimals.
         pointer: JSON Pointer of the field, for the error.
 
     Raises:
         InvalidInput: anything else, numbers included.
     """
-    if isinstance(value, str) and _TEXT.fullmatch(value):
+    if isinstance(value, str) and _TEXT.fullmatch(value) and Decimal(value) > 0:
         return half_up(Decimal(value))
     raise InvalidInput(
         "The amount is not readable.",
@@ -68,8 +71,8 @@ def read_amount(value: Any, pointer: str) -> Decimal:
         fields=(
             FieldError(
                 pointer,
-                'An amount is text such as "1234.50", never a JSON number.',
-                detail_ar="يُكتب المبلغ نصًا مثل «1234.50» لا رقمًا.",
+                'An amount is text such as "1234.50", more than zero, never a JSON number.',
+                detail_ar="يُكتب المبلغ نصًا مثل «1234.50»، أكبر من صفر، لا رقمًا.",
             ),
         ),
     )

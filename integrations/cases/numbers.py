@@ -1,0 +1,65 @@
+"""Numbers that people quote: of cases and licences without gaps, of bills with a check digit."""
+
+import re
+from datetime import date
+
+from sqlalchemy import Sequence, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from stdnum import luhn
+
+from foundation.database import Base
+
+BILLS = Sequence("case_bill_seq", metadata=Base.metadata)
+
+_NUMBER = re.compile(r"[A-Z]{2,5}-[0-9]{4}-[0-9]{6,9}")
+
+
+class Counter(Base):
+    """The last number given out in a series and year."""
+
+    __tablename__ = "case_counter"
+
+    series: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(primary_key=True)
+    last: Mapped[int]
+
+
+def next_number(session: Session, series: str, day: date) -> str:
+    """The next number of a series, such as SL-2026-000001.
+
+    The counter's row stays locked until the transaction ends and goes back with it, so there is no gap; ask for
+    the number late in the transaction, for others wait.
+
+    Args:
+        series: prefix of the numbers.
+        day: whose Gregorian year counts.
+    """
+    statement = insert(Counter).values(series=series, year=day.year, last=1)
+    last = session.scalar(
+        statement.on_conflict_do_update(
+            index_elements=[Counter.series, Counter.year], set_={"last": Counter.last + 1}
+        ).returning(Counter.last)
+    )
+    return f"{series}-{day.year}-{last:06}"
+
+
+def is_number(text: str) -> bool:
+    """Whether a text has the form of a case's or a licence's number."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def next_bill_number(session: Session, day: date) -> str:
+    """The next bill number: two digits of the year, ten that count, a check digit.
+
+    A bill may be numbered and then not written: gaps do no harm here, and nobody waits.
+
+    Source: ISO/IEC 7812-1, annex B (Luhn).
+    """
+    digits = f"{day.year % 100:02}{session.scalar(select(BILLS.next_value())):010}"
+    return digits + luhn.calc_check_digit(digits)
+
+
+def is_bill_number(text: str) -> bool:
+    """Whether a text can be a bill number of ours: its length and its check digit."""
+    return re.fullmatch(r"[0-9]{13}", text) is not None and luhn.is_valid(text)

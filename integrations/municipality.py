@@ -1,0 +1,38 @@
+"""The municipality that issues, and its office: what the engine needs of the world around a case."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from foundation.definitions import Bilingual
+from foundation.jobs import Jobs
+from foundation.wire.credential import SigningKey
+
+
+@dataclass(frozen=True)
+class Municipality:
+    """Who issues.
+
+    Args:
+        code: as in `platform.municipality`; the issuer in a licence's credential.
+        fee_class: 1 to 5, as the fee tables have it.
+    """
+
+    code: str
+    name: Bilingual
+    fee_class: int
+
+
+@dataclass(frozen=True)
+class Office:
+    """Who issues, with what key, and where work for later goes.
+
+    Args:
+        municipality: reads who issues, in the transaction that asks.
+        key: gives the signing key.
+    """
+
+    municipality: Callable[[Session], Municipality]
+    key: Callable[[], SigningKey]
+    jobs: Jobs
