@@ -149,10 +149,16 @@ def _scalar(node: yaml.Node, place: str) -> Any:
 def _field(location: tuple[int | str, ...], kind: str, message: str, root: yaml.Node | None) -> FieldError:
     pointer = "".join(f"/{step}" for step in location)
     detail = "unknown key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
-    return FieldError(pointer, detail, _line(location, root))
+    return FieldError(pointer, detail, line_of(location, root))
 
 
-def _line(location: tuple[int | str, ...], root: yaml.Node | None) -> int:
+def line_of(location: tuple[int | str, ...], root: yaml.Node | None) -> int:
+    """Line of a place in a document, counted from 1.
+
+    Args:
+        location: keys and indices that lead to the place; those that are not there are passed over.
+        root: the document, as `yaml.compose` gives it.
+    """
     # Follow the error's path down the node tree; a step that is not in the file (a missing key, a union's
     # branch) leaves us at the nearest place that is.
     node, line = root, (root.start_mark.line + 1 if root else 1)
