@@ -1,0 +1,55 @@
+"""The hand-written migrations and the tables that the code believes in are the same."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from console import reference
+from foundation import migrations
+from foundation.database import Base, Database
+
+# procrastinate's own, from the schema that its release ships; Alembic's; and what is written in SQL alone,
+# because its types are PostgreSQL's (xid8) or its statements are not an ORM's.
+WITHOUT_MODEL = {"event", "idempotency", migrations.VERSION_TABLE}
+FOREIGN = "procrastinate_"
+
+
+@pytest.fixture
+def models() -> sqlalchemy.MetaData:
+    # A table's model lives in the module that owns it; every module is imported, so none is forgotten.
+    assert len(list(reference.modules())) > 20
+    return Base.metadata
+
+
+def _differences(database: Database, models: sqlalchemy.MetaData) -> list[Any]:
+    def is_modelled(name: str | None, kind: str, _parents: Any) -> bool:
+        return kind != "table" or name in models.tables
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={"compare_type": True, "compare_server_default": True, "include_name": is_modelled},
+        )
+        found: list[Any] = compare_metadata(context, models)
+    return found
+
+
+def test_the_migrated_database_is_what_the_models_say(
+    database: Database, models: sqlalchemy.MetaData
+) -> None:
+    assert len(models.tables) > 5
+    assert _differences(database, models) == []
+
+
+def test_every_table_has_a_model_or_is_named_here(database: Database, models: sqlalchemy.MetaData) -> None:
+    made = set(sqlalchemy.inspect(database.engine).get_table_names())
+    assert {name for name in made if not name.startswith(FOREIGN)} == {*models.tables, *WITHOUT_MODEL}
+
+
+def test_a_column_that_no_migration_makes_is_noticed(database: Database) -> None:
+    models = sqlalchemy.MetaData()
+    sqlalchemy.Table("asset", models, sqlalchemy.Column("colour", sqlalchemy.Text))
+    assert "add_column" in {found[0] for found in _differences(database, models) if isinstance(found, tuple)}
