@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foundation.errors import DefinitionError
 from foundation.registry import Registry, definition_files
-from monitoring.device_model import DeviceModel, Metric, ScalarMetric, Table, load_model
+from monitoring.device_model import DeviceModel, ScalarMetric, Table, load_model
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,22 @@ class Catalogue:
 
     Args:
         folders: further folders.
+        files: further single files; one that the folders hold is not loaded twice.
 
     Raises:
-        DefinitionError: a model is wrong, stands twice, extends an unknown one, or gives a metric that
-            another model gives with another unit or type.
+        DefinitionError: a model is wrong, stands twice, extends itself or an unknown one.
     """
 
-    def __init__(self, folders: Sequence[Path] = ()) -> None:
+    def __init__(self, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -> None:
         self._models: Registry[DeviceModel] = Registry("device model")
         self._origin: dict[str, str] = {}
-        for path in definition_files("monitoring.devices", folders, ".yaml"):
+        found = {path.resolve(): path for path in definition_files("monitoring.devices", folders, ".yaml")}
+        found |= {path.resolve(): path for path in files}
+        for path in found.values():
             model = load_model(path)
             self._models.add(model.model, model, str(path))
             self._origin[model.model] = str(path)
         self._check_ancestry()
-        self._check_metrics()
 
     def models(self) -> list[DeviceModel]:
         """All models, by name."""
@@ -58,7 +59,12 @@ class Catalogue:
         return self._models.get(name)
 
     def origin(self, name: str) -> str:
-        """The file a model came from."""
+        """The file that a model came from.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        self.get(name)
         return self._origin[name]
 
     def plan(self, names: Iterable[str]) -> Plan:
@@ -131,16 +137,3 @@ class Catalogue:
 
         for name in known:
             visit(name, ())
-
-    def _check_metrics(self) -> None:
-        first: dict[str, tuple[str, Metric]] = {}
-        for model in self._models.items():
-            for metric in model.every_metric():
-                other, known = first.setdefault(metric.metric, (model.model, metric))
-                if (known.unit, known.type) != (metric.unit, metric.type):
-                    raise DefinitionError(
-                        f"{metric.metric} is a {metric.type} in {metric.unit} here and a {known.type} "
-                        f"in {known.unit} in {self._origin[other]}.",
-                        place=self._origin[model.model],
-                        remedy="Give one of them another name.",
-                    )

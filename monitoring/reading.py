@@ -123,7 +123,7 @@ class Reading:
 
 
 def snake_case(name: str) -> str:
-    """ifHCInOctets as if_hcin_octets, ifIndex as if_index: promtool refuses capitals in a label's name."""
+    """ifIndex as if_index: promtool refuses capitals in a label's name."""
     return _HUMP.sub("_", name).lower()
 
 

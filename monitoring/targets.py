@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from foundation.errors import InvalidInput
@@ -79,7 +79,6 @@ class Target:
         timeout: seconds to wait for one answer.
         retries: times an unanswered request is sent again.
         max_repetitions: rows asked for in one GETBULK, 1 to 100; fewer where a device cannot answer so many.
-        labels: labels that Prometheus adds to each of its series (site, kind, …).
     """
 
     name: str
@@ -90,7 +89,6 @@ class Target:
     timeout: float = 2.0
     retries: int = 1
     max_repetitions: int = 25
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_repetitions <= 100:
@@ -107,15 +105,15 @@ class Target:
 class TargetSource(Protocol):
     """Where the exporter learns what it may poll."""
 
-    def targets(self) -> list[Target]:
-        """Every device that may be polled; a device whose secret is missing is left out and logged."""
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """The devices to scrape: by name, the labels that Prometheus adds to their series."""
         ...
 
     def find(self, name: str) -> Target:
         """The device of this name or address.
 
         Raises:
-            NotFound: no asset has it.
+            NotFound: no asset has it, or a secret that it names is not there.
         """
         ...
 

@@ -74,6 +74,8 @@ def name_error(metric: str, unit: str, kind: str) -> str | None:
     ending = f"_{unit}_total" if kind == "counter" else f"_{unit}"
     if not metric.endswith(ending):
         return f"{metric!r} must end in {ending!r}: its type is {kind} and its unit is {unit!r}"
-    if kind != "counter" and metric.endswith("_total"):
-        return f"{metric!r} ends in '_total' and is no counter"
+    # apparent_volt_amperes ends in amperes as well; so a name has one unit only, the longest that it ends in.
+    longer = max((one for one in UNITS if metric.removesuffix("_total").endswith(f"_{one}")), key=len)
+    if longer != unit:
+        return f"{metric!r} ends in {longer!r}, and its unit is {unit!r}"
     return None

@@ -7,7 +7,7 @@ gufo's sockets decode in Rust at 1 to 2 µs a varbind, which is why they are her
 - an answer over 4,080 bytes does not decode, and an error status reads like the end of a table: an end that
   the agent did not show by an object behind the column is confirmed with GETNEXT, and when rows were lost the
   column is read again in smaller pieces;
-- an OID that breaks off in the middle makes the decoder panic.
+- a length that breaks off makes the decoder panic, and an empty OID is a RuntimeError.
 """
 
 import re
@@ -258,14 +258,14 @@ class Session:
                     place=self.target.address,
                     remedy="Check user, protocols and pass phrases on both sides.",
                 ) from error
-            except SnmpError as error:
-                raise self._not_snmp(str(error)) from error
+            except (SnmpError, RuntimeError) as error:
+                # Behind the colon it shows bytes of the message, which belong in no log.
+                raise self._not_snmp(str(error).partition(":")[0]) from error
             except BaseException as error:
-                # gufo's decoder panics on an OID that breaks off; the panic is no Exception, and its type
-                # has no importable name.
+                # The panic is no Exception, and its type has no importable name.
                 if type(error).__name__ != "PanicException":
                     raise
-                raise self._not_snmp("an OID breaks off") from error
+                raise self._not_snmp("a length breaks off") from error
             self._answered = True
             return answer
         self.timeouts += 1
