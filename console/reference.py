@@ -100,10 +100,55 @@ def commands_page() -> str:
     return _page(parts)
 
 
+def metrics_page() -> str:
+    """Every metric: of the device models, of a poll, of the collector itself."""
+    # Not at the top: the other pages need no part of monitoring.
+    from monitoring.catalogue import Catalogue
+    from monitoring.exporter import Collector
+    from monitoring.reading import Reading
+
+    catalogue = Catalogue()
+    parts = [
+        "# Metrics",
+        "Names end in their base unit. What a device does not know gives no sample. A label that comes from a "
+        "device has the MIB's own name in small letters: ifDescr is `if_descr`.",
+        "## Of devices",
+    ]
+    for model in catalogue.models():
+        extends = f", and all of {', '.join(model.extends)}" if model.extends else ""
+        parts.append(f"### {model.model}\n\n{model.title.en} ({model.title.ar}). {model.source}{extends}.")
+        rows = [
+            (item.metric, item.unit, item.type, f"{item.help}{_states(item.states)}")
+            for item in model.every_metric()
+        ]
+        parts.append(_metric_table(rows))
+    cost = Reading("", (), [], (), 0.0, 0.0, 0).cost()
+    parts += ["## Of each reading", _metric_table([(f.name, f.unit, f.type, f.help) for f in cost])]
+    collector = Collector(catalogue)
+    own = [
+        (family.name + ("_total" if family.type == "counter" else ""), "", family.type, family.documentation)
+        for family in collector.registry.collect()
+        if family.name.startswith("rakeeza_")
+    ]
+    collector.close()
+    parts += ["## Of the collector", _metric_table(own)]
+    return _page(parts)
+
+
+def _metric_table(rows: list[tuple[str, str, str, str]]) -> str:
+    lines = [f"| `{name}` | {unit} | {kind} | {_cell(about)} |" for name, unit, kind, about in rows]
+    return "\n".join(["| metric | unit | type | meaning |", "|---|---|---|---|", *lines])
+
+
+def _states(states: dict[int, str]) -> str:
+    return f" {', '.join(f'{number} {name}' for number, name in states.items())}." if states else ""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "commands.md": commands_page,
+    "metrics.md": metrics_page,
 }
 
 
