@@ -1,7 +1,7 @@
-"""Licensing: the one door to cases and licences. Every face (REST, SOAP, desk, command line) calls this class.
+"""Licensing: the one door to cases and licences, which every face (REST, the command line) calls.
 
-A write is one transaction: the idempotency key, the action and all it causes. Two faces that send the same key
-for the same request get the same answer, once done.
+A write is one transaction: the idempotency key, the action and all it causes. The same key for the same
+request gets the same answer, once done, whatever the face.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from foundation.http import Answer, once
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -20,8 +21,7 @@ from foundation.chain import JSON
 from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import NotFound
-from foundation.http import Answer, once
-from foundation.identity import Caller
+from foundation.identity import Caller, Role
 from foundation.jobs import Jobs
 from foundation.registry import Registry
 from foundation.secret import SecretFile
@@ -43,7 +43,7 @@ from integrations.service import Effect, Service
 LARGEST_PAGE = 200
 """Cases in one page of a list, at most."""
 
-_SEES_ALL = frozenset({"reviewer"})
+_SEES_ALL = frozenset({Role.REVIEWER, Role.AUDITOR})
 
 
 class NotReady(NotFound):
@@ -142,7 +142,7 @@ class Licensing:
     def decide(
         self, caller: Caller, number: str, action: str, key: str | None = None, version: int | None = None
     ) -> Answer:
-        """Take an action that needs nothing but a person's decision, such as `approve`. Raises as `quote` does."""
+        """Take an action that needs only a person's decision, such as `approve`. Raises as `quote` does."""
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             seen = self._visible(session, caller, number)
@@ -166,7 +166,7 @@ class Licensing:
         """
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
-            payment, new = invoices.keep(session, notice, caller.name, at)
+            payment, new = invoices.keep(session, notice, caller.actor, at)
             invoice = invoices.bill(session, notice.bill_number)
             if invoice is None:
                 return views.payment(payment, None)
@@ -216,7 +216,7 @@ class Licensing:
         if after is not None:
             query = query.where(Case.id < views.read_cursor(after))
         if not _sees_all(caller):
-            query = query.where(Case.centre == caller.name)
+            query = query.where(Case.centre == caller.actor)
         with self._database.transaction() as session:
             found = session.scalars(query).all()
             page = found[: min(limit, LARGEST_PAGE)]
@@ -234,7 +234,7 @@ class Licensing:
             return views.licence(found, licences.status_on(found, self._today()))
 
     def verify(self, number: str) -> dict[str, Any]:
-        """What anyone may know of a licence: its status now, and nothing of a person. Raises as `licence` does."""
+        """What anyone may know of a licence: its status now. Raises as `licence` does."""
         with self._database.transaction() as session:
             found = licences.find(session, number)
             return views.verification(found, licences.status_on(found, self._today()))
@@ -249,7 +249,7 @@ class Licensing:
         with self._database.transaction() as session:
             found = licences.find(session, number)
             centre = session.scalars(select(Case.centre).where(Case.id == found.case_id)).one()
-            if centre != caller.name and not _sees_all(caller):
+            if centre != caller.actor and not _sees_all(caller):
                 raise NotFound(f"There is no licence {number}.", message_ar="لا توجد رخصة بهذا الرقم.")
             pdf = session.scalar(select(Paper.pdf).where(Paper.licence_id == found.id))
         if pdf is None:
@@ -297,7 +297,7 @@ class Licensing:
     def _visible(self, session: Session, caller: Caller, number: str) -> Case:
         case = find(session, number)
         # Another centre's case does not exist for this one: a number counts up, and must tell nothing.
-        if case.centre != caller.name and not _sees_all(caller):
+        if case.centre != caller.actor and not _sees_all(caller):
             raise absent(number)
         return case
 
@@ -337,17 +337,14 @@ class Licensing:
         )
 
     def _municipality(self, session: Session) -> Municipality:
-        # The inventory, where it knows the municipality, for it is kept by those who know; the settings otherwise,
-        # so that a machine without an inventory can issue.
+        # The inventory, where it has the municipality: its class is a fact that people keep there, changed
+        # without a restart. The settings otherwise, so that a machine without an inventory can issue.
         platform = self._settings.platform
-        known = next(
-            (a for a in Assets().list(session, kind="municipality") if a.name == platform.municipality), None
-        )
-        if known is None:
-            name = Bilingual(ar=platform.name_ar, en=platform.name_en)
-            return Municipality(platform.municipality, name, platform.fee_class)
-        fee_class = known.attributes.get("fee_class", platform.fee_class)
-        return Municipality(known.name, known.title, int(str(fee_class)))
+        for asset in Assets().list(session, kind="municipality"):
+            if asset.name == platform.municipality:
+                return Municipality(asset.name, asset.title, int(str(asset.attributes["fee_class"])))
+        name = Bilingual(ar=platform.name_ar, en=platform.name_en)
+        return Municipality(platform.municipality, name, platform.fee_class)
 
     def _signing_key(self) -> SigningKey:
         if self._key is None:

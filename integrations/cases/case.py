@@ -1,7 +1,7 @@
 """A case: one application on its way through its service's states, and what the way leaves behind.
 
-Tables: `case_definition` (every definition a case was opened under), `case_file`, `case_quote`, `case_invoice`,
-`case_payment`.
+Tables: `case_definition` (every definition a case was opened under), `case_file`, `case_quote`,
+`case_invoice`, `case_payment`.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Case(Base):
     Args:
         definition: fingerprint of the definition it runs under, whatever the file says later.
         version: counts the actions taken; a writer who saw an older one is refused.
-        centre: name of the client that opened it.
+        centre: who opened it, as the audit trail names it.
         applicant, form: as sent; personal data.
         salt: of the digest that the journal keeps instead of personal data.
         done: names of the actions taken.

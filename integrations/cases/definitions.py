@@ -1,4 +1,4 @@
-"""The definitions that cases run under: a case keeps the one it was opened with, whatever its file says later."""
+"""The definitions that cases run under: a case keeps its own, whatever the file says later."""
 
 from datetime import datetime
 
@@ -45,7 +45,7 @@ class Definitions:
             fingerprint = session.scalar(kept)
         if fingerprint != service.fingerprint:
             raise DefinitionError(
-                f"Version {service.version} of the service {service.code!r} has cases, and its file was changed.",
+                f"Version {service.version} of the service {service.code!r} was changed after it got cases.",
                 remedy="Give the changed definition the next version.",
             )
 

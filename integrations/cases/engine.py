@@ -1,7 +1,7 @@
 """The engine: moves a case from state to state as its definition says. It knows no service.
 
-One action is one step in the caller's transaction: the effect, the new state and version, the journal entry, the
-event and the jobs stand or fall together. Automatic actions follow at once, each as a step of its own.
+One action is one step in the caller's transaction: the effect, the new state and version, the journal entry,
+the event and the jobs stand or fall together. Automatic actions follow at once, each as a step of its own.
 """
 
 import secrets
@@ -54,14 +54,14 @@ class Engine:
             PermissionDenied: the caller has none of the roles that open a case of this service.
         """
         opening = next(action for action in service.actions if not action.from_)
-        _require(caller, opening)
+        caller.require(*opening.roles)
         self._definitions.keep(session, service, at)
         case = Case(
             service=service.code,
             definition=service.fingerprint,
             state="",
             version=0,
-            centre=caller.name,
+            centre=caller.actor,
             applicant=application.applicant,
             form=application.form,
             salt=secrets.token_bytes(16),
@@ -161,7 +161,7 @@ def _choose(service: Service, case: Case, caller: Caller, name: str | None, effe
         )
     possible = [action for action in named if action in _possible(service, case)]
     # The role first: whoever may not act learns nothing of the state.
-    _require(caller, (possible or named)[0])
+    caller.require(*(possible or named)[0].roles)
     if not possible:
         state = service.states[case.state].title
         raise Conflict(
@@ -170,9 +170,3 @@ def _choose(service: Service, case: Case, caller: Caller, name: str | None, effe
             message_ar=f"المعاملة {case.number} في حالة «{state.ar}» ولا يمكن فيها «{named[0].title.ar}».",
         )
     return possible[0]
-
-
-def _require(caller: Caller, action: Action) -> None:
-    if not caller.roles & set(action.roles):
-        # One of several would do; the first is the one to ask for.
-        caller.require(action.roles[0])

@@ -1,7 +1,7 @@
 """Fees: what a licence costs on a day, line by line, exact to the halala.
 
-A line is rate x quantity x years, at least its minimum, rounded half-up to halalas; value added tax is reckoned
-and rounded a line. The total is the sum of the lines, so that it never differs from what the applicant can add up.
+A line is rate x quantity x years, at least its minimum, rounded half-up to halalas; value added tax is
+reckoned and rounded a line. The total is the sum of the lines: what the applicant can add up is what is due.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,7 @@ from integrations.cases.case import Quote, Work
 from integrations.cases.money import LARGEST, amount_text, half_up, multiply
 from integrations.service import Fee, Service
 
-# Standard rate of value added tax from a day on. Source: royal decree A/638 of 15/10/1441H; GAZT's guideline on
-# the transition from 5 to 15 percent.
+# Standard rate of value added tax from a day on. Source: GAZT's guideline on the change from 5 to 15 percent.
 _STANDARD_VAT = ((date(2018, 1, 1), Decimal("0.05")), (date(2020, 7, 1), Decimal("0.15")))
 
 

@@ -1,7 +1,7 @@
 """Invoices and payments: a bill is apart from its licence, and only its exact amount settles it.
 
-What a bank tells us has happened has happened: every readable notification is kept with its outcome, also when it
-moves no case. Deciding what is partial, surplus or unknown is a person's work.
+What a bank tells us has happened: every readable notification is kept with its outcome, also when it moves no
+case. What becomes of partial, surplus and unknown money is a person's decision.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The journal of a case: each action is one entry of the chain `case/NUMBER` and one event.
 
-An entry holds no personal data. It holds a salted digest of the application, so that a changed form is seen, and an
-erased one leaves the chain whole.
+An entry holds no personal data. The first one holds a salted digest of the application, so that a changed
+form is seen, and an erased one leaves the chain whole.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def write(
     """
     step: dict[str, JSON] = {"from": before, "to": case.state, "version": case.version, **did}
     audit.record(
-        session, chain=chain_of(case), actor=f"{caller.kind}/{caller.name}", action=action, details=step
+        session, chain=chain_of(case), actor=caller.actor, action=action, details=step
     )
     told: dict[str, JSON] = {"action": action, "service": case.service, **step}
     publish(session, MOVED if before else SUBMITTED, chain_of(case), told)

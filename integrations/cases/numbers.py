@@ -28,8 +28,8 @@ class Counter(Base):
 def next_number(session: Session, series: str, day: date) -> str:
     """The next number of a series, such as SL-2026-000001.
 
-    The counter's row stays locked until the transaction ends and goes back with it, so there is no gap; ask for
-    the number late in the transaction, for others wait.
+    The counter's row stays locked until the transaction ends and goes back with it, so there is no gap; ask
+    for the number late in the transaction, for others wait.
 
     Args:
         series: prefix of the numbers.

@@ -20,25 +20,6 @@ _JOURNAL = 1_000
 _STEP = ("from", "to", "version")
 
 
-def service_summary(service: Service) -> dict[str, Any]:
-    """A service in a list."""
-    return {"code": service.code, "version": service.version, "title": service.title.model_dump()}
-
-
-def service_full(service: Service) -> dict[str, Any]:
-    """A service as a client needs it to fill in an application."""
-    return {
-        **service_summary(service),
-        "applicant": {"identifiers": list(service.applicant.identifiers)},
-        "form": service.form_json,
-        "activities": [
-            {"code": a.code, "title": a.title.model_dump(), "immediate": a.immediate}
-            for a in service.activities
-        ],
-        "states": {name: state.title.model_dump() for name, state in service.states.items()},
-    }
-
-
 def summary(service: Service, case: Case) -> dict[str, Any]:
     """A case in a list, and as the answer to an action."""
     return {

@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import JSONResponse
+from foundation.http import Answer, authenticated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from foundation.errors import Malformed, problem
-from foundation.http import Answer, authenticated
 from foundation.identity import Caller, Identity
-from integrations.cases import views
 from integrations.cases.invoices import Notice
 from integrations.cases.money import PATTERN, read_amount
 from integrations.licensing import LARGEST_PAGE, Licensing, NotReady
@@ -78,12 +77,12 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     @routes.get("/services")
     def list_services() -> JSONResponse:
         """Services of this municipality."""
-        return JSONResponse({"items": [views.service_summary(s) for s in licensing.services.items()]})
+        return JSONResponse({"items": [s.summary() for s in licensing.services.items()]})
 
     @routes.get("/services/{code}")
     def get_service(code: str) -> JSONResponse:
         """A service: titles, form, activities."""
-        return JSONResponse(views.service_full(licensing.services.get(code)))
+        return JSONResponse(licensing.services.get(code).for_clients())
 
     @routes.post("/cases", status_code=201)
     def submit(body: Submission, caller: Caller = centre, key: Key = None) -> JSONResponse:

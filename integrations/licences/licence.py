@@ -87,7 +87,7 @@ def issue(work: Work) -> Mapping[str, JSON]:
         raise Conflict(f"The bill of the case {case.number} is not settled.", remedy="Pay it first.")
     municipality = work.office.municipality(work.session)
     calendar = service.validity.calendar
-    # The last day is the eve of the anniversary: a year from the first day is a year and not a year and a day.
+    # The last day is the eve of the anniversary: a year is a year, and not a year and a day.
     valid_to = add_years(work.day, years_of(service, case.form), calendar) - timedelta(days=1)
     lines, private_lines = _lines(service, case.form, case.applicant)
     # The counter stays locked until the commit: from here on others who issue wait.

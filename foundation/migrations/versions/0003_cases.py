@@ -1,4 +1,4 @@
-"""Cases: definitions that cases keep, cases with their quotes, bills and payments, licences and their papers."""
+"""Cases: kept definitions, cases with their quotes, bills and payments, licences and their papers."""
 
 from alembic import op
 
