@@ -110,14 +110,14 @@ def metrics_page() -> str:
     catalogue = Catalogue()
     parts = [
         "# Metrics",
-        "Names end in their base unit. What a device does not know gives no sample. A label that comes from a "
-        "device has the MIB's own name in small letters: ifDescr is `if_descr`.",
+        "Names end in their base unit. What a device does not know gives no sample. A label that comes from "
+        "a device has the MIB's own name in small letters: ifDescr is `if_descr`.",
         "## Of devices",
     ]
     for model in catalogue.models():
         extends = f", and all of {', '.join(model.extends)}" if model.extends else ""
         parts.append(f"### {model.model}\n\n{model.title.en} ({model.title.ar}). {model.source}{extends}.")
-        rows = [
+        rows: list[tuple[str, str, str, str]] = [
             (item.metric, item.unit, item.type, f"{item.help}{_states(item.states)}")
             for item in model.every_metric()
         ]
