@@ -20,6 +20,18 @@ def upgrade() -> None:
     driver.execute(schema)
     op.execute(
         """
+        CREATE TABLE job_failure (
+            job_id bigint NOT NULL
+                CONSTRAINT fk_job_failure_job_id REFERENCES procrastinate_jobs (id) ON DELETE CASCADE,
+            attempt integer NOT NULL,
+            reason text NOT NULL,
+            at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            CONSTRAINT pk_job_failure PRIMARY KEY (job_id, attempt)
+        )
+        """
+    )
+    op.execute(
+        """
         CREATE TABLE event (
             id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_event PRIMARY KEY,
             transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
