@@ -7,6 +7,7 @@ a home of their own inside the lab's folder, so a playbook leaves no trace outsi
 import getpass
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +84,21 @@ def start(guard: Guard, folder: Path, name: str = "lab-server") -> SshServer:
     # By its full path: sshd starts itself again for every connection.
     argv = (_SSHD, "-D", "-e", "-f", str(configuration))
     guard.start(Program(name=name, argv=argv, log=log, folder=folder))
-    try:
-        wait_for_port("127.0.0.1", port, _START_LIMIT, "sshd")
-    except Unavailable as error:
-        tail = log.read_text(encoding="utf-8", errors="replace")[-500:].strip()
-        raise Unavailable(f"{error.message} Its log ends: {tail}", place=str(log)) from error
+    _wait(guard, name, port, log)
     host_key = " ".join(host_key_file.with_suffix(".pub").read_text(encoding="utf-8").split()[:2])
     return SshServer("127.0.0.1", port, user, key_file, host_key, home, log)
+
+
+def _wait(guard: Guard, name: str, port: int, log: Path) -> None:
+    limit = time.monotonic() + _START_LIMIT
+    while True:
+        try:
+            return wait_for_port("127.0.0.1", port, 0.2, "sshd")
+        except Unavailable as error:
+            if name not in guard.poll() and time.monotonic() < limit:
+                continue
+            tail = log.read_text(encoding="utf-8", errors="replace")[-500:].strip()
+            raise Unavailable(f"sshd does not start. Its log ends: {tail}", place=str(log)) from error
 
 
 def _configuration(folder: Path, port: int, user: str, home: Path) -> str:

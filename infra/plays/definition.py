@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from foundation.asset_kinds import Kind
 from foundation.definitions import Bilingual, Strict, parse_yaml
 from foundation.errors import DefinitionError, FieldError, InvalidInput, NotFound
 from foundation.registry import definition_files
@@ -171,7 +172,7 @@ class About(Strict):
     title: Bilingual
     purpose: Bilingual
     risk: Literal["reads", "low", "medium", "high"]
-    targets: tuple[str, ...] = Field(min_length=1)
+    targets: tuple[Kind, ...] = Field(min_length=1)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
 
     @field_validator("parameters")

@@ -11,7 +11,7 @@ import select
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Order:
 
 def run(
     folder: Path, order: Order, cancelled: Callable[[], bool] = lambda: False
-) -> Iterator[list[dict[str, Any]]]:
+) -> Generator[list[dict[str, Any]], None, None]:
     """Run a playbook; yields the events that came since the last yield, and at least every 0.2 s a (perhaps
     empty) list. The last event of all is `end` with `status` and `code`.
 
@@ -113,7 +113,7 @@ def _write_start(folder: Path, order: Order, sockets: Path) -> None:
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",
     }
-    (folder / "ansible.cfg").write_text(_configuration(folder, order.forks, sockets), encoding="utf-8")
+    (folder / "ansible.cfg").write_text(configuration(folder, order.forks, sockets), encoding="utf-8")
     options = [word for word, wanted in (("--check", order.check), ("--diff", order.diff)) if wanted]
     start = {
         "playbook": str(folder / "project" / f"{order.name}.yml"),
@@ -127,7 +127,14 @@ def _write_start(folder: Path, order: Order, sockets: Path) -> None:
     (folder / "run.json").write_text(json.dumps(start), encoding="utf-8")
 
 
-def _configuration(folder: Path, forks: int, sockets: Path) -> str:
+def configuration(folder: Path, forks: int, sockets: Path) -> str:
+    """The `ansible.cfg` of a run.
+
+    Args:
+        folder: the run's folder.
+        forks: hosts worked on at the same time.
+        sockets: folder of ssh's shared connections; its path is short.
+    """
     # A % starts an interpolation of the configuration file.
     own, short = str(folder).replace("%", "%%"), str(sockets).replace("%", "%%")
     return f"""\
@@ -153,7 +160,7 @@ control_path_dir = {short}
 
 def _events(
     reader: int, guard: Guard, folder: Path, cancelled: Callable[[], bool]
-) -> Iterator[list[dict[str, Any]]]:
+) -> Generator[list[dict[str, Any]], None, None]:
     poller = select.poll()
     poller.register(reader, select.POLLIN)
     rest, ended = b"", False

@@ -1,0 +1,306 @@
+"""Runs of real playbooks by real Ansible over a real sshd."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.errors import Unavailable
+from infra.plays.definition import load_playbook
+from infra.plays.inventory import build_inventory
+from infra.plays.results import HostResult, Progress, Report
+from infra.plays.runner import Order, run
+from lab.sshd import SshServer
+from tests.infra.conftest import FakeAsset
+from tests.lab.test_sshd import ssh
+
+MakeAsset = Callable[..., FakeAsset]
+WritePlaybook = Callable[[str, str], Path]
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBuLj2LmiRMoyhh+Zx2k2J/v6XvwJGWnWv2dUzM/f4V/"
+
+
+class Outcome:
+    """One run to its end: what was told, the result of each host, and how it ended."""
+
+    def __init__(self, folder: Path, order: Order) -> None:
+        self.folder = folder
+        progress = Progress(order.inventory.limited(order.limit))
+        self.reports: list[Report] = []
+        self.end: dict[str, Any] = {}
+        for batch in run(folder, order):
+            self.reports += [report for event in batch if (report := progress.take(event))]
+            self.end = next((event for event in batch if event["event"] == "end"), self.end)
+        self.hosts: dict[str, HostResult] = progress.results
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        return [report.payload for report in self.reports if report.kind == kind]
+
+
+def order(path: Path, *assets: FakeAsset, **changes: Any) -> Order:
+    playbook = load_playbook(path)
+    inventory = build_inventory(assets, playbook.about.targets)
+    parameters = playbook.values(changes.pop("parameters", {}))
+    return replace(Order(playbook.name, playbook.files(), inventory, parameters=parameters), **changes)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of every process of a run, by its folder and by the folder of its ssh connections."""
+    run_json = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    # ssh's shared connections overwrite their command line and environment with the name of their socket.
+    markers = (os.fsencode(folder), os.fsencode(run_json["sockets"]))
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if any(marker in words for marker in markers) and int(path.name) != os.getpid():
+            found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+@pytest.fixture
+def baseline() -> Path:
+    return Path(__file__).parents[2] / "playbooks" / "baseline.yml"
+
+
+def test_the_baseline_is_written_once_and_seen_from_outside(
+    baseline: Path, asset: MakeAsset, server: SshServer, tmp_path: Path
+) -> None:
+    parameters = {"baseline_folder": "~/managed", "minimum_free": "20"}
+    play = order(baseline, asset("lab-server"), parameters=parameters)
+    checked = Outcome(tmp_path / "1", replace(play, check=True, diff=True))
+    assert checked.hosts["lab-server"].state == "changed"
+    assert ssh(server, tmp_path / "known_hosts", "ls managed").returncode != 0
+
+    first = Outcome(tmp_path / "2", play)
+    assert first.end == {"event": "end", "status": "successful", "code": 0}
+    assert first.hosts["lab-server"].state == "changed"
+    seen = json.loads(ssh(server, tmp_path / "known_hosts", "cat", "managed/baseline.json").stdout)
+    kernel = ssh(server, tmp_path / "known_hosts", "uname", "-r").stdout.strip()
+    assert (seen["host"], seen["kernel"], seen["minimum_free_mb"]) == ("lab-server", kernel, 20)
+
+    second = Outcome(tmp_path / "3", play)
+    assert second.hosts["lab-server"].changed == 0
+    assert second.hosts["lab-server"].state == "ok"
+
+
+def test_a_host_that_does_not_meet_the_baseline_says_what_is_missing(
+    baseline: Path, asset: MakeAsset, tmp_path: Path
+) -> None:
+    play = order(baseline, asset("lab-server"), parameters={"oldest_debian": 99})
+    result = Outcome(tmp_path / "run", play).hosts["lab-server"]
+    assert (result.state, result.task) == ("failed", "Check operating system and kernel")
+    assert "Debian 99 or newer and kernel 5.10 or newer are needed." in str(result.message)
+
+
+def test_bad_hosts_have_their_reason_and_do_not_lose_the_good_one(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    outcome = Outcome(
+        tmp_path / "run",
+        order(
+            write_playbook("ping", "- name: Say hello\n  ansible.builtin.ping:"),
+            asset("good"),
+            asset("closed", ansible_port=1),
+            asset("changed", host_key=OTHER_KEY),
+            asset("unrecorded", host_key=None),
+            asset("nameless", ansible_host="host.invalid"),
+            asset("stranger", ssh_key_file=str(tmp_path / "no-key")),
+        ),
+    )
+    hosts = outcome.hosts
+    assert hosts.pop("good").state == "ok"
+    assert {name: (host.state, host.reason) for name, host in hosts.items()} == {
+        "closed": ("unreachable", "connection_refused"),
+        "changed": ("unreachable", "host_key_changed"),
+        "unrecorded": ("unreachable", "host_key_unknown"),
+        "nameless": ("unreachable", "name_unknown"),
+        "stranger": ("unreachable", "login_refused"),
+    }
+    assert all(host.task == "Say hello" for host in hosts.values())
+    assert "asset edit changed" in str(hosts["changed"].message)
+
+
+def test_results_of_every_sort_are_counted(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    tasks = """
+- name: Changes
+  ansible.builtin.command: "true"
+- name: Is skipped
+  ansible.builtin.ping:
+  when: false
+- name: Fails and is ignored
+  ansible.builtin.command: "false"
+  ignore_errors: true
+- name: Rescue
+  block:
+    - name: Fails and is rescued
+      ansible.builtin.fail: {msg: healed}
+  rescue:
+    - ansible.builtin.ping:
+- name: Loops
+  ansible.builtin.command: sh -c "exit {{ item }}"
+  loop: [0, 3]
+- name: Is never reached
+  ansible.builtin.ping:
+"""
+    outcome = Outcome(tmp_path / "run", order(write_playbook("sorts", tasks), asset("host")))
+    host = outcome.hosts["host"]
+    assert (host.ok, host.changed, host.failed, host.skipped) == (3, 2, 1, 1)
+    assert (host.rescued, host.ignored) == (1, 1)
+    assert (host.state, host.task) == ("failed", "Loops")
+    assert str(host.message).startswith("3: non-zero return code")
+    assert [item["result"] for item in outcome.told("item")] == ["changed", "failed"]
+    assert "Is never reached" not in [start["task"] for start in outcome.told("task_started")]
+
+
+def test_long_output_and_bytes_that_are_no_text_are_bounded(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    tasks = r"""
+- name: Prints bytes
+  ansible.builtin.command: printf '\377\376\000 %s' end
+  failed_when: true
+  ignore_errors: true
+- name: Prints very much
+  ansible.builtin.shell: head -c 5000000 /dev/zero | tr '\0' x; exit 1
+"""
+    outcome = Outcome(tmp_path / "run", order(write_playbook("long", tasks), asset("host")))
+    assert outcome.hosts["host"].task == "Prints very much"
+    longest = max(len(json.dumps(report.payload)) for report in outcome.reports)
+    assert longest < 50_000
+    assert "\0" not in json.dumps([report.payload for report in outcome.reports], ensure_ascii=False)
+    assert sum(path.stat().st_size for path in outcome.folder.rglob("*") if path.is_file()) < 11_000_000
+
+
+def test_a_diff_shows_what_would_change(
+    write_playbook: WritePlaybook, asset: MakeAsset, server: SshServer, tmp_path: Path
+) -> None:
+    (server.home / "greeting").write_text("old\nkept\n", encoding="utf-8")
+    task = f'- ansible.builtin.copy: {{dest: {server.home}/greeting, content: "new\\nkept\\n"}}'
+    play = order(write_playbook("greet", task), asset("host"), check=True, diff=True)
+    told = Outcome(tmp_path / "run", play).told("host_changed")[0]
+    assert told["diff"].splitlines()[1:] == ["- old", "+ new"]
+    assert (server.home / "greeting").read_text(encoding="utf-8") == "old\nkept\n"
+
+
+def test_a_play_that_ansible_refuses_says_why(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    play = order(write_playbook("odd", "- no_such_module_of_anyone: {}"), asset("host"))
+    progress = Progress(["host"])
+    ends = [event for batch in run(tmp_path / "run", play) for event in batch if not progress.take(event)]
+    assert ends[-1]["code"] not in (0, None)
+    assert "no_such_module_of_anyone" in progress.complaint
+    assert progress.results["host"].state == "untouched"
+
+
+def test_nothing_of_a_run_stays_but_its_folder(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    before = set(Path("/tmp").glob("rk-*"))
+    folder = tmp_path / "run"
+    Outcome(folder, order(write_playbook("ping", "- ansible.builtin.ping:"), asset("a"), asset("b")))
+    assert processes_of(folder) == []
+    assert set(Path("/tmp").glob("rk-*")) == before
+    assert not (folder / "tmp").exists()
+
+
+def test_a_cancelled_run_leaves_no_process(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    path = write_playbook("wait", "- name: Wait\n  ansible.builtin.command: sleep {{ seconds }}")
+    progress, ended = Progress(["host"]), []
+    play = order(path, asset("host"), parameters={"seconds": 600})
+    for batch in run(tmp_path / "run", play, cancelled=lambda: "host" in progress.at):
+        ended += [event for event in batch if not progress.take(event) and event["event"] == "end"]
+    assert ended == [{"event": "end", "status": "canceled", "code": None}]
+    assert progress.at == {"host": "Wait"}
+    assert processes_of(tmp_path / "run") == []
+
+
+def test_a_reader_that_leaves_early_ends_the_run(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    path = write_playbook("wait", "- ansible.builtin.command: sleep {{ seconds }}")
+    folder = tmp_path / "run"
+    stream = run(folder, order(path, asset("host"), parameters={"seconds": 600}))
+    next(stream)
+    while not any("[mux]" in line for line in processes_of(folder)):
+        next(stream)
+    assert any("ansible-playbook" in line for line in processes_of(folder))
+    stream.close()
+    assert processes_of(folder) == []
+
+
+def test_a_killed_ansible_process_is_an_error_and_no_result(
+    write_playbook: WritePlaybook, asset: MakeAsset, tmp_path: Path
+) -> None:
+    path = write_playbook("wait", "- ansible.builtin.command: sleep {{ seconds }}")
+    folder = tmp_path / "run"
+    stream = run(folder, order(path, asset("host"), parameters={"seconds": 600}))
+    while not any(event["event"] == "runner_on_start" for event in next(stream)):
+        pass
+    for entry in Path("/proc").glob("[0-9]*"):
+        words = (entry / "cmdline").read_bytes().split(b"\0") if (entry / "cmdline").exists() else []
+        if any(word.endswith(b"ansible_process.py") for word in words) and os.fsencode(folder) in words:
+            os.kill(int(entry.name), 9)
+    with pytest.raises(Unavailable, match="it was killed"):
+        list(stream)
+    assert processes_of(folder) == []
+
+
+def test_no_secret_of_ours_or_of_a_task_reaches_the_run_folder(
+    write_playbook: WritePlaybook,
+    asset: MakeAsset,
+    server: SshServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAKEEZA_DATABASE_URL", "postgresql://u:marker-of-ours@host/db")
+    (server.home / "token").write_text("marker-of-the-host", encoding="utf-8")
+    tasks = f"""
+- name: Reads a secret
+  ansible.builtin.command: cat {server.home}/token
+  no_log: true
+- name: Fails with a secret
+  ansible.builtin.shell: cat {server.home}/token >&2; exit 1
+  no_log: true
+"""
+    outcome = Outcome(tmp_path / "run", order(write_playbook("secret", tasks), asset("host")))
+    assert outcome.hosts["host"].message == "hidden (no_log)"
+    assert "marker-of" not in repr(outcome.reports)
+    key = server.key_file.read_text(encoding="utf-8").splitlines()[1]
+    for path in outcome.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for marker in (b"marker-of-ours", b"marker-of-the-host", key.encode()):
+                assert marker not in content, path
+
+
+def test_the_folder_of_a_run_is_enough_to_repeat_it_by_plain_ansible(
+    baseline: Path, asset: MakeAsset, tmp_path: Path
+) -> None:
+    import subprocess
+    import sys
+
+    folder = tmp_path / "run"
+    Outcome(folder, order(baseline, asset("lab-server"), parameters={"baseline_folder": "~/repeated"}))
+    configuration = (folder / "ansible.cfg").read_text(encoding="utf-8")
+    # The short folder of ssh's sockets went with the run.
+    lines = [line for line in configuration.splitlines() if not line.startswith("control_path_dir")]
+    (folder / "ansible.cfg").write_text(
+        "\n".join([*lines, f"control_path_dir = {tmp_path}"]), encoding="utf-8"
+    )
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    argv = [program, "--ssh-extra-args=-o ControlPersist=no", "-e", "@env/extravars", "project/baseline.yml"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
+    answer = subprocess.run(argv, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    assert "changed=0" in answer.stdout, answer.stdout + answer.stderr
