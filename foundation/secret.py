@@ -69,6 +69,10 @@ class SecretFile:
         self._path = path
         self._key_path = key_path
 
+    def exists(self) -> bool:
+        """Whether a secret was ever kept; unlike every other question, asking this makes no key."""
+        return self._path.exists()
+
     def get(self, name: str) -> Secret:
         """The secret of this name.
 
