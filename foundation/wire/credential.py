@@ -82,6 +82,19 @@ class MalformedClaims(Damaged):
     """The signature is right, and the claims are not those of a licence."""
 
 
+REFUSALS = (
+    NotOurs,
+    DamagedText,
+    Oversized,
+    UnknownKey,
+    WrongSignature,
+    AnotherMunicipality,
+    KeyOutOfPeriod,
+    MalformedClaims,
+)
+"""Every answer of `open_credential` that is a no."""
+
+
 class Status(StrEnum):
     """What a credential's dates say on a day."""
 
@@ -188,6 +201,7 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
         raise NotOurs(
             "This is no licence code of Rakeeza.",
             remedy=f"Scan the code on the licence; its text begins with {PREFIX}",
+            message_ar="هذا الرمز ليس رمز رخصة صادرة عن ركيزة.",
         )
     message = _message(_unpack(text.removeprefix(PREFIX)))
     key = keys.get(message.kid)
@@ -195,6 +209,7 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
         raise UnknownKey(
             f"The key that signed it ({message.kid.hex()}) is not in the key set.",
             remedy="Get the municipality's newest keys; if it is still unknown, the licence is forged.",
+            message_ar="المفتاح الذي وقع هذه الرخصة غير معروف.",
         )
     try:
         payload = _COSE.decode(message.tag, key.cose)
@@ -202,17 +217,20 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
         raise WrongSignature(
             "The signature does not hold: the licence was changed or forged.",
             remedy="Do not accept it; ask the municipality by the licence number.",
+            message_ar="التوقيع غير صحيح: الرخصة معدلة أو مزورة.",
         ) from error
     claims = _from_cwt(payload)
     if claims.municipality != key.municipality:
         raise AnotherMunicipality(
             f"The key of {key.municipality!r} signed a licence of {claims.municipality!r}.",
             remedy="Do not accept it; tell both municipalities.",
+            message_ar="الرخصة موقعة بمفتاح جهة أخرى.",
         )
     if not key.covers(claims.issued_at):
         raise KeyOutOfPeriod(
             f"It was issued at {claims.issued_at.isoformat()}, when its key was not in use.",
             remedy="Do not accept it; ask the municipality by the licence number.",
+            message_ar="صدرت الرخصة في وقت لم يكن فيه مفتاح التوقيع مستعملًا.",
         )
     return Credential(claims, status_on(claims, today), key)
 
@@ -226,13 +244,21 @@ def status_on(claims: LicenceClaims, today: date) -> Status:
 
 def _damaged(reason: str) -> DamagedText:
     return DamagedText(
-        f"The licence code is damaged: {reason}.", remedy="Scan it again, in better light and flat."
+        f"The licence code is damaged: {reason}.",
+        remedy="Scan it again, in better light and flat.",
+        message_ar="رمز الرخصة تالف أو ناقص.",
+    )
+
+
+def _oversized(reason: str) -> Oversized:
+    return Oversized(
+        reason, remedy="Scan the code on the licence again.", message_ar="الرمز أكبر من أن يكون رمز رخصة."
     )
 
 
 def _unpack(body: str) -> bytes:
     if len(PREFIX) + len(body) > _MAX_QR:
-        raise Oversized(f"No QR code holds {len(PREFIX) + len(body)} characters.", remedy="Scan it again.")
+        raise _oversized(f"No QR code holds {len(PREFIX) + len(body)} characters.")
     try:
         # As bytes: from a text the library would drop a line end silently.
         packed = base45.b45decode(body.encode("ascii"))
@@ -244,7 +270,7 @@ def _unpack(body: str) -> bytes:
     except zlib.error as error:
         raise _damaged("it does not unpack") from error
     if len(plain) > _MAX_PLAIN:
-        raise Oversized(f"It unpacks to more than {_MAX_PLAIN} bytes.", remedy="Do not accept it.")
+        raise _oversized(f"It unpacks to more than {_MAX_PLAIN} bytes.")
     if not unpacking.eof or unpacking.unused_data:
         raise _damaged("its end is missing or has something after it")
     return plain
@@ -350,6 +376,7 @@ def _malformed(reason: str) -> NoReturn:
     raise MalformedClaims(
         f"The signature holds, but what it signs is no licence: {reason}.",
         remedy="Use the newest version of this program; if it stays so, tell the municipality.",
+        message_ar="التوقيع صحيح، لكن المحتوى الموقع ليس رخصة.",
     )
 
 

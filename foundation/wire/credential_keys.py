@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -29,6 +30,9 @@ from foundation.secret import Secret, SecretFile
 
 LICENCE_KEY = "licence-signing-key"
 """Name of the signing key in the secrets file."""
+
+KEYS_FILE = "rakeeza-keys.json"
+"""Name of the file of public keys, in the platform's folder and under `/.well-known/`."""
 
 _BYTES = 32  # one coordinate of P-256
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
@@ -264,3 +268,34 @@ def licence_key(secrets: SecretFile, municipality: str) -> SigningKey:
     """
     pem = secrets.get_or_make(LICENCE_KEY, lambda: SigningKey.generate(municipality).to_pem())
     return SigningKey.from_pem(pem, municipality)
+
+
+def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
+    """The public keys this machine trusts: those of a file beside the secrets, and its own.
+
+    Nothing is made by asking.
+
+    Args:
+        secrets: the platform's secrets file.
+        municipality: code of the municipality that issues here.
+        file: a JWK Set, as of another municipality, or of this one on a machine without its secrets; it need
+            not exist.
+
+    Returns:
+        The keys; none where neither has any.
+
+    Raises:
+        Malformed: the file is no JWK Set.
+        SettingsError: the file or the secrets cannot be read.
+    """
+    keys: list[PublicKey] = []
+    if file.exists():
+        try:
+            keys += KeySet.from_json(file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"The public keys cannot be read ({error}).", place=str(file), remedy="Export them again."
+            ) from error
+    if secrets.exists() and LICENCE_KEY in secrets.names():
+        keys.append(SigningKey.from_pem(secrets.get(LICENCE_KEY), municipality).public)
+    return KeySet(keys)

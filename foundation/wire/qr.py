@@ -18,7 +18,9 @@ MAX_VERSION = 20
 QUIET_ZONE = 4
 """Light modules around the symbol (ISO/IEC 18004, section 5.3.8)."""
 
-_MAX_FILE = 20_000_000  # bytes
+MAX_FILE = 20_000_000
+"""Largest picture or PDF read, in bytes."""
+
 _MAX_PIXELS = 60_000_000
 _MAX_PAGES = 10
 _PDF_DPI = 200
@@ -110,9 +112,9 @@ def read(data: bytes, place: str = "picture") -> list[str]:
         TooLarge: it has more bytes or pixels than a scan of a licence needs.
         NoSymbol: no QR code is in it.
     """
-    if len(data) > _MAX_FILE:
+    if len(data) > MAX_FILE:
         raise TooLarge(
-            f"The file has {len(data)} bytes, over {_MAX_FILE}.", place=place, remedy="Use a smaller scan."
+            f"The file has {len(data)} bytes, over {MAX_FILE}.", place=place, remedy="Use a smaller scan."
         )
     texts = _read_pdf(data, place) if data.startswith(b"%PDF-") else _texts(_picture(data, place))
     if not texts:
