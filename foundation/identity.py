@@ -1,0 +1,325 @@
+"""Who is calling: people, API clients, their roles, and short-lived signed tokens.
+
+A person has a password, kept as an argon2id hash. A machine has a generated 256-bit secret; only its HMAC
+under a key of this platform is kept, so that a stolen table alone lets nobody in. A token says who and until
+when, but the client's record decides: a client that was disabled is refused although its token still runs.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Literal
+
+import argon2
+from sqlalchemy import DateTime, LargeBinary, Text, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from foundation import audit
+from foundation.database import Base, Database
+from foundation.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, PermissionDenied
+from foundation.secret import Secret, SecretFile
+from foundation.tokens import AccessToken, Tokens
+
+SHORTEST_PASSWORD = 12
+
+_VERIFIER_KEY = "client-verifier-key"
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+class Role(StrEnum):
+    """What a caller may be; each route names the roles it takes. No role includes another."""
+
+    ADMINISTRATOR = "administrator"  # people, clients, settings
+    ENGINEER = "engineer"  # plays, devices, monitoring
+    CENTRE = "centre"  # a service centre: opens cases, reads its own
+    REVIEWER = "reviewer"  # the municipality's officer: decides cases
+    PAYMENT = "payment"  # a bank or payment system: notifies payments
+    KIOSK = "kiosk"  # a terminal: reads what its visitor may see
+    AUDITOR = "auditor"  # reads everything, changes nothing
+
+
+class Person(Base):
+    """A person who signs in."""
+
+    __tablename__ = "person"
+
+    username: Mapped[str] = mapped_column(Text, primary_key=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    enabled: Mapped[bool]
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ApiClient(Base):
+    """A machine that calls us."""
+
+    __tablename__ = "api_client"
+
+    client_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    verifier: Mapped[bytes] = mapped_column(LargeBinary)
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    title: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool]
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request.
+
+    Args:
+        name: client id, user name, or the part of the platform that acts.
+        kind: what that name is.
+        roles: what it may do.
+    """
+
+    name: str
+    kind: Literal["person", "client", "system"]
+    roles: frozenset[str]
+
+    @property
+    def actor(self) -> str:
+        """As the audit trail names it: "client/centre-7"."""
+        return f"{self.kind}/{self.name}"
+
+    def require(self, *roles: str) -> None:
+        """Let only callers with one of these roles pass.
+
+        Raises:
+            PermissionDenied: it has none of them.
+        """
+        if not self.roles.intersection(roles):
+            needed = " or ".join(roles)
+            raise PermissionDenied(
+                f"{self.name} does not have the role {needed}.", remedy="Ask an administrator for it."
+            )
+
+
+class Identity:
+    """People, API clients and tokens of one platform.
+
+    Args:
+        database: holds people and clients.
+        secrets: holds the signing key and the key of the verifiers; both are made on first use.
+        lifetime_s: seconds that a token holds.
+        cache_s: seconds that a record may be believed before it is read again.
+    """
+
+    def __init__(
+        self, database: Database, secrets: SecretFile, lifetime_s: int, *, cache_s: float = 1.0
+    ) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._tokens = Tokens(secrets, lifetime_s)
+        self._cache_s = cache_s
+        self._cache: dict[str, tuple[float, frozenset[str] | None]] = {}
+        self._lock = threading.Lock()
+        self._hasher = argon2.PasswordHasher()
+
+    def add_client(
+        self, session: Session, client_id: str, roles: Iterable[str], title: str, *, actor: str = "system"
+    ) -> Secret:
+        """Keep a new API client.
+
+        Returns:
+            Its generated secret, which can never be shown again.
+
+        Raises:
+            InvalidInput: a name or role that cannot be.
+            Conflict: the id is taken.
+        """
+        known = _known_roles(roles)
+        _check_name(client_id, "client id")
+        if session.get(ApiClient, client_id):
+            raise Conflict(f"There is an API client {client_id!r} already.", remedy="Take another id.")
+        secret = Secret(f"rkz_{secrets.token_urlsafe(32)}")
+        now = datetime.now(UTC)
+        session.add(
+            ApiClient(
+                client_id=client_id,
+                verifier=self._verifier(secret),
+                roles=known,
+                title=title,
+                enabled=True,
+                created=now,
+            )
+        )
+        session.flush()
+        details: dict[str, Any] = {"roles": known, "title": title}
+        audit.record(session, chain=f"client/{client_id}", actor=actor, action="added", details=details)
+        return secret
+
+    def enable_client(
+        self, session: Session, client_id: str, enabled: bool, *, actor: str = "system"
+    ) -> None:
+        """Let an API client in, or shut it out with all its tokens.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        client = session.get(ApiClient, client_id, with_for_update=True)
+        if client is None:
+            raise NotFound(
+                f"There is no API client {client_id!r}.", remedy="See: rakeeza identity client list"
+            )
+        if client.enabled != enabled:
+            client.enabled = enabled
+            action = "enabled" if enabled else "disabled"
+            audit.record(session, chain=f"client/{client_id}", actor=actor, action=action, details={})
+
+    def clients(self, session: Session) -> Sequence[ApiClient]:
+        """Every API client, by id."""
+        return session.scalars(select(ApiClient).order_by(ApiClient.client_id)).all()
+
+    def add_person(
+        self,
+        session: Session,
+        username: str,
+        password: Secret,
+        roles: Iterable[str],
+        *,
+        actor: str = "system",
+    ) -> None:
+        """Keep a new person.
+
+        Raises:
+            InvalidInput: a name, password or role that cannot be.
+            Conflict: the name is taken.
+        """
+        known = _known_roles(roles)
+        _check_name(username, "user name")
+        if not SHORTEST_PASSWORD <= len(password.reveal()) <= 1024:
+            raise InvalidInput(
+                f"The password has {len(password.reveal())} characters.",
+                remedy=f"Choose one of {SHORTEST_PASSWORD} to 1024; several words are good.",
+            )
+        if session.get(Person, username):
+            raise Conflict(f"There is a person {username!r} already.", remedy="Take another name.")
+        digest = self._hasher.hash(password.reveal())
+        now = datetime.now(UTC)
+        session.add(Person(username=username, password_hash=digest, roles=known, enabled=True, created=now))
+        session.flush()
+        details: dict[str, Any] = {"roles": known}
+        audit.record(session, chain=f"person/{username}", actor=actor, action="added", details=details)
+
+    def people(self, session: Session) -> Sequence[Person]:
+        """Every person, by name."""
+        return session.scalars(select(Person).order_by(Person.username)).all()
+
+    def sign_in(self, username: str, password: Secret) -> Caller:
+        """The person of this name and password.
+
+        Raises:
+            NotAuthenticated: the name, the password, or the person is not good.
+        """
+        with self._database.transaction() as session:
+            person = session.get(Person, username)
+            # Somebody unknown costs as much time as somebody known.
+            digest = person.password_hash if person else self._nobody
+            try:
+                self._hasher.verify(digest, password.reveal())
+            except argon2.exceptions.VerifyMismatchError:
+                person = None
+            if person is None or not person.enabled:
+                raise NotAuthenticated("The user name or the password is wrong.", remedy="Try again.")
+            if self._hasher.check_needs_rehash(digest):
+                person.password_hash = self._hasher.hash(password.reveal())
+            return Caller(username, "person", frozenset(person.roles))
+
+    def token(self, client_id: str, secret: Secret) -> AccessToken:
+        """A token for an API client.
+
+        Raises:
+            NotAuthenticated: the id or the secret is wrong, or the client is disabled.
+        """
+        with self._database.transaction() as session:
+            client = session.get(ApiClient, client_id)
+        # Always one HMAC and one comparison in constant time, also for an id that nobody has.
+        expected = client.verifier if client else bytes(32)
+        if not hmac.compare_digest(expected, self._verifier(secret)) or client is None:
+            raise NotAuthenticated(
+                "The client id or the secret is wrong.",
+                remedy="Check both; a lost secret needs a new client.",
+            )
+        if not client.enabled:
+            raise _disabled(client_id)
+        return self._tokens.issue(f"client/{client_id}", client.roles)
+
+    def caller(self, token: str) -> Caller:
+        """Who bears a token.
+
+        Raises:
+            NotAuthenticated: the token is malformed, expired, signed by another key or not ours, or its
+                bearer is unknown or disabled by now; the sentence says which.
+        """
+        claims = self._tokens.read(token)
+        kind, _, name = claims.subject.partition("/")
+        roles = self._roles_of(claims.subject)
+        if kind not in ("client", "person") or roles is None:
+            raise _disabled(name)
+        # What was taken away is gone at once; what was given since waits for the next token.
+        return Caller(name, "client" if kind == "client" else "person", roles & claims.roles)
+
+    def person_token(self, caller: Caller) -> AccessToken:
+        """A token for a person who has signed in."""
+        return self._tokens.issue(caller.actor, caller.roles)
+
+    def _roles_of(self, subject: str) -> frozenset[str] | None:
+        now = time.monotonic()
+        read, roles = self._cache.get(subject, (0.0, None))
+        if subject in self._cache and now - read < self._cache_s:
+            return roles
+        kind, _, name = subject.partition("/")
+        with self._database.transaction() as session:
+            row = session.get(ApiClient, name) if kind == "client" else session.get(Person, name)
+            roles = frozenset(row.roles) if row is not None and row.enabled else None
+        with self._lock:
+            # Names come only from signed tokens; still, nothing grows without end.
+            if len(self._cache) > 10_000:
+                self._cache.clear()
+            self._cache[subject] = (now, roles)
+        return roles
+
+    def _verifier(self, secret: Secret) -> bytes:
+        return hmac.new(self._verifier_key, secret.reveal().encode(), hashlib.sha256).digest()
+
+    @cached_property
+    def _verifier_key(self) -> bytes:
+        made = self._secrets.get_or_make(_VERIFIER_KEY, lambda: Secret(secrets.token_hex(32)))
+        return bytes.fromhex(made.reveal())
+
+    @cached_property
+    def _nobody(self) -> str:
+        return self._hasher.hash(secrets.token_urlsafe(32))
+
+
+def _disabled(name: str) -> NotAuthenticated:
+    return NotAuthenticated(f"{name} is disabled or no longer known.", remedy="Ask an administrator.")
+
+
+def _known_roles(roles: Iterable[str]) -> list[str]:
+    wanted = sorted(set(roles))
+    unknown = [role for role in wanted if role not in set(Role)]
+    if unknown or not wanted:
+        raise InvalidInput(
+            f"There is no role {unknown[0]!r}." if unknown else "At least one role is needed.",
+            remedy=f"Known: {', '.join(Role)}.",
+        )
+    return wanted
+
+
+def _check_name(name: str, what: str) -> None:
+    # No colon: HTTP's Basic scheme could not carry it (RFC 7617, section 2).
+    if not 1 <= len(name) <= 64 or not _NAME_CHARACTERS.issuperset(name):
+        raise InvalidInput(
+            f"{name!r} cannot be a {what}.",
+            remedy="Take up to 64 Latin letters, digits, dots, hyphens and underscores.",
+        )

@@ -1,0 +1,162 @@
+"""Short-lived signed tokens: JSON Web Tokens under one key of the platform.
+
+Source: RFC 7519 (JWT), RFC 7518 section 3.4 (ES256), RFC 8725 (best practice: one algorithm, pinned).
+"""
+
+import base64
+import hashlib
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from foundation.chain import canonical
+from foundation.errors import NotAuthenticated
+from foundation.secret import Secret, SecretFile
+
+ISSUER = AUDIENCE = "rakeeza"
+ALGORITHM = "ES256"
+LEEWAY = 5
+"""Seconds by which the clocks of two machines of one platform may differ."""
+
+_KEY_NAME = "token-signing-key"
+_REQUIRED = ["iss", "aud", "sub", "roles", "iat", "exp", "jti"]
+_ASK_AGAIN = "Ask for a new one at /v1/oauth/token."
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A token, for the `Authorization: Bearer` header.
+
+    Args:
+        token: the signed text.
+        expires_in: seconds it holds.
+        roles: what its bearer may do.
+    """
+
+    token: Secret
+    expires_in: int
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token says.
+
+    Args:
+        subject: whom it names.
+        roles: what its bearer may do at most.
+    """
+
+    subject: str
+    roles: frozenset[str]
+
+
+class Tokens:
+    """Issues tokens and reads them.
+
+    Args:
+        secrets: holds the signing key, which is made on first use.
+        lifetime_s: seconds that a token holds.
+    """
+
+    def __init__(self, secrets: SecretFile, lifetime_s: int) -> None:
+        self._secrets = secrets
+        self._lifetime = lifetime_s
+
+    def issue(self, subject: str, roles: Iterable[str]) -> AccessToken:
+        """A new token.
+
+        Args:
+            subject: whom it names: "client/centre-7", "person/amal".
+            roles: what its bearer may do.
+        """
+        now = int(time.time())
+        named = sorted(roles)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "roles": named,
+            "iat": now,
+            "exp": now + self._lifetime,
+            "jti": uuid.uuid4().hex,
+        }
+        key, kid = self._key
+        signed = jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": kid})
+        return AccessToken(Secret(signed), self._lifetime, tuple(named))
+
+    def read(self, token: str) -> Claims:
+        """What a token says, its signature and times checked.
+
+        Raises:
+            NotAuthenticated: it is malformed, expired, signed by another key or made for something else; the
+                sentence says which.
+        """
+        key, kid = self._key
+        try:
+            named = jwt.get_unverified_header(token).get("kid")
+            if named != kid:
+                raise jwt.InvalidSignatureError
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.public_key(),
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                leeway=LEEWAY,
+                options={"require": _REQUIRED},
+            )
+        except jwt.ExpiredSignatureError as error:
+            # Its signature held, or another error would have come first.
+            unchecked = jwt.decode(token, options={"verify_signature": False})
+            at = datetime.fromtimestamp(unchecked["exp"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            raise NotAuthenticated(f"The token expired at {at}.", remedy=_ASK_AGAIN) from error
+        except jwt.ImmatureSignatureError as error:
+            raise NotAuthenticated(
+                "The token was issued in the future.",
+                remedy="Set the clocks of all machines right.",
+            ) from error
+        except jwt.InvalidSignatureError as error:
+            raise NotAuthenticated("The token was not signed by this platform.", remedy=_ASK_AGAIN) from error
+        except (jwt.InvalidAlgorithmError, jwt.InvalidAudienceError, jwt.InvalidIssuerError) as error:
+            raise NotAuthenticated("The token is not one of this platform.", remedy=_ASK_AGAIN) from error
+        except jwt.InvalidTokenError as error:
+            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN) from error
+        subject, roles = claims["sub"], claims["roles"]
+        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
+        return Claims(str(subject), frozenset(roles))
+
+    @cached_property
+    def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
+        pem = self._secrets.get_or_make(_KEY_NAME, _new_signing_key).reveal()
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return key, _thumbprint(key.public_key())
+
+
+def _new_signing_key() -> Secret:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Secret(pem.decode())
+
+
+def _thumbprint(key: ec.EllipticCurvePublicKey) -> str:
+    # RFC 7638: SHA-256 over the required members of the JWK, in lexicographic order, without spaces.
+    numbers = key.public_numbers()
+    x, y = (_base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
+    return _base64url(hashlib.sha256(canonical({"crv": "P-256", "kty": "EC", "x": x, "y": y})).digest())
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
