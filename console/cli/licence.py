@@ -38,10 +38,11 @@ def command() -> None:
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str) -> None:
-    """Verify SOURCE: the text of a QR code, a picture, a PDF, or - for standard input.
+    """Verify a licence by its code, picture or PDF.
 
-    Needs only public keys: of --keys, or those in the platform's folder. Ends with 0 if every licence in
-    SOURCE is valid today, with 1 if one is not.
+    SOURCE is the text of the QR code, a picture or PDF with the code, a file with the text, or - for standard
+    input. Only public keys are needed: of --keys, or those in the platform's folder. Ends with 0 if every
+    licence in SOURCE is valid today, with 1 if one is not.
     """
     keys = _keys(ctx, keys_file)
     results = [_judge(text, keys) for text in _texts(source)]
