@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.asset_kinds import Kind
-from foundation.assets import Asset, Assets
+from foundation.assets import Asset, Assets, Kind
 from foundation.database import migrate, open_database
 from foundation.definitions import Bilingual
 from foundation.guard import Guard

@@ -160,7 +160,7 @@ def begin(session: Session, run: PlayRun, hosts: list[str]) -> None:
     keep_results(session, run.id, Progress(hosts).results.values())
     started: dict[str, JSON] = {
         "playbook": run.playbook,
-        "hosts": hosts,
+        "hosts": tuple(hosts),
         "check": run.check_mode,
         "worker": run.worker,
     }

@@ -1,5 +1,7 @@
 """One real sshd for the tests of plays, and assets that point at it."""
 
+import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,26 @@ class FakeAsset:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of every process of a run, by its folder and by the folder of its ssh connections."""
+    run_json = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    # ssh's shared connections overwrite their command line and environment with the name of their socket.
+    markers = (os.fsencode(folder), os.fsencode(run_json["sockets"]))
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if any(marker in words for marker in markers) and int(path.name) != os.getpid():
+            found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+MakeAsset = Callable[..., FakeAsset]
+WritePlaybook = Callable[[str, str], Path]
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     with Guard() as guard:
@@ -29,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 
 @pytest.fixture
-def asset(server: SshServer) -> Callable[..., FakeAsset]:
+def asset(server: SshServer) -> MakeAsset:
     def make(name: str, **changes: Any) -> FakeAsset:
         return FakeAsset(name, attributes={**server.attributes(), **changes})
 
@@ -37,7 +59,7 @@ def asset(server: SshServer) -> Callable[..., FakeAsset]:
 
 
 @pytest.fixture
-def write_playbook(tmp_path: Path) -> Callable[[str, str], Path]:
+def write_playbook(tmp_path: Path) -> WritePlaybook:
     def write(name: str, tasks: str) -> Path:
         folder = tmp_path / "playbooks"
         folder.mkdir(exist_ok=True)

@@ -1,14 +1,13 @@
 """The `about` block: what is accepted, and how what is not is told."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import DefinitionError, InvalidInput, NotFound
 from infra.plays.definition import Playbook, find_playbook, load_playbook, load_playbooks
+from tests.infra.conftest import WritePlaybook
 
-WritePlaybook = Callable[[str, str], Path]
 PING = "- ansible.builtin.ping:"
 
 

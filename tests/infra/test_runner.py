@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from infra.plays.inventory import build_inventory
 from infra.plays.results import HostResult, Progress, Report
 from infra.plays.runner import Order, run
 from lab.sshd import SshServer
-from tests.infra.conftest import FakeAsset
+from tests.infra.conftest import FakeAsset, MakeAsset, WritePlaybook, processes_of
 from tests.lab.test_sshd import ssh
 
-MakeAsset = Callable[..., FakeAsset]
-WritePlaybook = Callable[[str, str], Path]
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBuLj2LmiRMoyhh+Zx2k2J/v6XvwJGWnWv2dUzM/f4V/"
 
 
@@ -45,22 +42,6 @@ def order(path: Path, *assets: FakeAsset, **changes: Any) -> Order:
     inventory = build_inventory(assets, playbook.about.targets)
     parameters = playbook.values(changes.pop("parameters", {}))
     return replace(Order(playbook.name, playbook.files(), inventory, parameters=parameters), **changes)
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of every process of a run, by its folder and by the folder of its ssh connections."""
-    run_json = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    # ssh's shared connections overwrite their command line and environment with the name of their socket.
-    markers = (os.fsencode(folder), os.fsencode(run_json["sockets"]))
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
-        except OSError:
-            continue
-        if any(marker in words for marker in markers) and int(path.name) != os.getpid():
-            found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
 
 
 @pytest.fixture
