@@ -159,22 +159,31 @@ class _Process:
         child = self._children[name]
         pid = child.process.pid
         if child.code is None:
-            family = _descendants(pid)
+            family = set(_descendants(pid))
             _kill(pid, child.stop_signal)
-            self._wait(child, child.grace)
-            # Whom it had when it was told to stop, and whom it has made since.
-            for relative in {*family, *_descendants(pid)}:
+            self._wait(child, child.grace, family)
+            # Stopped first and killed then: one that is killed while its child forks would leave a grandchild
+            # that no one can tell from another program's.
+            known: set[int] = set()
+            while known != family:
+                # A number may have been given to a stranger meanwhile; whoever is left of ours is below us.
+                known = family = family & set(_descendants(os.getpid()))
+                for relative in known:
+                    _kill(relative, signal.SIGSTOP)
+                    family = family | set(_descendants(relative))
+            for relative in family:
                 _kill(relative, signal.SIGKILL)
         # The group outlives its leader where the program left children in it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        self._wait(child, None)
+        self._wait(child, None, set())
         del self._children[name]
         return {"code": child.code}
 
-    def _wait(self, child: _Child, seconds: float | None) -> None:
+    def _wait(self, child: _Child, seconds: float | None, family: set[int]) -> None:
         limit = None if seconds is None else time.monotonic() + seconds
         while child.code is None and (limit is None or time.monotonic() < limit):
+            family.update(_descendants(child.process.pid))
             self._reap()
             if child.code is None:
                 time.sleep(_STEP)
