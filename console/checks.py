@@ -134,22 +134,19 @@ def _folder(settings: Settings) -> str:
 
 
 def _secrets(settings: Settings) -> str:
-    # Asking the file itself would make its key.
-    count = len(settings.secrets().names()) if _has_secrets(settings) else 0
+    secrets = settings.secrets()
+    count = len(secrets.names()) if secrets.exists() else 0
     return f"opens with its key; {count} kept" if count else "none kept yet"
-
-
-def _has_secrets(settings: Settings) -> bool:
-    return any(settings.platform.folder.glob("secrets.*"))
 
 
 def _signing_keys(settings: Settings) -> str:
     from foundation.wire.credential_keys import LICENCE_KEY, SigningKey
 
     code = settings.platform.municipality
-    if not _has_secrets(settings) or LICENCE_KEY not in settings.secrets().names():
+    secrets = settings.secrets()
+    if not secrets.exists() or LICENCE_KEY not in secrets.names():
         return f"the key of {code} will be made with its first licence"
-    pem = settings.secrets().get(LICENCE_KEY)
+    pem = secrets.get(LICENCE_KEY)
     key = SigningKey.from_pem(pem, code)
     return f"{code} signs with key {key.public.kid.hex()}"
 
