@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,12 +21,16 @@ from PIL import Image
 from console.cli.licence import _refused
 from console.cli.main import main
 from foundation.calendar import today
+from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.secret import SecretFile
 from foundation.settings import Licences
+from foundation.wire import qr
 from foundation.wire.credential import PREFIX, REFUSALS, KeySet, LicenceClaims, SigningKey, licence_key, seal
 from foundation.wire.qr import Symbol
 from integrations.licences.document import LicenceDocument, Line, render
+from integrations.licensing import NotReady
+from tests.integrations.desk import REVIEWER, open_desk
 
 DAY = today()
 CLAIMS = LicenceClaims(
@@ -299,3 +304,51 @@ def test_every_refusal_has_its_words() -> None:
         result = _refused(refusal("It is so.", remedy="Do this.", message_ar="هو كذلك."))
         assert result["reason"] == refusal.__name__
         assert result["detail"] == {"en": "It is so.", "ar": "هو كذلك."}
+
+
+@pytest.fixture
+def issuer(
+    desk: Desk, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Desk, str]:
+    """The desk of a machine that issues, and the number of a licence it issued just now, its paper made."""
+    (desk.folder / "rakeeza-keys.json").unlink()
+    monkeypatch.setenv("RAKEEZA_DATABASE_URL", database_url)
+    office = open_desk(database, desk.folder)
+    office.now.append(datetime.now(UTC))
+    _, number = office.issued()
+    limit = time.monotonic() + 60
+
+    def made() -> bool:
+        try:
+            return bool(office.licensing.document(REVIEWER, number))
+        except NotReady:
+            assert time.monotonic() < limit, "the paper was not made"
+            return False
+
+    office.jobs.work(stop=made)
+    return desk, number
+
+
+def test_an_issued_licence_is_shown_and_its_paper_verifies(issuer: tuple[Desk, str], tmp_path: Path) -> None:
+    desk, number = issuer
+    paper = tmp_path / "paper.pdf"
+    done = desk.run("licence", "show", number, "--document", str(paper))
+    assert done.returncode == 0
+    for words in (number, "valid", "مخبز الندى"):
+        assert words in done.stdout
+    code, verified = desk.verify(str(paper))
+    assert (code, verified["licences"][0]["number"]) == (0, number)
+    shown = json.loads(desk.run("licence", "show", number, "--format", "json").stdout)
+    assert shown["number"] == number
+    # What the paper's code says and what the record says is one text.
+    assert qr.read(paper.read_bytes()) == [shown["credential"]]
+
+
+def test_a_licence_that_is_not_there_and_a_file_that_cannot_be_written_are_named(
+    issuer: tuple[Desk, str], tmp_path: Path
+) -> None:
+    desk, number = issuer
+    assert desk.run("licence", "show", "2026-999999").returncode == 66
+    done = desk.run("licence", "show", number, "--document", str(tmp_path / "none" / "paper.pdf"))
+    assert done.returncode == 65
+    assert "cannot be written" in done.stderr
