@@ -5,12 +5,10 @@ request gets the same answer, once done, whatever the face.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from foundation.http import Answer, once
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -21,6 +19,7 @@ from foundation.chain import JSON
 from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import NotFound
+from foundation.idempotency import Answer, fingerprint, once
 from foundation.identity import Caller, Role
 from foundation.jobs import Jobs
 from foundation.registry import Registry
@@ -28,7 +27,7 @@ from foundation.secret import SecretFile
 from foundation.settings import Settings
 from foundation.wire.credential import KeySet, SigningKey, licence_key
 from integrations.cases import invoices, views
-from integrations.cases.application import read_application
+from integrations.cases.application import check_readable, read_application
 from integrations.cases.case import Case, absent, find, locked
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Engine
@@ -72,6 +71,7 @@ class Licensing:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
+        self._jobs = jobs
         self._settings = settings
         self._secrets = secrets
         self._clock = clock
@@ -98,19 +98,18 @@ class Licensing:
             PermissionDenied: the caller may not open such a case.
         """
 
+        # Before the key: what cannot be read has no fingerprint.
+        check_readable(applicant, form)
+
         def act(session: Session, at: datetime) -> dict[str, Any]:
             definition = self.services.get(service)
             application = read_application(definition, applicant, form)
             case = self._engine.open(session, definition, caller, application, at)
             return views.summary(definition, case)
 
-        return self._once(
-            caller, key, "submit", {"service": service, "applicant": applicant, "form": form}, act
-        )
+        return self._once(caller, key, "submit", service, {"applicant": applicant, "form": form}, act)
 
-    def quote(
-        self, caller: Caller, number: str, key: str | None = None, version: int | None = None
-    ) -> Answer:
+    def quote(self, caller: Caller, number: str, key: str | None, version: int | None = None) -> Answer:
         """Reckon the fees of a case.
 
         Args:
@@ -127,9 +126,7 @@ class Licensing:
 
         return self._take(caller, number, key, version, "quote", view)
 
-    def invoice(
-        self, caller: Caller, number: str, key: str | None = None, version: int | None = None
-    ) -> Answer:
+    def invoice(self, caller: Caller, number: str, key: str | None, version: int | None = None) -> Answer:
         """Bill the quote of a case. Raises as `quote` does."""
 
         def view(session: Session, case: Case) -> dict[str, Any]:
@@ -140,7 +137,7 @@ class Licensing:
         return self._take(caller, number, key, version, "invoice", view)
 
     def decide(
-        self, caller: Caller, number: str, action: str, key: str | None = None, version: int | None = None
+        self, caller: Caller, number: str, action: str, key: str | None, version: int | None = None
     ) -> Answer:
         """Take an action that needs only a person's decision, such as `approve`. Raises as `quote` does."""
 
@@ -155,15 +152,18 @@ class Licensing:
             case = self._engine.take(session, number, caller, at, name=action, version=version)
             return views.summary(definition, case)
 
-        return self._once(caller, key, f"decide {number} {action}", {"version": version}, act)
+        return self._once(caller, key, action, number, {"version": version}, act)
 
-    def payment_notified(self, caller: Caller, notice: Notice, key: str | None = None) -> Answer:
+    def payment_notified(self, caller: Caller, notice: Notice, key: str | None) -> Answer:
         """Keep a bank's notification; if it settles its bill exactly, move the case.
 
         Raises:
             Conflict: the bank's reference was used for another payment.
-            PermissionDenied: the caller may not settle bills of this service.
+            PermissionDenied: the caller may not notify payments.
         """
+
+        # Before anything is kept: what strangers tell us of money is no record of ours.
+        caller.require(Role.PAYMENT)
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             payment, new = invoices.keep(session, notice, caller.actor, at)
@@ -188,9 +188,8 @@ class Licensing:
             "bill_number": notice.bill_number,
             "amount": amount_text(notice.amount),
             "paid_at": notice.paid_at.isoformat(),
-            "reference": notice.reference,
         }
-        return self._once(caller, key, "payment", request, act)
+        return self._once(caller, key, "payment", notice.reference, request, act)
 
     def case(self, caller: Caller, number: str) -> dict[str, Any]:
         """A case with its journal, quote, bill and licence number.
@@ -264,6 +263,18 @@ class Licensing:
         """The public keys that verify licences without a network."""
         return KeySet([self._signing_key().public])
 
+    def resume(self) -> int:
+        """Put back the document jobs whose worker was killed: made twice, a paper is still one paper.
+
+        Returns:
+            How many jobs were put back.
+        """
+        with self._database.transaction() as session:
+            stalled = [job for job in self._jobs.stalled(session) if job.name == DOCUMENT_JOB]
+            for job in stalled:
+                self._jobs.run_again(session, job.id)
+        return len(stalled)
+
     def _take(
         self,
         caller: Caller,
@@ -279,20 +290,20 @@ class Licensing:
             session.flush()
             return view(session, case)
 
-        return self._once(caller, key, f"{effect} {number}", {"version": version}, act)
+        return self._once(caller, key, effect, number, {"version": version}, act)
 
     def _once(
         self,
         caller: Caller,
         key: str | None,
         command: str,
+        record: str,
         request: Mapping[str, Any],
         act: Callable[[Session, datetime], dict[str, Any]],
     ) -> Answer:
-        text = json.dumps([command, request], sort_keys=True, default=str)
-        fingerprint = hashlib.sha256(text.encode()).digest()
+        asked = fingerprint(command, record, request)
         with self._database.transaction() as session:
-            return once(session, caller, key, fingerprint, lambda: Answer(201, act(session, self._clock())))
+            return once(session, caller, key, asked, lambda: Answer(201, act(session, self._clock())))
 
     def _visible(self, session: Session, caller: Caller, number: str) -> Case:
         case = find(session, number)

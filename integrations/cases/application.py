@@ -70,8 +70,25 @@ class Application:
     form: dict[str, Any]
 
 
+def check_readable(applicant: Any, form: Any) -> None:
+    """Refuse what no schema needs to see: broken text, numbers that are none, nesting without an end.
+
+    Raises:
+        InvalidInput: with every such place.
+    """
+    faults = [
+        *_unreadable(applicant, "/applicant", _DEEPEST),
+        *_unreadable(form, "/form", _DEEPEST),
+    ]
+    if faults:
+        raise _wrong(faults)
+
+
 def read_application(service: Service, applicant: Any, form: Any) -> Application:
     """The application in a message.
+
+    Args:
+        applicant, form: JSON that `check_readable` let pass.
 
     Raises:
         InvalidInput: with every wrong field, in both languages.
@@ -88,13 +105,7 @@ def read_application(service: Service, applicant: Any, form: Any) -> Application
     }
     faults += _faults(service.schema_of_form, form, "/form", patterns)
     if faults:
-        shown = tuple(faults[:_MOST_FAULTS])
-        raise InvalidInput(
-            f"The application has {len(faults)} wrong field{'s' if len(faults) > 1 else ''}."
-            f" {shown[0].detail}",
-            fields=shown,
-            message_ar=f"في الطلب حقول غير صحيحة (عددها {len(faults)}). {shown[0].detail_ar}",
-        )
+        raise _wrong(faults)
     return Application(dict(applicant), _settled(form))
 
 
@@ -117,6 +128,15 @@ def exact(value: Any) -> Any:
     return value
 
 
+def _wrong(faults: list[FieldError]) -> InvalidInput:
+    shown = tuple(faults[:_MOST_FAULTS])
+    return InvalidInput(
+        f"The application has {len(faults)} wrong field{'s' if len(faults) > 1 else ''}. {shown[0].detail}",
+        fields=shown,
+        message_ar=f"في الطلب حقول غير صحيحة (عددها {len(faults)}). {shown[0].detail_ar}",
+    )
+
+
 def _settled(value: Any) -> Any:
     # One way to write a number: 120.0 is 120, before the database and after it, and so is its digest.
     if isinstance(value, float) and value.is_integer():
@@ -134,11 +154,6 @@ def _applicant_schema(service: Service) -> dict[str, Any]:
 def _faults(
     schema: dict[str, Any], value: Any, pointer: str, patterns: Mapping[str, Bilingual | None]
 ) -> Iterator[FieldError]:
-    unreadable = list(_unreadable(value, pointer, _DEEPEST))
-    if unreadable:
-        # Texts that cannot even be stored; the schema has nothing to add.
-        yield from unreadable
-        return
     validator = Draft202012Validator(schema, format_checker=FormatChecker(["date"]))
     seen: set[str] = set()
     for error in sorted(validator.iter_errors(exact(value)), key=_order):

@@ -37,9 +37,7 @@ def write(
         did: what the action's effect says of itself.
     """
     step: dict[str, JSON] = {"from": before, "to": case.state, "version": case.version, **did}
-    audit.record(
-        session, chain=chain_of(case), actor=caller.actor, action=action, details=step
-    )
+    audit.record(session, chain=chain_of(case), actor=caller.actor, action=action, details=step)
     told: dict[str, JSON] = {"action": action, "service": case.service, **step}
     publish(session, MOVED if before else SUBMITTED, chain_of(case), told)
 

@@ -7,16 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import JSONResponse
-from foundation.http import Answer, authenticated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from foundation.errors import Malformed, problem
-from foundation.identity import Caller, Identity
+from foundation.http import PROBLEM, authenticated
+from foundation.identity import Caller, Identity, Role
 from integrations.cases.invoices import Notice
 from integrations.cases.money import PATTERN, read_amount
 from integrations.licensing import LARGEST_PAGE, Licensing, NotReady
 
-_PROBLEM = "application/problem+json"
 _RETRY_AFTER = 1
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -69,10 +68,11 @@ IfMatch = Annotated[str | None, Header(alias="If-Match")]
 def router(licensing: Licensing, identity: Identity) -> APIRouter:
     """The routes of service centres, banks, reviewers and kiosks."""
     routes = APIRouter(prefix="/v1")
-    centre = Depends(authenticated(identity, "centre"))
-    bank = Depends(authenticated(identity, "payment"))
-    reviewer = Depends(authenticated(identity, "reviewer"))
-    reader = Depends(authenticated(identity, "centre", "kiosk"))
+    centre = Depends(authenticated(identity, Role.CENTRE))
+    bank = Depends(authenticated(identity, Role.PAYMENT))
+    reviewer = Depends(authenticated(identity, Role.REVIEWER))
+    reader = Depends(authenticated(identity, Role.CENTRE, Role.REVIEWER, Role.AUDITOR))
+    scanner = Depends(authenticated(identity, Role.CENTRE, Role.KIOSK))
 
     @routes.get("/services")
     def list_services() -> JSONResponse:
@@ -87,11 +87,11 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     @routes.post("/cases", status_code=201)
     def submit(body: Submission, caller: Caller = centre, key: Key = None) -> JSONResponse:
         """Open a case."""
-        return _answer(licensing.submit(caller, body.service, body.applicant, body.form, key))
+        return licensing.submit(caller, body.service, body.applicant, body.form, key).response()
 
     @routes.get("/cases")
     def list_cases(
-        caller: Caller = centre,
+        caller: Caller = reader,
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
     ) -> JSONResponse:
@@ -99,7 +99,7 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         return JSONResponse(licensing.cases(caller, after, limit))
 
     @routes.get("/cases/{number}")
-    def get_case(number: Number, caller: Caller = centre) -> JSONResponse:
+    def get_case(number: Number, caller: Caller = reader) -> JSONResponse:
         """A case with its journal, quote, bill and licence number."""
         case = licensing.case(caller, number)
         return JSONResponse(case, headers={"ETag": f'"{case["version"]}"'})
@@ -109,31 +109,31 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         number: Number, caller: Caller = centre, key: Key = None, if_match: IfMatch = None
     ) -> JSONResponse:
         """Reckon the fees of a case."""
-        return _answer(licensing.quote(caller, number, key, _version(if_match)))
+        return licensing.quote(caller, number, key, _version(if_match)).response()
 
     @routes.post("/cases/{number}/invoice", status_code=201)
     def invoice(
         number: Number, caller: Caller = centre, key: Key = None, if_match: IfMatch = None
     ) -> JSONResponse:
         """Bill the quote of a case."""
-        return _answer(licensing.invoice(caller, number, key, _version(if_match)))
+        return licensing.invoice(caller, number, key, _version(if_match)).response()
 
     @routes.post("/cases/{number}/decisions/{action}", status_code=201)
     def decide(
         number: Number, action: str, caller: Caller = reviewer, key: Key = None, if_match: IfMatch = None
     ) -> JSONResponse:
         """Take an action of a reviewer, such as approve or reject."""
-        return _answer(licensing.decide(caller, number, action, key, _version(if_match)))
+        return licensing.decide(caller, number, action, key, _version(if_match)).response()
 
     @routes.post("/payments", status_code=201)
     def payment(body: PaymentNotice, caller: Caller = bank, key: Key = None) -> JSONResponse:
         """Keep a notification of a payment; one of exactly the bill's amount settles it."""
         amount = read_amount(body.amount, "/amount")
         notice = Notice(body.bill_number, amount, body.paid_at, body.reference)
-        return _answer(licensing.payment_notified(caller, notice, key))
+        return licensing.payment_notified(caller, notice, key).response()
 
-    @routes.get("/licences/{number}")
-    def get_licence(number: Number, caller: Caller = reader) -> JSONResponse:  # noqa: ARG001 -- its role is asked
+    @routes.get("/licences/{number}", dependencies=[scanner])
+    def get_licence(number: Number) -> JSONResponse:
         """The public part of a licence's paper."""
         return JSONResponse(licensing.licence(number))
 
@@ -144,16 +144,12 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
             pdf = licensing.document(caller, number)
         except NotReady as error:
             return JSONResponse(
-                problem(error), 404, media_type=_PROBLEM, headers={"Retry-After": str(_RETRY_AFTER)}
+                problem(error), 404, media_type=PROBLEM, headers={"Retry-After": str(_RETRY_AFTER)}
             )
         named = {"Content-Disposition": f'inline; filename="{number}.pdf"'}
         return Response(pdf, media_type="application/pdf", headers=named)
 
     return routes
-
-
-def _answer(answer: Answer) -> JSONResponse:
-    return JSONResponse(answer.body, answer.status)
 
 
 def _version(if_match: str | None) -> int | None:

@@ -1,5 +1,6 @@
 """A licensing office for tests: the real class on a real database, a clock of ours, callers of each role."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from foundation.database import Database
+from foundation.idempotency import Answer
 from foundation.identity import Caller
 from foundation.jobs import Jobs
 from foundation.secret import SecretFile
@@ -46,6 +48,38 @@ REVIEWER = Caller("reviewer", "person", frozenset({"reviewer"}))
 KIOSK = Caller("kiosk-1", "client", frozenset({"kiosk"}))
 
 
+class Keyed:
+    """The office's writes, each with a new Idempotency-Key where none is given."""
+
+    def __init__(self, licensing: Licensing) -> None:
+        self._licensing = licensing
+
+    def submit(
+        self, caller: Caller, service: str, applicant: Any, form: Any, key: str | None = None
+    ) -> Answer:
+        return self._licensing.submit(caller, service, applicant, form, key or new_key())
+
+    def quote(
+        self, caller: Caller, number: str, key: str | None = None, version: int | None = None
+    ) -> Answer:
+        return self._licensing.quote(caller, number, key or new_key(), version)
+
+    def invoice(
+        self, caller: Caller, number: str, key: str | None = None, version: int | None = None
+    ) -> Answer:
+        return self._licensing.invoice(caller, number, key or new_key(), version)
+
+    def decide(
+        self, caller: Caller, number: str, action: str, key: str | None = None, version: int | None = None
+    ) -> Answer:
+        return self._licensing.decide(caller, number, action, key or new_key(), version)
+
+
+def new_key() -> str:
+    """A key that no other write has."""
+    return str(uuid.uuid4())
+
+
 @dataclass
 class Desk:
     """The office and its clock."""
@@ -56,22 +90,33 @@ class Desk:
     settings: Settings
     now: list[datetime] = field(default_factory=list)
 
+    @property
+    def do(self) -> Keyed:
+        """Writes."""
+        return Keyed(self.licensing)
+
     def submit(self, form: dict[str, Any] = FORM, key: str | None = None) -> str:
         """Open a case; its number."""
-        return str(self.licensing.submit(CENTRE, "shop_licence", APPLICANT, form, key).body["number"])
+        return str(self.do.submit(CENTRE, "shop_licence", APPLICANT, form, key).body["number"])
 
     def billed(self, form: dict[str, Any] = FORM) -> tuple[str, dict[str, Any]]:
         """Open a case and bill it; its number and the bill."""
         number = self.submit(form)
         if form is REVIEWED:
-            self.licensing.decide(REVIEWER, number, "approve")
-        self.licensing.quote(CENTRE, number)
-        return number, self.licensing.invoice(CENTRE, number).body
+            self.do.decide(REVIEWER, number, "approve")
+        self.do.quote(CENTRE, number)
+        return number, self.do.invoice(CENTRE, number).body
 
     def pay(self, bill: str, amount: str, reference: str = "ref-1", key: str | None = None) -> dict[str, Any]:
         """Notify a payment; the answer."""
-        notice = Notice(bill, Decimal(amount), datetime(2026, 11, 22, 9, tzinfo=UTC), reference)
-        body: dict[str, Any] = self.licensing.payment_notified(BANK, notice, key).body
+        return self.pay_as(BANK, bill, Decimal(amount), reference, key)
+
+    def pay_as(
+        self, caller: Caller, bill: str, amount: Decimal, reference: str, key: str | None = None
+    ) -> dict[str, Any]:
+        """Notify a payment as any caller; the answer."""
+        notice = Notice(bill, amount, datetime(2026, 11, 22, 9, tzinfo=UTC), reference)
+        body: dict[str, Any] = self.licensing.payment_notified(caller, notice, key or new_key()).body
         return body
 
     def issued(self, form: dict[str, Any] = FORM, reference: str = "ref-1") -> tuple[str, str]:

@@ -47,9 +47,9 @@ def test_an_immediate_activity_goes_from_submission_to_licence(desk: Desk) -> No
     number = desk.submit()
     assert number == "SC-2026-000001"
     assert desk.state(number) == "submitted"
-    quote = desk.licensing.quote(CENTRE, number).body
+    quote = desk.do.quote(CENTRE, number).body
     assert (quote["total"], quote["fee_class"], quote["definition"]["version"]) == ("723.00", 1, 1)
-    bill = desk.licensing.invoice(CENTRE, number).body
+    bill = desk.do.invoice(CENTRE, number).body
     assert (bill["amount"], bill["due"]) == ("723.00", "2026-11-27")
     paid = desk.pay(bill["bill_number"], "723.00")
     assert (paid["settled"], paid["outcome"], paid["case"]) == (True, "settled", number)
@@ -65,36 +65,36 @@ def test_a_reviewed_activity_takes_no_money_before_its_approval(desk: Desk) -> N
     number = desk.submit(REVIEWED)
     assert desk.state(number) == "under_review"
     with pytest.raises(Conflict, match="Under review"):
-        desk.licensing.quote(CENTRE, number)
+        desk.do.quote(CENTRE, number)
     with pytest.raises(PermissionDenied):
-        desk.licensing.decide(CENTRE, number, "approve")
-    desk.licensing.decide(REVIEWER, number, "approve")
-    quote = desk.licensing.quote(CENTRE, number).body
+        desk.do.decide(CENTRE, number, "approve")
+    desk.do.decide(REVIEWER, number, "approve")
+    quote = desk.do.quote(CENTRE, number).body
     assert [line["code"] for line in quote["lines"]] == ["licence", "inspection"]
-    bill = desk.licensing.invoice(CENTRE, number).body
+    bill = desk.do.invoice(CENTRE, number).body
     desk.pay(bill["bill_number"], bill["amount"])
     assert desk.state(number) == "issued"
 
 
 def test_a_rejected_case_ends(desk: Desk) -> None:
     number = desk.submit(REVIEWED)
-    desk.licensing.decide(REVIEWER, number, "reject")
+    desk.do.decide(REVIEWER, number, "reject")
     assert desk.state(number) == "rejected"
     with pytest.raises(Conflict, match="Rejected"):
-        desk.licensing.decide(REVIEWER, number, "approve")
+        desk.do.decide(REVIEWER, number, "approve")
 
 
 def test_paying_does_not_issue_where_the_definition_gives_that_to_a_person(desk: Desk) -> None:
     form = {"profession": "cook", "fit": True, "examined_on": "2026-11-01"}
-    number = str(desk.licensing.submit(CENTRE, "health_card", APPLICANT, form).body["number"])
-    total = desk.licensing.quote(CENTRE, number).body
+    number = str(desk.do.submit(CENTRE, "health_card", APPLICANT, form).body["number"])
+    total = desk.do.quote(CENTRE, number).body
     # 60.05 and 15 percent of it, 9.0075, rounded half-up.
     assert (total["lines"][0]["vat"], total["total"]) == ("9.01", "69.06")
-    bill = desk.licensing.invoice(CENTRE, number).body
+    bill = desk.do.invoice(CENTRE, number).body
     desk.pay(bill["bill_number"], "69.06")
     assert desk.state(number) == "paid"
     assert desk.count("licence") == 0
-    desk.licensing.decide(REVIEWER, number, "print")
+    desk.do.decide(REVIEWER, number, "print")
     licence = desk.licensing.case(CENTRE, number)["licence"]
     assert licence == "HL-2026-000001"
     assert desk.licensing.licence(licence)["valid_to"] == "2027-11-21"
@@ -102,13 +102,13 @@ def test_paying_does_not_issue_where_the_definition_gives_that_to_a_person(desk:
 
 def test_a_second_service_decides_by_its_own_condition(desk: Desk) -> None:
     form = {"profession": "cook", "fit": False, "examined_on": "2026-11-01"}
-    assert desk.licensing.submit(CENTRE, "health_card", APPLICANT, form).body["state"] == "unfit"
+    assert desk.do.submit(CENTRE, "health_card", APPLICANT, form).body["state"] == "unfit"
 
 
 def test_a_payment_cannot_be_taken_by_decision(desk: Desk) -> None:
     number, _ = desk.billed()
     with pytest.raises(NotFound, match="taken by a payment"):
-        desk.licensing.decide(REVIEWER, number, "pay")
+        desk.do.decide(REVIEWER, number, "pay")
 
 
 @pytest.mark.parametrize(
@@ -153,47 +153,47 @@ def test_a_second_payment_of_a_settled_bill_is_kept_as_surplus(desk: Desk) -> No
 
 def test_a_payment_for_a_case_that_no_longer_waits_for_it_is_held(desk: Desk) -> None:
     form = {"profession": "cook", "fit": True, "examined_on": "2026-11-01"}
-    number = str(desk.licensing.submit(CENTRE, "health_card", APPLICANT, form).body["number"])
-    desk.licensing.quote(CENTRE, number)
-    bill = desk.licensing.invoice(CENTRE, number).body
-    desk.licensing.decide(REVIEWER, number, "drop")
+    number = str(desk.do.submit(CENTRE, "health_card", APPLICANT, form).body["number"])
+    desk.do.quote(CENTRE, number)
+    bill = desk.do.invoice(CENTRE, number).body
+    desk.do.decide(REVIEWER, number, "drop")
     assert desk.pay(bill["bill_number"], bill["amount"])["outcome"] == "held"
     assert desk.state(number) == "dropped"
     assert desk.count("case_payment") == 1
 
 
 def test_the_same_key_gives_the_same_answer_and_acts_once(desk: Desk) -> None:
-    first = desk.licensing.submit(CENTRE, "shop_licence", APPLICANT, FORM, "k-1")
-    again = desk.licensing.submit(CENTRE, "shop_licence", APPLICANT, FORM, "k-1")
+    first = desk.do.submit(CENTRE, "shop_licence", APPLICANT, FORM, "k-1")
+    again = desk.do.submit(CENTRE, "shop_licence", APPLICANT, FORM, "k-1")
     assert (again.body, again.status, again.replayed) == (first.body, 201, True)
     assert desk.count("case_file") == 1
     with pytest.raises(IdempotencyMismatch):
-        desk.licensing.submit(CENTRE, "shop_licence", APPLICANT, {**FORM, "years": 2}, "k-1")
+        desk.do.submit(CENTRE, "shop_licence", APPLICANT, {**FORM, "years": 2}, "k-1")
 
 
 def test_a_refused_action_leaves_nothing_behind(desk: Desk) -> None:
     number = desk.submit()
     before = {table: desk.count(table) for table in ("audit", "event", "case_quote", "case_invoice")}
     with pytest.raises(Conflict):
-        desk.licensing.invoice(CENTRE, number)
+        desk.do.invoice(CENTRE, number)
     assert {table: desk.count(table) for table in before} == before
 
 
 def test_a_version_that_was_overtaken_is_refused(desk: Desk) -> None:
     number = desk.submit()
     with pytest.raises(Stale, match="at version 1, not 7"):
-        desk.licensing.quote(CENTRE, number, version=7)
-    desk.licensing.quote(CENTRE, number, version=1)
+        desk.do.quote(CENTRE, number, version=7)
+    desk.do.quote(CENTRE, number, version=1)
 
 
 def test_an_unknown_service_is_answered_with_the_known_ones(desk: Desk) -> None:
     with pytest.raises(NotFound, match="Known: health_card, shop_licence"):
-        desk.licensing.submit(CENTRE, "shop", APPLICANT, FORM)
+        desk.do.submit(CENTRE, "shop", APPLICANT, FORM)
 
 
 def test_an_unknown_action_is_refused(desk: Desk) -> None:
     with pytest.raises(NotFound, match="no action 'bless'"):
-        desk.licensing.decide(REVIEWER, desk.submit(), "bless")
+        desk.do.decide(REVIEWER, desk.submit(), "bless")
 
 
 @pytest.mark.parametrize("number", ["SC-2026-000009", "x", "SC-2026-000001\x00", "' OR 1=1", ""])
@@ -210,8 +210,8 @@ def test_another_centre_does_not_learn_of_a_case(desk: Desk) -> None:
     number, licence = desk.issued()
     for attempt in (
         lambda: desk.licensing.case(OTHER_CENTRE, number),
-        lambda: desk.licensing.quote(OTHER_CENTRE, number),
-        lambda: desk.licensing.invoice(OTHER_CENTRE, number),
+        lambda: desk.do.quote(OTHER_CENTRE, number),
+        lambda: desk.do.invoice(OTHER_CENTRE, number),
         lambda: desk.licensing.document(OTHER_CENTRE, licence),
     ):
         with pytest.raises(NotFound):
@@ -221,10 +221,10 @@ def test_another_centre_does_not_learn_of_a_case(desk: Desk) -> None:
 
 def test_the_wrong_role_never_acts(desk: Desk) -> None:
     with pytest.raises(PermissionDenied):
-        desk.licensing.submit(BANK, "shop_licence", APPLICANT, FORM)
+        desk.do.submit(BANK, "shop_licence", APPLICANT, FORM)
     number = desk.submit()
     with pytest.raises(PermissionDenied):
-        desk.licensing.quote(REVIEWER, number)
+        desk.do.quote(REVIEWER, number)
     assert desk.count("case_file") == 1
 
 
@@ -308,8 +308,8 @@ def test_the_inventory_says_the_class_of_the_municipality_before_the_settings(de
             session, Asset("sample", Kind.MUNICIPALITY, title, attributes={"fee_class": 5}), actor="test"
         )
     number = desk.submit()
-    assert desk.licensing.quote(CENTRE, number).body["total"] == "200.00"
-    bill = desk.licensing.invoice(CENTRE, number).body
+    assert desk.do.quote(CENTRE, number).body["total"] == "200.00"
+    bill = desk.do.invoice(CENTRE, number).body
     desk.pay(bill["bill_number"], "200.00")
     licence = desk.licensing.case(CENTRE, number)["licence"]
     assert desk.licensing.licence(licence)["municipality"] == title.model_dump()
@@ -324,8 +324,8 @@ def test_a_case_keeps_the_definition_it_was_opened_under(database: Database, tmp
     dearer["fees"][0]["rates"][0]["by_class"]["1"] = "60.00"
     newer = open_desk(database, tmp_path)
     newer.licensing.services._items["shop_licence"] = (type(service).model_validate(dearer), "a newer file")
-    assert newer.licensing.quote(CENTRE, number).body["total"] == "723.00"
-    assert newer.licensing.quote(CENTRE, newer.submit()).body["total"] == "7230.00"
+    assert newer.do.quote(CENTRE, number).body["total"] == "723.00"
+    assert newer.do.quote(CENTRE, newer.submit()).body["total"] == "7230.00"
     # The process that knows only the newer file reads the older one from the database.
     assert old.licensing.case(CENTRE, number)["definition"]["version"] == 1
 
@@ -383,7 +383,7 @@ def test_an_application_with_wrong_fields_names_each_in_both_languages(desk: Des
     form = {**FORM, "area_m2": 6000, "postal_code": "1", "colour": "red"}
     del form["street"]
     with pytest.raises(InvalidInput) as caught:
-        desk.licensing.submit(CENTRE, "shop_licence", {**APPLICANT, "identifier": "1058529941"}, form)
+        desk.do.submit(CENTRE, "shop_licence", {**APPLICANT, "identifier": "1058529941"}, form)
     told = {field.pointer: (field.detail, field.detail_ar) for field in caught.value.fields}
     assert told["/form/area_m2"] == ("Area must be at most 5000.", "يجب ألا يزيد «المساحة» على 5000.")
     assert told["/form/postal_code"][1] == "الرمز البريدي خمسة أرقام."

@@ -1,0 +1,111 @@
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+
+from foundation import audit
+from foundation.errors import Conflict, RakeezaError, Stale
+from integrations.cases.numbers import next_number
+from tests.integrations.desk import APPLICANT, CENTRE, FORM, REVIEWED, REVIEWER, Desk
+
+
+def together(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Run an action in threads that start at the same moment; errors of ours are results."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> Any:
+        barrier.wait()
+        try:
+            return act(number)
+        except RakeezaError as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def breaks(desk: Desk) -> list[audit.Break]:
+    with desk.database.transaction() as session:
+        return audit.verify(session)
+
+
+def test_of_eight_clerks_on_one_case_one_quotes_it_and_seven_are_told(desk: Desk) -> None:
+    number = desk.submit()
+    results = together(8, lambda _: desk.do.quote(CENTRE, number))
+    refused = [result for result in results if isinstance(result, Conflict)]
+    assert len(refused) == 7
+    assert all("Quoted" in str(error) for error in refused)
+    assert desk.count("case_quote") == 1
+    assert desk.licensing.case(CENTRE, number)["version"] == 2
+    assert breaks(desk) == []
+
+
+def test_of_two_reviewers_who_saw_the_same_version_one_decides(desk: Desk) -> None:
+    number = desk.submit(REVIEWED)
+    seen = desk.licensing.case(REVIEWER, number)["version"]
+    verdicts = ("approve", "reject")
+    results = together(2, lambda n: desk.do.decide(REVIEWER, number, verdicts[n], version=seen))
+    assert sum(isinstance(result, Stale) for result in results) == 1
+    journal = desk.licensing.case(REVIEWER, number)["journal"]
+    assert len([entry for entry in journal if entry["action"] in verdicts]) == 1
+
+
+def test_sixteen_threads_with_one_key_open_one_case(desk: Desk) -> None:
+    results = together(16, lambda _: desk.do.submit(CENTRE, "shop_licence", APPLICANT, FORM, "key-1"))
+    assert [result.status for result in results] == [201] * 16
+    assert all(result.body == results[0].body for result in results)
+    assert sum(result.replayed for result in results) == 15
+    assert desk.count("case_file") == 1
+
+
+def test_numbers_have_no_gap_whatever_fails_between(desk: Desk) -> None:
+    class Fails(Exception):
+        pass
+
+    def work(thread: int) -> list[str]:
+        numbers = []
+        for turn in range(6):
+            try:
+                with desk.database.transaction() as session:
+                    number = next_number(session, "XX", date(2026, 1, 1))
+                    if (thread + turn) % 3 == 0:
+                        raise Fails
+                    numbers.append(number)
+            except Fails:
+                continue
+        return numbers
+
+    given = sorted(number for numbers in together(8, work) for number in numbers)
+    assert given == [f"XX-2026-{n:06}" for n in range(1, len(given) + 1)]
+    assert len(given) == 32
+
+
+def test_licences_issued_together_are_numbered_without_a_gap(desk: Desk) -> None:
+    bills = [desk.billed()[1] for _ in range(8)]
+    answers = together(8, lambda n: desk.pay(bills[n]["bill_number"], bills[n]["amount"], f"ref-{n}"))
+    assert all(answer["settled"] for answer in answers)
+    with desk.database.transaction() as session:
+        numbers = session.execute(text("SELECT number FROM licence ORDER BY number")).scalars().all()
+    assert numbers == [f"SL-2026-{n:06}" for n in range(1, 9)]
+    assert breaks(desk) == []
+
+
+def test_a_bill_paid_eight_times_at_once_is_settled_once(desk: Desk) -> None:
+    number, bill = desk.billed()
+    answers = together(8, lambda n: desk.pay(bill["bill_number"], bill["amount"], f"ref-{n}"))
+    assert sorted(answer["outcome"] for answer in answers) == ["settled", *["surplus"] * 7]
+    assert desk.count("case_payment") == 8
+    assert desk.count("licence") == 1
+    assert desk.state(number) == "issued"
+
+
+def test_one_payment_told_eight_times_at_once_is_one_payment(desk: Desk) -> None:
+    _, bill = desk.billed()
+    answers = together(8, lambda n: desk.pay(bill["bill_number"], bill["amount"], "ref-1", f"key-{n}"))
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0]["outcome"] == "settled"
+    assert desk.count("case_payment") == 1
+    assert desk.count("licence") == 1
