@@ -1,0 +1,104 @@
+"""The roles of the platform: what one process of it does until it is told to stop."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from console.bootstrap import Platform, open_platform
+from console.web.app import create_api
+from foundation.errors import InvalidInput
+from foundation.settings import Settings
+from foundation.telemetry import configure_logging
+from monitoring import exporter
+
+# A request gets this long to finish when the process is told to stop; an event stream is cut then.
+_LAST_REQUESTS = 3
+
+
+def _api(platform: Platform, stop: threading.Event) -> None:
+    http = platform.settings.http
+    _serve_http(create_api(platform), http.host, http.port, stop)
+
+
+def _collector(platform: Platform, stop: threading.Event) -> None:
+    section = platform.settings.collector
+    _serve_http(exporter.create_app(platform.targets, platform.settings), section.host, section.port, stop)
+
+
+def _worker(platform: Platform, stop: threading.Event) -> None:
+    platform.jobs.work(stop=stop.is_set)
+
+
+_ROLES: dict[str, Callable[[Platform, threading.Event], None]] = {
+    "api": _api,
+    "worker": _worker,
+    "collector": _collector,
+}
+
+
+def run_roles(settings: Settings, roles: tuple[str, ...]) -> None:
+    """Run roles in this process until SIGINT or SIGTERM, or until one of them fails.
+
+    Raises:
+        InvalidInput: there is no such role.
+    """
+    for role in roles:
+        if role not in _ROLES:
+            raise InvalidInput(f"There is no role {role!r}.", remedy=f"Known: {', '.join(_ROLES)}.")
+    name = "+".join(roles)
+    configure_logging(settings.log.level, name)
+    with _stopping() as stop, open_platform(settings, name) as platform, ThreadPoolExecutor() as threads:
+        running = [threads.submit(_run, _ROLES[role], platform, stop) for role in roles]
+        for ended in running:
+            ended.result()
+
+
+def _run(
+    role: Callable[[Platform, threading.Event], None], platform: Platform, stop: threading.Event
+) -> None:
+    try:
+        role(platform, stop)
+    finally:
+        # One that ends takes the others with it: whoever started this process then starts it whole again.
+        stop.set()
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _serve_http(app: ASGIApp, host: str, port: int, stop: threading.Event) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_LAST_REQUESTS,
+        )
+    )
+
+    def wait() -> None:
+        stop.wait()
+        server.should_exit = True
+
+    threading.Thread(target=wait, daemon=True).start()
+    server.run()
