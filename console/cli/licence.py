@@ -35,7 +35,14 @@ def command() -> None:
 @command.command()
 @click.argument("source")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Public keys (JWK Set) to trust.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print.",
+)
 @click.pass_context
 def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str) -> None:
     """Verify a licence by its code, picture or PDF.
@@ -60,7 +67,14 @@ def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str)
 @command.command()
 @click.argument("number")
 @click.option("--document", type=click.Path(path_type=Path), help="Write its PDF to this file.")
-@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print.",
+)
 @click.pass_context
 def show(ctx: click.Context, number: str, document: Path | None, output: str) -> None:
     """Show the licence NUMBER as it stands now."""

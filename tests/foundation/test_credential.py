@@ -1,15 +1,9 @@
 """The licence credential: what is sealed opens, and nothing else does."""
 
-import json
 import random
-import subprocess
-import sys
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import base45  # type: ignore[import-untyped] # it ships no types
@@ -18,28 +12,23 @@ import cwt
 import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.definitions import Bilingual
-from foundation.errors import InvalidInput, Malformed, RakeezaError, SettingsError, TooLarge
-from foundation.secret import Secret, SecretFile
+from foundation.errors import InvalidInput, RakeezaError, TooLarge
 from foundation.wire import credential as wire
 from foundation.wire.credential import (
     KeySet,
     LicenceClaims,
-    PublicKey,
     SigningKey,
     Status,
-    licence_key,
     open_credential,
     seal,
 )
@@ -346,102 +335,6 @@ def test_sealing_refuses_what_could_not_be_opened() -> None:
     long = "".join(random.Random(1).choices("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", k=900))
     with pytest.raises(TooLarge, match="readable QR code"):
         seal(replace(CLAIMS, public={"trade_name": long}), KEY)
-
-
-def test_a_key_survives_its_pem_and_never_shows_itself() -> None:
-    pem = KEY.to_pem()
-    assert "PRIVATE KEY" in pem.reveal()
-    assert "PRIVATE" not in f"{pem}{KEY!r}"
-    again = SigningKey.from_pem(pem, "sample")
-    assert again.public == KEY.public
-    assert open_credential(seal(CLAIMS, again), KEYS, today=DAY).claims == CLAIMS
-
-
-def pem_of(private: Any) -> Secret:
-    return Secret(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Secret("no key"),
-        lambda: pem_of(ec.generate_private_key(ec.SECP384R1())),
-        lambda: pem_of(rsa.generate_private_key(65537, 2048)),
-    ],
-)
-def test_a_stored_key_of_another_kind_is_named(make: Callable[[], Secret]) -> None:
-    with pytest.raises(SettingsError, match="licence-signing-key"):
-        SigningKey.from_pem(make(), "sample")
-
-
-def test_the_key_set_passes_over_keys_for_another_purpose() -> None:
-    rows = json.loads(KEYS.to_json())["keys"]
-    rows += [{"kty": "RSA", "n": "AQ", "e": "AQAB"}, {**rows[0], "use": "enc"}, {**rows[0], "alg": "ES384"}]
-    keys = KeySet.from_json(json.dumps({"keys": rows}))
-    assert [key.kid for key in keys] == [KEY.public.kid]
-    assert len(keys) == 1
-
-
-JWK = KEY.public.to_jwk()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"keys": 5}',
-        '{"keys": ["x"]}',
-        '{"keys": []}',
-        "[" * 100_000,
-        json.dumps({"keys": [{k: v for k, v in JWK.items() if k != "kid"}]}),
-        json.dumps({"keys": [{**JWK, "kid": SigningKey.generate("sample").to_pem().reveal()[60:71]}]}),
-        json.dumps({"keys": [{**JWK, "x": JWK["y"]}]}),
-        json.dumps({"keys": [{**JWK, "x": "AQ"}]}),
-        json.dumps({"keys": [{**JWK, "iss": ""}]}),
-        json.dumps({"keys": [{**JWK, "nbf": "yesterday"}]}),
-        json.dumps({"keys": [{**JWK, "exp": 10**30}]}),
-    ],
-)
-def test_a_broken_key_set_is_named_with_its_place(text: str) -> None:
-    with pytest.raises(Malformed, match=r"keys\.json: .*\.well-known") as caught:
-        KeySet.from_json(text, "keys.json")
-    assert caught.value.remedy
-
-
-def test_a_point_off_the_curve_is_no_key() -> None:
-    with pytest.raises(ValueError, match="not on the curve"):
-        PublicKey(KEY.public.x, KEY.public.x, "sample")
-
-
-def test_the_signing_key_is_made_once_and_kept_sealed(tmp_path: Path) -> None:
-    secrets = SecretFile(tmp_path / "secrets.json", tmp_path / "secrets.key")
-    first = licence_key(secrets, "sample")
-    assert licence_key(secrets, "sample").public == first.public
-    assert secrets.names() == [wire.LICENCE_KEY]
-    assert b"PRIVATE" not in (tmp_path / "secrets.json").read_bytes()
-
-
-_MAKE_KEY = """
-import sys
-from pathlib import Path
-from foundation.secret import SecretFile
-from foundation.wire.credential import licence_key
-folder = Path(sys.argv[1])
-print(licence_key(SecretFile(folder / "secrets.json", folder / "secrets.key"), "sample").public.kid.hex())
-"""
-
-
-def test_processes_and_threads_that_start_together_use_one_key(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _MAKE_KEY, str(tmp_path)]
-    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    secrets = SecretFile(tmp_path / "secrets.json", tmp_path / "secrets.key")
-    with ThreadPoolExecutor(8) as pool:
-        mine = set(pool.map(lambda _: licence_key(secrets, "sample").public.kid.hex(), range(8)))
-    theirs = {racer.communicate(timeout=60)[0].strip() for racer in racers}
-    assert len(mine | theirs) == 1
-    assert [racer.returncode for racer in racers] == [0, 0, 0, 0]
 
 
 def test_every_refusal_is_one_of_the_platforms_errors() -> None:
