@@ -1,0 +1,1 @@
+"""The screen: pages rendered here, shown by the terminal's own browser."""
