@@ -52,7 +52,14 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--settings", type=click.Path(path_type=Path), help="Settings file instead of ./rakeeza.toml.")
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and end.",
+)
 @click.pass_context
 def cli(ctx: click.Context, settings: Path | None) -> None:
     """Rakeeza: run a municipality's infrastructure and its service centres."""
