@@ -55,8 +55,12 @@ class Finding:
     remedy: str = ""
 
 
-class Advice(RakeezaError):
-    """Not as it should be, and the platform works all the same."""
+class _Advice(Exception):
+    # Not as it should be, and the platform works all the same.
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
 
 
 def examine(settings_file: Path | None) -> Iterator[Finding]:
@@ -104,7 +108,7 @@ def examine(settings_file: Path | None) -> Iterator[Finding]:
 def _run(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, State.GOOD, check())
-    except Advice as advice:
+    except _Advice as advice:
         return Finding(name, State.ADVICE, advice.message, advice.remedy)
     except RakeezaError as error:
         place = f"{error.place}: " if error.place else ""
@@ -234,11 +238,11 @@ def _time_source() -> str:
         if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)) >= 0:
             if not timex.status & _STA_UNSYNC:
                 return f"the clock is kept by a time source, to {timex.maxerror / 1e6:.3f} s or better"
-            raise Advice(
+            raise _Advice(
                 "Nothing keeps the clock of this machine at the right time.",
                 remedy="Run chrony with the municipality's time server.",
             )
-    raise Advice("The kernel does not say whether the clock is kept.", remedy="Check it by hand.")
+    raise _Advice("The kernel does not say whether the clock is kept.", remedy="Check it by hand.")
 
 
 def _services(settings: Settings) -> str:
@@ -304,7 +308,7 @@ def _chromium() -> str:
     for name in ("chromium", "chromium-browser"):
         if shutil.which(name):
             return _program(name, "--version")
-    raise Advice(
+    raise _Advice(
         "It is not installed; only kiosks' screens and the tests need it.", remedy="Install chromium."
     )
 
