@@ -64,6 +64,12 @@ class World:
         with self.database.transaction() as session:
             return get_run(session, run_id)
 
+    def plays_at(self, run_id: int) -> dict[str, str]:
+        """Hosts that a run, if there is one, is at."""
+        with self.database.transaction() as session:
+            run = session.get(PlayRun, run_id)
+            return run.at if run else {}
+
     def hosts(self, run_id: int) -> dict[str, PlayHostResult]:
         with self.database.transaction() as session:
             return {result.host: result for result in host_results(session, run_id)}
