@@ -14,8 +14,6 @@ from foundation.assets import Asset, Assets
 from foundation.database import Database
 from foundation.errors import InvalidInput, NotFound
 
-pytest_plugins = ["tests.foundation.records_database"]
-
 INVENTORY = """\
 assets:
   - name: pdu-1
@@ -69,9 +67,9 @@ def _asset(name: str, kind: str, parent: str | None = None, **more: Any) -> Asse
 
 
 @pytest.fixture
-def filled(records: Database, tmp_path: Path) -> Database:
-    _import(records, _write(tmp_path / "filled.yaml", INVENTORY))
-    return records
+def filled(database: Database, tmp_path: Path) -> Database:
+    _import(database, _write(tmp_path / "filled.yaml", INVENTORY))
+    return database
 
 
 def test_a_second_import_of_the_same_file_changes_nothing(filled: Database, tmp_path: Path) -> None:
@@ -123,19 +121,19 @@ def _write_bytes(path: Path, content: str) -> Path:
     return path
 
 
-def test_a_spreadsheets_csv_is_read(records: Database, tmp_path: Path) -> None:
+def test_a_spreadsheets_csv_is_read(database: Database, tmp_path: Path) -> None:
     written = (
         "\ufeffname;kind;title_ar;title_en;parent;fee_class\r\n"
         'coast;municipality;"بلدية; الساحل";"Coast\tCity";;3\r\n\r\n'
         "north;municipality;بلدية الشمال;North;coast;5\r\n"
     )
     path = _write_bytes(tmp_path / "a.csv", written.replace("\t", " "))
-    assert _import(records, path).added == ("coast", "north")
-    assert _get(records, "coast").title.ar == "بلدية; الساحل"
+    assert _import(database, path).added == ("coast", "north")
+    assert _get(database, "coast").title.ar == "بلدية; الساحل"
 
 
 def test_every_wrong_row_is_named_with_its_line_and_nothing_is_imported(
-    records: Database, tmp_path: Path
+    database: Database, tmp_path: Path
 ) -> None:
     wrong = (
         INVENTORY.replace("fee_class: 2", "fee_class: 7")
@@ -145,7 +143,7 @@ def test_every_wrong_row_is_named_with_its_line_and_nothing_is_imported(
         .replace("parent: rack-1\n    links", "parent: rack-9\n    links")
     )
     with pytest.raises(InvalidInput) as caught:
-        _import(records, _write(tmp_path / "wrong.yaml", wrong))
+        _import(database, _write(tmp_path / "wrong.yaml", wrong))
     found = [(field.line, field.detail) for field in caught.value.fields]
     assert found == [
         (4, "pdu-1: there is no asset 'rack-9'"),
@@ -155,12 +153,12 @@ def test_every_wrong_row_is_named_with_its_line_and_nothing_is_imported(
         (24, "server-1: /attributes/ansible_prot is unknown for this kind"),
     ]
     assert caught.value.place.endswith("wrong.yaml:4")
-    with records.transaction() as session:
+    with database.transaction() as session:
         assert ASSETS.list(session) == []
         assert audit.entries(session) == []
 
 
-def test_wrong_rows_of_a_csv_are_named_with_their_lines(records: Database, tmp_path: Path) -> None:
+def test_wrong_rows_of_a_csv_are_named_with_their_lines(database: Database, tmp_path: Path) -> None:
     written = (
         "name,kind,title_ar,title_en,parent,fee_class,powers\n"
         'coast,municipality,"بلدية\nالساحل",Coast,,1,\n'
@@ -169,7 +167,7 @@ def test_wrong_rows_of_a_csv_are_named_with_their_lines(records: Database, tmp_p
         "ups,ups,,,dc,,ups north2\n"
     )
     with pytest.raises(InvalidInput) as caught:
-        _import(records, _write(tmp_path / "wrong.csv", written))
+        _import(database, _write(tmp_path / "wrong.csv", written))
     assert [(field.line, field.detail) for field in caught.value.fields] == [
         (2, "coast: /title/ar should be one line of printable text"),
         (4, "north: /attributes/fee_class is missing"),
@@ -196,15 +194,15 @@ def test_wrong_rows_of_a_csv_are_named_with_their_lines(records: Database, tmp_p
     ],
 )
 def test_a_file_that_is_no_inventory_is_refused_with_its_place(
-    records: Database, tmp_path: Path, name: str, content: str, sentence: str
+    database: Database, tmp_path: Path, name: str, content: str, sentence: str
 ) -> None:
     with pytest.raises(InvalidInput, match=sentence):
-        _import(records, _write(tmp_path / name, content))
+        _import(database, _write(tmp_path / name, content))
 
 
-def test_a_file_that_cannot_be_read_is_refused(records: Database, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused(database: Database, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"absent\.yaml"):
-        _import(records, tmp_path / "absent.yaml")
+        _import(database, tmp_path / "absent.yaml")
     (tmp_path / "latin.csv").write_bytes(b"name,kind\n\xe9,host\n")
     with pytest.raises(InvalidInput, match="Save it as UTF-8"):
-        _import(records, tmp_path / "latin.csv")
+        _import(database, tmp_path / "latin.csv")

@@ -13,8 +13,6 @@ from foundation.assets import Asset, Assets, Kind
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput, NotFound, RakeezaError
 
-pytest_plugins = ["tests.foundation.records_database"]
-
 INVENTORY = """\
 assets:
   - name: pdu-1
@@ -77,9 +75,9 @@ def _asset(name: str, kind: str, parent: str | None = None, **more: Any) -> Asse
 
 
 @pytest.fixture
-def filled(records: Database, tmp_path: Path) -> Database:
-    _import(records, _write(tmp_path / "filled.yaml", INVENTORY))
-    return records
+def filled(database: Database, tmp_path: Path) -> Database:
+    _import(database, _write(tmp_path / "filled.yaml", INVENTORY))
+    return database
 
 
 def test_an_imported_file_is_there_whatever_the_order_of_its_rows(filled: Database) -> None:

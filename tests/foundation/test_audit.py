@@ -15,8 +15,6 @@ from foundation.chain import JSON
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput
 
-pytest_plugins = ["tests.foundation.records_database"]
-
 # Two chains with a common prefix and one with a single entry; a seal amid the entries.
 _CHAINS = {"asset/ups": 3, "asset/ups-1": 4, "case/١": 1}
 
@@ -58,9 +56,9 @@ def _fill(database: Database) -> None:
 
 
 @pytest.fixture
-def filled(records: Database) -> Database:
-    _fill(records)
-    return records
+def filled(database: Database) -> Database:
+    _fill(database)
+    return database
 
 
 def test_a_trail_that_nobody_touched_is_whole(filled: Database) -> None:
@@ -73,9 +71,9 @@ def test_a_trail_that_nobody_touched_is_whole(filled: Database) -> None:
     ]
 
 
-def test_an_empty_trail_is_whole_and_needs_no_seal(records: Database) -> None:
-    assert _verify(records) == []
-    assert _seal(records) is None
+def test_an_empty_trail_is_whole_and_needs_no_seal(database: Database) -> None:
+    assert _verify(database) == []
+    assert _seal(database) is None
 
 
 def test_a_seal_covers_only_what_grew(filled: Database) -> None:
@@ -102,8 +100,8 @@ def test_an_entry_of_a_transaction_that_fails_was_never_there(filled: Database) 
     assert _verify(filled) == []
 
 
-def test_details_without_one_spelling_are_refused(records: Database) -> None:
-    with pytest.raises(InvalidInput, match="/price is of type float"), records.transaction() as session:
+def test_details_without_one_spelling_are_refused(database: Database) -> None:
+    with pytest.raises(InvalidInput, match="/price is of type float"), database.transaction() as session:
         audit.record(session, chain="c", actor="a", action="x", details={"price": 1.5})  # type: ignore[dict-item]  # the mistake is the point
 
 
@@ -187,15 +185,15 @@ def test_a_seal_noted_wrongly_is_refused(written: str) -> None:
         Sealed.parse(written)
 
 
-def test_writers_of_one_chain_queue_and_leave_no_gap(records: Database) -> None:
-    threads = [threading.Thread(target=_write, args=(records, "play/1", 10)) for _ in range(6)]
-    sealers = [threading.Thread(target=_seal, args=(records,)) for _ in range(4)]
+def test_writers_of_one_chain_queue_and_leave_no_gap(database: Database) -> None:
+    threads = [threading.Thread(target=_write, args=(database, "play/1", 10)) for _ in range(6)]
+    sealers = [threading.Thread(target=_seal, args=(database,)) for _ in range(4)]
     for thread in itertools.chain(threads, sealers):
         thread.start()
     for thread in itertools.chain(threads, sealers):
         thread.join()
-    assert _verify(records) == []
-    with records.transaction() as session:
+    assert _verify(database) == []
+    with database.transaction() as session:
         assert [entry.position for entry in audit.entries(session, "play/1")] == list(range(1, 61))
 
 

@@ -16,8 +16,6 @@ from foundation.identity import Caller, Identity, Role
 from foundation.secret import Secret, SecretFile
 from foundation.tokens import ALGORITHM
 
-pytest_plugins = ["tests.foundation.records_database"]
-
 _WRONG = "The client id or the secret is wrong"
 
 
@@ -27,8 +25,8 @@ def secrets(tmp_path: Path) -> SecretFile:
 
 
 @pytest.fixture
-def identity(records: Database, secrets: SecretFile) -> Identity:
-    return Identity(records, secrets, 600, cache_s=0)
+def identity(database: Database, secrets: SecretFile) -> Identity:
+    return Identity(database, secrets, 600, cache_s=0)
 
 
 def _add(database: Database, identity: Identity, client_id: str, *roles: str) -> Secret:
@@ -41,8 +39,8 @@ def _enable(database: Database, identity: Identity, client_id: str, enabled: boo
         identity.enable_client(session, client_id, enabled, actor="cli/test")
 
 
-def test_a_client_gets_a_token_that_says_who_it_is(records: Database, identity: Identity) -> None:
-    secret = _add(records, identity, "centre-7", "kiosk", "centre")
+def test_a_client_gets_a_token_that_says_who_it_is(database: Database, identity: Identity) -> None:
+    secret = _add(database, identity, "centre-7", "kiosk", "centre")
     made = identity.token("centre-7", secret)
     assert (made.expires_in, made.roles) == (600, ("centre", "kiosk"))
     caller = identity.caller(made.token.reveal())
@@ -51,17 +49,17 @@ def test_a_client_gets_a_token_that_says_who_it_is(records: Database, identity: 
 
 
 def test_a_token_has_the_claims_and_names_its_key(
-    records: Database, identity: Identity, secrets: SecretFile
+    database: Database, identity: Identity, secrets: SecretFile
 ) -> None:
-    made = identity.token("c", _add(records, identity, "c", "centre")).token.reveal()
+    made = identity.token("c", _add(database, identity, "c", "centre")).token.reveal()
     claims = jwt.decode(made, options={"verify_signature": False})
     assert sorted(claims) == ["aud", "exp", "iat", "iss", "jti", "roles", "sub"]
     assert claims["exp"] - claims["iat"] == 600
     header = jwt.get_unverified_header(made)
     assert header["alg"] == ALGORITHM
     # Another process with the same secrets takes it for its own.
-    assert Identity(records, secrets, 600).caller(made).name == "c"
-    other = identity.token("c", _add_again(records, identity)).token.reveal()
+    assert Identity(database, secrets, 600).caller(made).name == "c"
+    other = identity.token("c", _add_again(database, identity)).token.reveal()
     assert jwt.get_unverified_header(other)["kid"] == header["kid"]
     assert jwt.decode(other, options={"verify_signature": False})["jti"] != claims["jti"]
 
@@ -72,11 +70,11 @@ def _add_again(database: Database, identity: Identity) -> Secret:
     return _add(database, identity, "c", "centre")
 
 
-def test_neither_the_table_nor_the_trail_holds_a_secret(records: Database, identity: Identity) -> None:
-    secret = _add(records, identity, "c", "centre").reveal()
-    with records.transaction() as session:
+def test_neither_the_table_nor_the_trail_holds_a_secret(database: Database, identity: Identity) -> None:
+    secret = _add(database, identity, "c", "centre").reveal()
+    with database.transaction() as session:
         identity.add_person(session, "amal", Secret("correct horse battery"), ["auditor"])
-    with records.transaction() as session:
+    with database.transaction() as session:
         kept = " ".join(
             str(row)
             for table in ("api_client", "person", "audit")
@@ -90,65 +88,65 @@ def test_neither_the_table_nor_the_trail_holds_a_secret(records: Database, ident
 
 @pytest.mark.parametrize(("client_id", "end"), [("c", "x"), ("c", ""), ("nobody", "")])
 def test_a_wrong_secret_and_an_unknown_id_get_the_same_sentence(
-    records: Database, identity: Identity, client_id: str, end: str
+    database: Database, identity: Identity, client_id: str, end: str
 ) -> None:
-    secret = _add(records, identity, "c", "centre").reveal()
+    secret = _add(database, identity, "c", "centre").reveal()
     given = secret + end if client_id == "nobody" or end else secret[:-1]
     with pytest.raises(NotAuthenticated, match=_WRONG):
         identity.token(client_id, Secret(given))
 
 
 def test_a_disabled_client_is_refused_at_once_with_all_its_tokens(
-    records: Database, identity: Identity
+    database: Database, identity: Identity
 ) -> None:
-    secret = _add(records, identity, "c", "centre")
+    secret = _add(database, identity, "c", "centre")
     token = identity.token("c", secret).token.reveal()
     assert identity.caller(token).name == "c"
-    _enable(records, identity, "c", False)
+    _enable(database, identity, "c", False)
     with pytest.raises(NotAuthenticated, match="c is disabled or no longer known"):
         identity.caller(token)
     with pytest.raises(NotAuthenticated, match="c is disabled"):
         identity.token("c", secret)
     with pytest.raises(NotAuthenticated, match=_WRONG):
         identity.token("c", Secret("guessed"))
-    _enable(records, identity, "c", True)
+    _enable(database, identity, "c", True)
     assert identity.caller(token).name == "c"
-    with records.transaction() as session:
+    with database.transaction() as session:
         entries = audit.entries(session, "client/c")
     assert [(entry.action, entry.actor) for entry in entries] == [
         ("added", "cli/test"),
         ("disabled", "cli/test"),
         ("enabled", "cli/test"),
     ]
-    with records.transaction() as session:
+    with database.transaction() as session:
         session.execute(text("DELETE FROM api_client"))
     with pytest.raises(NotAuthenticated, match="no longer known"):
         identity.caller(token)
 
 
 def test_a_role_that_was_taken_away_is_gone_from_a_running_token(
-    records: Database, identity: Identity
+    database: Database, identity: Identity
 ) -> None:
-    token = identity.token("c", _add(records, identity, "c", "centre", "kiosk")).token.reveal()
-    with records.transaction() as session:
+    token = identity.token("c", _add(database, identity, "c", "centre", "kiosk")).token.reveal()
+    with database.transaction() as session:
         session.execute(text("UPDATE api_client SET roles = ARRAY['kiosk', 'engineer']"))
     assert identity.caller(token).roles == {"kiosk"}
 
 
-def test_a_record_is_believed_no_longer_than_it_may_be(records: Database, secrets: SecretFile) -> None:
-    patient = Identity(records, secrets, 600, cache_s=3600)
-    token = patient.token("c", _add(records, patient, "c", "centre")).token.reveal()
+def test_a_record_is_believed_no_longer_than_it_may_be(database: Database, secrets: SecretFile) -> None:
+    patient = Identity(database, secrets, 600, cache_s=3600)
+    token = patient.token("c", _add(database, patient, "c", "centre")).token.reveal()
     assert patient.caller(token).name == "c"
-    _enable(records, patient, "c", False)
+    _enable(database, patient, "c", False)
     # Believed for an hour it is still let in; the default is a second.
     assert patient.caller(token).name == "c"
     with pytest.raises(NotAuthenticated):
-        Identity(records, secrets, 600, cache_s=0).caller(token)
+        Identity(database, secrets, 600, cache_s=0).caller(token)
 
 
-def test_an_expired_token_is_refused_with_the_time(records: Database, secrets: SecretFile) -> None:
-    past = Identity(records, secrets, -60)
-    token = past.token("c", _add(records, past, "c", "centre")).token.reveal()
+def test_an_expired_token_is_refused_with_the_time(database: Database, secrets: SecretFile) -> None:
+    past = Identity(database, secrets, -60)
+    token = past.token("c", _add(database, past, "c", "centre")).token.reveal()
     with pytest.raises(
         NotAuthenticated, match=r"expired at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\. Ask for a new one"
     ):
@@ -159,8 +157,8 @@ def _part(data: object) -> str:
     return urlsafe_b64encode(json.dumps(data).encode()).rstrip(b"=").decode()
 
 
-def test_a_forged_token_is_refused_whatever_was_done_to_it(records: Database, identity: Identity) -> None:
-    token = identity.token("c", _add(records, identity, "c", "centre")).token.reveal()
+def test_a_forged_token_is_refused_whatever_was_done_to_it(database: Database, identity: Identity) -> None:
+    token = identity.token("c", _add(database, identity, "c", "centre")).token.reveal()
     header, body, signature = token.split(".")
     claims = jwt.decode(token, options={"verify_signature": False})
     kid = jwt.get_unverified_header(token)["kid"]
@@ -191,9 +189,9 @@ def test_a_malformed_token_is_refused(identity: Identity, token: str) -> None:
     "change", [{"aud": "other"}, {"iss": "other"}, {"roles": None}, {"iat": 9_999_999_999}]
 )
 def test_a_token_that_this_platform_signed_for_something_else_is_refused(
-    records: Database, identity: Identity, change: dict[str, object]
+    database: Database, identity: Identity, change: dict[str, object]
 ) -> None:
-    token = identity.token("c", _add(records, identity, "c", "centre")).token.reveal()
+    token = identity.token("c", _add(database, identity, "c", "centre")).token.reveal()
     claims = {**jwt.decode(token, options={"verify_signature": False}), **change}
     key, kid = identity._tokens._key
     signed = jwt.encode(
@@ -210,25 +208,25 @@ def test_a_caller_without_the_role_is_named() -> None:
         caller.require("centre", "payment")
 
 
-def test_an_id_is_given_once_and_roles_are_known(records: Database, identity: Identity) -> None:
-    _add(records, identity, "c", "centre")
+def test_an_id_is_given_once_and_roles_are_known(database: Database, identity: Identity) -> None:
+    _add(database, identity, "c", "centre")
     with pytest.raises(Conflict, match="already"):
-        _add(records, identity, "c", "centre")
+        _add(database, identity, "c", "centre")
     with pytest.raises(InvalidInput, match=r"no role 'king'.*administrator"):
-        _add(records, identity, "d", "king")
+        _add(database, identity, "d", "king")
     with pytest.raises(InvalidInput, match="At least one role"):
-        _add(records, identity, "d")
+        _add(database, identity, "d")
     for name in ("", "a:b", "a b", "مركز", "x" * 65):
         with pytest.raises(InvalidInput, match="cannot be a client id"):
-            _add(records, identity, name, "centre")
+            _add(database, identity, name, "centre")
     with pytest.raises(NotFound, match="nobody"):
-        _enable(records, identity, "nobody", False)
-    with records.transaction() as session:
+        _enable(database, identity, "nobody", False)
+    with database.transaction() as session:
         assert [client.client_id for client in identity.clients(session)] == ["c"]
 
 
-def test_a_person_signs_in_by_password(records: Database, identity: Identity) -> None:
-    with records.transaction() as session:
+def test_a_person_signs_in_by_password(database: Database, identity: Identity) -> None:
+    with database.transaction() as session:
         identity.add_person(
             session, "amal", Secret("correct horse battery"), [Role.AUDITOR], actor="cli/test"
         )
@@ -238,14 +236,14 @@ def test_a_person_signs_in_by_password(records: Database, identity: Identity) ->
     for name, password in (("amal", "correct horse batterx"), ("nobody", "correct horse battery")):
         with pytest.raises(NotAuthenticated, match="The user name or the password is wrong"):
             identity.sign_in(name, Secret(password))
-    with records.transaction() as session:
+    with database.transaction() as session:
         session.execute(text("UPDATE person SET enabled = false"))
     with pytest.raises(NotAuthenticated, match="The user name or the password is wrong"):
         identity.sign_in("amal", Secret("correct horse battery"))
 
 
-def test_a_short_password_and_a_taken_name_are_refused(records: Database, identity: Identity) -> None:
-    with records.transaction() as session:
+def test_a_short_password_and_a_taken_name_are_refused(database: Database, identity: Identity) -> None:
+    with database.transaction() as session:
         identity.add_person(session, "amal", Secret("correct horse battery"), ["auditor"])
         with pytest.raises(InvalidInput, match="has 5 characters"):
             identity.add_person(session, "badr", Secret("short"), ["auditor"])
@@ -254,18 +252,18 @@ def test_a_short_password_and_a_taken_name_are_refused(records: Database, identi
         assert [person.username for person in identity.people(session)] == ["amal"]
 
 
-def test_an_old_hash_is_renewed_when_its_person_signs_in(records: Database, identity: Identity) -> None:
+def test_an_old_hash_is_renewed_when_its_person_signs_in(database: Database, identity: Identity) -> None:
     weak = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQxMjM0$"
-    with records.transaction() as session:
+    with database.transaction() as session:
         identity.add_person(session, "amal", Secret("correct horse battery"), ["auditor"])
     import argon2
 
     old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse battery")
     assert old.startswith(weak[:24])
-    with records.transaction() as session:
+    with database.transaction() as session:
         session.execute(text("UPDATE person SET password_hash = :old"), {"old": old})
     identity.sign_in("amal", Secret("correct horse battery"))
-    with records.transaction() as session:
+    with database.transaction() as session:
         assert not identity.people(session)[0].password_hash.startswith(weak[:24])
 
 
@@ -284,15 +282,15 @@ database.dispose()
 
 
 def test_processes_that_start_together_sign_with_one_key(
-    records: Database, records_url: str, identity: Identity, tmp_path: Path
+    database: Database, database_url: str, identity: Identity, tmp_path: Path
 ) -> None:
-    with records.transaction() as session:
+    with database.transaction() as session:
         identity_before_key = "token-signing-key" in SecretFile(tmp_path / "s", tmp_path / "k").names()
         identity.add_person(session, "amal", Secret("correct horse battery"), ["auditor"])
     assert not identity_before_key
     signers = [
         subprocess.Popen(
-            [sys.executable, "-c", _SIGNER, str(tmp_path), records_url], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _SIGNER, str(tmp_path), database_url], stdout=subprocess.PIPE, text=True
         )
         for _ in range(4)
     ]

@@ -1,0 +1,354 @@
+"""What every HTTP face shares: problem documents, tokens, idempotent writes, server-sent events.
+
+`create_app` gives an application with all of it; a wing adds its routes.
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.security import OAuth2
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from foundation.errors import (
+    FieldError,
+    InvalidInput,
+    Malformed,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    RakeezaError,
+    problem,
+)
+from foundation.events import StoredEvent
+from foundation.http_guard import PROBLEM, Guard
+from foundation.idempotency import Answer, fingerprint, once
+from foundation.identity import Caller, Identity
+from foundation.secret import Secret
+
+__all__ = [
+    "PROBLEM",
+    "Answer",
+    "authenticated",
+    "create_app",
+    "fingerprint",
+    "once",
+    "server_sent",
+    "token_router",
+]
+
+TOKEN_PATH = "/v1/oauth/token"
+HEARTBEAT = 15.0
+"""Seconds of silence after which an event stream says that it is still there."""
+RETRY_AFTER = 2
+"""Seconds after which a request that met an unavailable part may be sent again."""
+
+# Events taken from the database before the reader has taken those before them.
+_READ_AHEAD = 100
+_TITLES_AR = {405: "الطريقة غير مسموحة لهذا العنوان", 415: "نوع المحتوى غير مدعوم"}
+_REALM = 'realm="rakeeza"'
+_FORM = "application/x-www-form-urlencoded"
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "title_ar": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "detail_ar": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON Pointer into the body (RFC 6901)."},
+                    "detail": {"type": "string"},
+                    "detail_ar": {"type": "string"},
+                },
+            },
+        },
+        "reference": {"type": "string", "description": "Names one unexpected error in the log."},
+    },
+}
+
+_bearer = OAuth2(
+    flows=OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl=TOKEN_PATH, scopes={})),
+    auto_error=False,
+)
+
+
+def create_app(title: str, *, max_body: int) -> FastAPI:
+    """An application that answers every error with a problem document.
+
+    Args:
+        title: as the OpenAPI description has it.
+        max_body: largest request body, in bytes.
+
+    Source: RFC 9457 (problem details).
+    """
+    refused = {"description": "Refused or failed.", "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}}}
+    # No documentation pages: they would load scripts from elsewhere. The description itself is served.
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, responses={"default": refused})
+    app.add_middleware(Guard, max_body=max_body)
+    app.add_exception_handler(RakeezaError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    return app
+
+
+def authenticated(identity: Identity, *roles: str) -> Callable[..., Caller]:
+    """A dependency that gives the caller of a request.
+
+    Args:
+        identity: knows tokens.
+        roles: the caller needs one of these; none means that any caller may.
+
+    Raises:
+        NotAuthenticated: from the dependency; there is no bearer token, or it does not hold.
+        PermissionDenied: from the dependency; the caller has none of the roles.
+
+    Source: RFC 6750 (bearer tokens).
+    """
+
+    def caller(given: Annotated[str | None, Security(_bearer)]) -> Caller:
+        scheme, _, token = (given or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise NotAuthenticated("No bearer token was sent.", remedy=f"Ask for one at {TOKEN_PATH}.")
+        known = identity.caller(token.strip())
+        if roles:
+            known.require(*roles)
+        return known
+
+    return caller
+
+
+def token_router(identity: Identity) -> APIRouter:
+    """The token endpoint: client credentials, by HTTP Basic or in the form.
+
+    Source: RFC 6749, sections 4.4, 2.3.1 and 5.2.
+    """
+    router = APIRouter()
+    form = {
+        "type": "object",
+        "required": ["grant_type"],
+        "properties": {
+            "grant_type": {"type": "string", "const": "client_credentials"},
+            "client_id": {"type": "string"},
+            "client_secret": {"type": "string", "format": "password"},
+        },
+    }
+    described = {"requestBody": {"content": {_FORM: {"schema": form}}, "required": True}}
+
+    @router.post(TOKEN_PATH, openapi_extra=described)
+    async def token(request: Request) -> Response:
+        """A short-lived access token for an API client."""
+        try:
+            client_id, secret = _client_credentials(
+                request.headers.get("content-type", ""),
+                await request.body(),
+                request.headers.get("authorization"),
+            )
+            made = await run_in_threadpool(identity.token, client_id, secret)
+        except _OAuthError as error:
+            return error.response()
+        except NotAuthenticated as error:
+            return _OAuthError("invalid_client", error.message, 401).response()
+        body = {
+            "access_token": made.token.reveal(),
+            "token_type": "Bearer",
+            "expires_in": made.expires_in,
+            "scope": " ".join(made.roles),
+        }
+        return JSONResponse(body, headers={"Pragma": "no-cache"})
+
+    return router
+
+
+def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTBEAT) -> StreamingResponse:
+    """Events as a stream that a browser's EventSource reads.
+
+    The caller reads `Last-Event-ID` and begins `events` after that cursor.
+
+    Args:
+        events: ends with the stream; closed when the reader goes.
+        heartbeat: seconds of silence until a comment line is sent.
+
+    Source: WHATWG HTML, section 9.2 (server-sent events).
+    """
+    # Proxies such as nginx would hold the stream back.
+    headers = {"X-Accel-Buffering": "no"}
+    return StreamingResponse(_frames(events, heartbeat), media_type="text/event-stream", headers=headers)
+
+
+async def _frames(events: AsyncIterator[StoredEvent], heartbeat: float) -> AsyncIterator[bytes]:
+    waiting: asyncio.Queue[StoredEvent | None] = asyncio.Queue(_READ_AHEAD)
+
+    async def pump() -> None:
+        try:
+            async for event in events:
+                await waiting.put(event)
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+            with contextlib.suppress(asyncio.QueueFull):
+                waiting.put_nowait(None)
+
+    # A task of its own: when the reader goes, this generator is cancelled again and again until it ends, and
+    # `events` could not close what it holds.
+    pumping = asyncio.create_task(pump())
+    try:
+        while True:
+            try:
+                event = await asyncio.wait_for(waiting.get(), heartbeat)
+            except TimeoutError:
+                if pumping.done():
+                    break
+                yield b": still here\n\n"
+                continue
+            if event is None:
+                break
+            data = {"subject": event.subject, "at": event.at.isoformat(), **event.payload}
+            text = json.dumps(data, ensure_ascii=False)
+            yield f"id: {event.cursor}\nevent: {event.kind}\ndata: {text}\n\n".encode()
+        await pumping
+    finally:
+        pumping.cancel()
+        await asyncio.wait({pumping})
+
+
+class _OAuthError(Exception):
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self._body = {"error": code, "error_description": description}
+        self._status = status
+
+    def response(self) -> JSONResponse:
+        headers = {"Pragma": "no-cache"}
+        if self._status == 401:
+            headers["WWW-Authenticate"] = f"Basic {_REALM}"
+        return JSONResponse(self._body, self._status, headers=headers)
+
+
+def _client_credentials(kind: str, body: bytes, authorization: str | None) -> tuple[str, Secret]:
+    if kind.partition(";")[0].strip().lower() != _FORM:
+        raise _OAuthError("invalid_request", f"The body must be {_FORM}.")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20)
+    except ValueError as error:
+        raise _OAuthError("invalid_request", "The body is no form.") from error
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _OAuthError("invalid_request", "A field stands twice.")
+    if form.get("grant_type") != "client_credentials":
+        code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
+        raise _OAuthError(code, "grant_type must be client_credentials.")
+    if authorization is not None:
+        if "client_secret" in form:
+            raise _OAuthError("invalid_request", "Credentials stand both in the header and in the form.")
+        return _basic(authorization)
+    if not form.get("client_id") or not form.get("client_secret"):
+        raise _OAuthError("invalid_client", "client_id and client_secret are missing.", 401)
+    return form["client_id"], Secret(form["client_secret"])
+
+
+def _basic(authorization: str) -> tuple[str, Secret]:
+    scheme, _, value = authorization.partition(" ")
+    try:
+        decoded = base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        decoded = ""
+    client_id, colon, secret = decoded.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise _OAuthError("invalid_client", "The Authorization header is no Basic credentials.", 401)
+    return unquote_plus(client_id), Secret(unquote_plus(secret))
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RakeezaError)
+    document = problem(error)
+    headers = {}
+    if error.retryable:
+        headers["Retry-After"] = str(RETRY_AFTER)
+    if isinstance(error, NotAuthenticated):
+        # RFC 6750, section 3: no error code where no token was sent.
+        sent = "authorization" in request.headers
+        headers["WWW-Authenticate"] = (
+            f'Bearer {_REALM}, error="invalid_token"' if sent else f"Bearer {_REALM}"
+        )
+    if isinstance(error, PermissionDenied):
+        headers["WWW-Authenticate"] = f'Bearer {_REALM}, error="insufficient_scope"'
+    return JSONResponse(document, document["status"], headers, PROBLEM)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    items = error.errors()
+    broken = next((item for item in items if item["type"] == "json_invalid"), None)
+    if broken is not None:
+        where = f"character {int(broken['loc'][-1]) + 1}"
+        reason = broken["ctx"]["error"]
+        return await _on_error(
+            request, Malformed(f"The body is not JSON: {reason} at {where}.", remedy="Correct the body.")
+        )
+    kind = request.headers.get("content-type", "")
+    if items[0]["loc"] == ("body",) and items[0]["type"] != "missing" and "json" not in kind:
+        return _by_status(415, f"The body is {kind or 'of no stated type'}; send application/json.")
+    fields = tuple(_field(item) for item in items)
+    more = f" ({len(fields) - 1} more)" if len(fields) > 1 else ""
+    first = f"{fields[0].pointer} {fields[0].detail}".strip()
+    return await _on_error(
+        request,
+        InvalidInput(f"{first}{more}.", remedy="Correct the request and send it again.", fields=fields),
+    )
+
+
+def _field(item: dict[str, Any]) -> FieldError:
+    source, *steps = item["loc"]
+    detail = "is unknown" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+    if source == "body":
+        return FieldError("".join(f"/{_escaped(step)}" for step in steps), detail)
+    # A JSON Pointer leads into the body only.
+    return FieldError("", f"{source} parameter {'.'.join(map(str, steps))}: {detail}")
+
+
+def _escaped(step: object) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return await _on_error(
+            request, NotFound(f"There is nothing at {request.url.path}.", remedy="See /openapi.json.")
+        )
+    if error.status_code == 400:
+        return await _on_error(request, Malformed("The body cannot be read.", remedy="Send JSON in UTF-8."))
+    if error.status_code == 405:
+        detail = f"{request.method} is not allowed at {request.url.path}."
+        return _by_status(405, detail, error.headers)
+    return _by_status(error.status_code, str(error.detail), error.headers)
+
+
+def _by_status(code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    status = HTTPStatus(code)
+    document = {
+        "type": f"urn:rakeeza:problem:{status.phrase.lower().replace(' ', '-')}",
+        "title": status.phrase,
+        "title_ar": _TITLES_AR.get(code, "تعذّر تنفيذ الطلب"),
+        "status": code,
+        "detail": detail,
+    }
+    return JSONResponse(document, code, headers, PROBLEM)

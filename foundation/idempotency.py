@@ -1,0 +1,130 @@
+"""A write that is asked for twice is done once: its answer is kept with it, under the caller's key.
+
+Source: draft-ietf-httpapi-idempotency-key-header, as far as it is settled.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from sqlalchemy import DateTime, LargeBinary, Text, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from foundation.database import Base
+from foundation.errors import IdempotencyMismatch, Malformed
+from foundation.identity import Caller
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+
+# Visible ASCII without quotes and backslashes, bare or as a structured-field string (RFC 8941).
+_KEY = re.compile(r'"?([!#-\[\]-~]{1,128})"?')
+
+
+class KeptAnswer(Base):
+    """The answer to a write, under the key of its caller."""
+
+    __tablename__ = "idempotency"
+
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int]
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a write answers.
+
+    Args:
+        status: of HTTP.
+        body: a JSON object.
+        replayed: whether it was kept from an earlier request of the same key.
+    """
+
+    status: int
+    body: dict[str, Any]
+    replayed: bool = False
+
+    def response(self) -> JSONResponse:
+        """As it goes out, with `Idempotency-Replayed` where it is so."""
+        headers = {REPLAYED: "true"} if self.replayed else {}
+        return JSONResponse(self.body, self.status, headers=headers)
+
+
+def fingerprint(method: str, path: str, body: object) -> bytes:
+    """What a request asks for, in 32 bytes: the same for the same request, whatever the order of its keys.
+
+    Args:
+        method: of HTTP, or the name of the command.
+        path: of the URL, or the record that is asked about.
+        body: plain JSON.
+    """
+    spelt = json.dumps([method, path, body], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(spelt.encode()).digest()
+
+
+def once(
+    session: Session, caller: Caller, key: str | None, fingerprint: bytes, action: Callable[[], Answer]
+) -> Answer:
+    """Do a write, or give the answer it got the first time.
+
+    A second request of one key waits until the transaction of the first has ended. If that failed, nothing is
+    kept and the second does the write.
+
+    Args:
+        session: the transaction that the write belongs to.
+        caller: keys of different callers are different keys.
+        key: the `Idempotency-Key` header.
+        fingerprint: of the request; see `fingerprint`.
+        action: does the write in this session.
+
+    Raises:
+        Malformed: there is no key, or it is not 1 to 128 visible ASCII characters.
+        IdempotencyMismatch: the key was used before with another request.
+    """
+    given = _checked(key)
+    row = upsert(KeptAnswer).values(
+        caller=caller.actor, key=given, fingerprint=fingerprint, status=0, body={}
+    )
+    # Waits on the index while another transaction holds this key; then it is ours, or an answer is there.
+    ours = session.execute(row.on_conflict_do_nothing().returning(KeptAnswer.key)).first()
+    mine = (KeptAnswer.caller == caller.actor, KeptAnswer.key == given)
+    if ours is None:
+        columns = (KeptAnswer.fingerprint, KeptAnswer.status, KeptAnswer.body)
+        kept = session.execute(select(*columns).where(*mine)).one()
+        if kept.fingerprint != fingerprint:
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used before with another request.",
+                place=f"{HEADER} {given}",
+                remedy="Take a new key for a new request; repeat a request unchanged.",
+            )
+        return Answer(kept.status, kept.body, replayed=True)
+    answer = action()
+    # As the database gives it back, so that the first answer and its repetitions are the same to the byte.
+    stored = update(KeptAnswer).where(*mine).values(status=answer.status, body=answer.body)
+    body = session.execute(stored.returning(KeptAnswer.body)).scalar_one()
+    return Answer(answer.status, body)
+
+
+def _checked(key: str | None) -> str:
+    if key is None:
+        raise Malformed(
+            f"The header {HEADER} is missing.",
+            remedy="Send a new UUID with each new write, the same to repeat it.",
+        )
+    found = _KEY.fullmatch(key)
+    if found is None:
+        raise Malformed(
+            f"The header {HEADER} is not 1 to 128 visible ASCII characters.", remedy="A UUID is best."
+        )
+    return found[1]
