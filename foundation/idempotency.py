@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fastapi.responses import JSONResponse
 from sqlalchemy import DateTime, LargeBinary, Text, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from starlette.responses import JSONResponse
 
 from foundation.database import Base
 from foundation.errors import IdempotencyMismatch, Malformed
