@@ -131,10 +131,11 @@ class PrivatePostgres:
         reading, writing = os.pipe()
         try:
             arguments = (self._cluster.folder, self._cluster.max_connections, writing)
+            path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
             with self._cluster.keeper_log.open("ab") as log:
                 subprocess.Popen(
                     [sys.executable, "-P", "-m", "foundation.postgres_keeper", *map(str, arguments)],
-                    env={**os.environ, "PYTHONPATH": str(_PACKAGES)},
+                    env={**os.environ, "PYTHONPATH": path},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

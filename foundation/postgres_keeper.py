@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -31,7 +32,9 @@ _LOG_LIMIT = 20_000_000
 # Starts that fail for another reason than a predecessor that is still ending; then the waiting are told.
 _TRIES = 3
 # A predecessor whose keeper was killed is still ending: its pid file or its shared memory is in use.
-_PREDECESSOR = ("postmaster.pid", "shared memory block")
+_PREDECESSOR = ("lock file", "shared memory block")
+# Seconds that a server is tried for, without a success and with no one waiting.
+_UNWANTED = 30.0
 
 
 class Keeper:
@@ -124,7 +127,7 @@ class Keeper:
             now = time.monotonic()
             if self._leases:
                 idle_since = now
-            elif now - idle_since >= self._linger if self._ready else self._failures >= _TRIES:
+            elif now - idle_since >= (self._linger if self._ready else _UNWANTED) or self._failures >= _TRIES:
                 return
             if self._guard is None and now >= self._start_at:
                 self._start(program)
@@ -232,19 +235,25 @@ class Keeper:
         with contextlib.suppress(OSError), self._cluster.log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
-            fatal = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
-            return (fatal or [""])[-1].partition(":  ")[2]
+            fatal = [line.partition(":  ")[2] for line in lines if "FATAL:" in line or "PANIC:" in line]
+            # What it says before its log is open has no time before it.
+            bare = [line for line in lines if line and not re.match(r"\d{4}-\d\d-\d\d |\s", line)]
+            return (fatal or bare or [""])[-1]
         return ""
 
     def _forget_stale_pid(self) -> None:
         # After a power cut another process may bear the number in this file, and PostgreSQL would then refuse
         # to start for ever. We hold the keeper's lock: a server of ours shows itself by its working folder.
-        path = self._cluster.data / "postmaster.pid"
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            pid = int(path.read_text(encoding="utf-8").splitlines()[0])
-            home = Path(f"/proc/{pid}/cwd")
-            if not home.exists() or home.resolve() != self._cluster.data.resolve():
-                path.unlink()
+        # A dead one that its new parent has not buried yet has no folder, and would count as alive as well.
+        for path in (
+            self._cluster.data / "postmaster.pid",
+            self._cluster.socket_folder / ".s.PGSQL.5432.lock",
+        ):
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                pid = int(path.read_text(encoding="utf-8").splitlines()[0])
+                home = Path(f"/proc/{pid}/cwd")
+                if not home.exists() or home.resolve() != self._cluster.data.resolve():
+                    path.unlink()
 
 
 def _refusal(error: RakeezaError) -> dict[str, Any]:

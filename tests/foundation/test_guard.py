@@ -4,44 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import NotFound, SettingsError, Unavailable
 from foundation.guard import Guard, Program, free_port, wait_for_port
-
-_ROOT = Path(__file__).parents[2]
-_PATIENCE = 60.0
+from tests.processes import PATIENCE, ROOT, alive, until
 
 
 @pytest.fixture
 def mark() -> str:
     """A word in the command line of every process of one test, by which /proc finds them all."""
     return f"rakeeza-test-{uuid.uuid4().hex}"
-
-
-def _alive(mark: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if mark.encode() in line:
-                found.append(int(entry.name))
-    return found
-
-
-def _until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
 
 
 def _sleeper(mark: str) -> tuple[str, ...]:
@@ -66,7 +42,7 @@ guard = Guard()
 print(guard.pid, flush=True)
 time.sleep(1000)
 """
-    return subprocess.Popen([sys.executable, "-c", program], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_program_runs_and_its_output_is_logged(tmp_path: Path) -> None:
@@ -77,7 +53,7 @@ def test_a_program_runs_and_its_output_is_logged(tmp_path: Path) -> None:
                 "a", ("bash", "-c", "echo $$ $WORD; pwd; echo no >&2"), log, {"WORD": "سلام"}, folder=tmp_path
             )
         )
-        _until(lambda: guard.poll() == {"a": 0})
+        until(lambda: guard.poll() == {"a": 0})
     assert log.read_text().splitlines() == [f"{pid} سلام", str(tmp_path), "no"]
 
 
@@ -87,10 +63,10 @@ def test_exits_are_reported_by_code_and_signal(tmp_path: Path) -> None:
         guard.start(Program("code", ("bash", "-c", "exit 7"), log))
         guard.start(Program("signal", ("bash", "-c", "kill -9 $$"), log))
         guard.start(Program("running", ("sleep", "1000"), log))
-        _until(lambda: guard.poll() == {"code": 7, "signal": -9})
+        until(lambda: guard.poll() == {"code": 7, "signal": -9})
         # A name is free again when its program has ended.
         guard.start(Program("code", ("bash", "-c", "exit 8"), log))
-        _until(lambda: guard.poll() == {"code": 8, "signal": -9})
+        until(lambda: guard.poll() == {"code": 8, "signal": -9})
 
 
 def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -107,7 +83,7 @@ def test_a_name_is_taken_while_its_program_runs(tmp_path: Path, mark: str) -> No
         guard.start(Program("a", _sleeper(mark), tmp_path / "log"))
         with pytest.raises(SettingsError, match="already runs"):
             guard.start(Program("a", _sleeper(mark), tmp_path / "log"))
-        assert len(_alive(mark)) == 1
+        assert len(alive(mark)) == 1
 
 
 def test_programs_stop_in_reverse_order_of_start(tmp_path: Path) -> None:
@@ -116,7 +92,7 @@ def test_programs_stop_in_reverse_order_of_start(tmp_path: Path) -> None:
     with Guard() as guard:
         for name in ("first", "second", "third"):
             guard.start(Program(name, _shell(name, script), tmp_path / name))
-            _until((tmp_path / name).read_text)
+            until((tmp_path / name).read_text)
     assert ended.read_text().split() == ["third", "second", "first"]
 
 
@@ -127,11 +103,11 @@ def test_one_program_is_stopped_with_its_family_and_the_others_stay(tmp_path: Pa
         family = f"(exec -a {mark} setsid bash -c 'exec -a {mark} sleep 1000') & exec -a {mark} sleep 1000"
         guard.start(Program("one", ("bash", "-c", family), tmp_path / "log"))
         # All three have become what they are to be; before that the shells still bear the mark.
-        _until(lambda: len(_alive(f"{mark}\0")) == 2 and len(_alive(other)) == 1)
+        until(lambda: len(alive(f"{mark}\0")) == 2 and len(alive(other)) == 1)
         guard.stop("one")
-        assert [pid for pid in _alive(mark) if pid not in _alive(other)] == []
-        assert len(_alive(other)) == 1
-    assert _alive(mark) == []
+        assert [pid for pid in alive(mark) if pid not in alive(other)] == []
+        assert len(alive(other)) == 1
+    assert alive(mark) == []
 
 
 def test_a_program_that_ignores_its_signal_is_killed_after_its_grace(tmp_path: Path, mark: str) -> None:
@@ -140,8 +116,8 @@ def test_a_program_that_ignores_its_signal_is_killed_after_its_grace(tmp_path: P
         guard.start(
             Program("a", _shell(mark, "trap '' TERM; echo up; while :; do sleep 0.1; done"), log, grace=0.2)
         )
-        _until(log.read_text)
-    assert _alive(mark) == []
+        until(log.read_text)
+    assert alive(mark) == []
 
 
 def test_the_stop_signal_is_the_programs_own(tmp_path: Path, mark: str) -> None:
@@ -149,7 +125,7 @@ def test_the_stop_signal_is_the_programs_own(tmp_path: Path, mark: str) -> None:
     script = "trap 'echo int; exit' INT; trap 'echo term; exit' TERM; echo up; while :; do sleep 0.01; done"
     with Guard() as guard:
         guard.start(Program("a", _shell(mark, script), log, stop_signal=signal.SIGINT))
-        _until(log.read_text)
+        until(log.read_text)
     assert log.read_text().split() == ["up", "int"]
 
 
@@ -165,11 +141,11 @@ if os.fork() == 0:
 """
     with Guard() as guard:
         guard.start(Program("a", (sys.executable, "-c", daemon), tmp_path / "log"))
-        _until(lambda: guard.poll() == {"a": 0})
-        (left,) = _alive(mark)
+        until(lambda: guard.poll() == {"a": 0})
+        (left,) = alive(mark)
         # Its program has ended; whose child it is now is the point.
         assert f"\nPPid:\t{guard.pid}\n" in Path(f"/proc/{left}/status").read_text()
-    assert _alive(mark) == []
+    assert alive(mark) == []
 
 
 def test_a_killed_parent_takes_everything_with_it(tmp_path: Path, mark: str) -> None:
@@ -182,10 +158,10 @@ guard.start(Program("plain", ("bash", "-c", f"exec -a {mark} sleep 1000"), log))
     with _parent(mark, tmp_path, body) as parent:
         assert parent.stdout is not None
         guard = int(parent.stdout.readline())
-        _until(lambda: len(_alive(mark)) >= 4)
+        until(lambda: len(alive(mark)) >= 4)
         parent.send_signal(signal.SIGKILL)
-    _until(lambda: _alive(mark) == [])
-    _until(lambda: not Path(f"/proc/{guard}").exists())
+    until(lambda: alive(mark) == [])
+    until(lambda: not Path(f"/proc/{guard}").exists())
 
 
 def test_a_fork_of_the_parent_that_lives_on_does_not_keep_the_programs(tmp_path: Path, mark: str) -> None:
@@ -199,11 +175,11 @@ if os.fork() == 0:
     with _parent(mark, tmp_path, body) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        _until(lambda: _alive(f"{mark}-program"))
+        until(lambda: alive(f"{mark}-program"))
         parent.send_signal(signal.SIGKILL)
         fork = int((tmp_path / "fork").read_text())
         try:
-            _until(lambda: _alive(f"{mark}-program") == [])
+            until(lambda: alive(f"{mark}-program") == [])
             assert Path(f"/proc/{fork}").exists()
         finally:
             os.kill(fork, signal.SIGKILL)
@@ -218,11 +194,11 @@ guard.start(Program("a", ("bash", "-c", script, mark), log))
     with _parent(mark, tmp_path, body) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        _until(log.exists)
-        _until(log.read_text)
-        assert os.getpgid(parent.pid) not in {os.getpgid(pid) for pid in _alive(mark) if pid != parent.pid}
+        until(log.exists)
+        until(log.read_text)
+        assert os.getpgid(parent.pid) not in {os.getpgid(pid) for pid in alive(mark) if pid != parent.pid}
         parent.send_signal(signal.SIGINT)
-    _until(lambda: _alive(mark) == [])
+    until(lambda: alive(mark) == [])
     assert log.read_text().split() == ["up", "term"]
 
 
@@ -230,9 +206,9 @@ def test_with_a_killed_guard_the_programs_go_and_the_parent_is_told(tmp_path: Pa
     with Guard() as guard:
         guard.start(Program("a", _sleeper(mark), tmp_path / "log"))
         guard.start(Program("b", _shell(mark, "trap '' TERM; while :; do sleep 1; done"), tmp_path / "log"))
-        _until(lambda: len(_alive(mark)) >= 2)
+        until(lambda: len(alive(mark)) >= 2)
         os.kill(guard.pid, signal.SIGKILL)
-        _until(lambda: _alive(mark) == [])
+        until(lambda: alive(mark) == [])
         with pytest.raises(Unavailable, match="has ended"):
             guard.poll()
         with pytest.raises(Unavailable, match="has ended"):
@@ -247,9 +223,9 @@ def test_a_guard_that_is_asked_to_end_stops_its_programs_first(tmp_path: Path, m
                 "a", _shell(mark, "trap 'echo term; exit' TERM; echo up; while :; do sleep 0.01; done"), log
             )
         )
-        _until(log.read_text)
+        until(log.read_text)
         os.kill(guard.pid, signal.SIGTERM)
-        _until(lambda: _alive(mark) == [])
+        until(lambda: alive(mark) == [])
     assert log.read_text().split() == ["up", "term"]
 
 
@@ -257,7 +233,7 @@ def test_programs_inherit_no_signal_that_the_guard_does_not_heed(tmp_path: Path)
     log = tmp_path / "log"
     with Guard() as guard:
         guard.start(Program("a", ("grep", "SigIgn", "/proc/self/status"), log))
-        _until(lambda: guard.poll() == {"a": 0})
+        until(lambda: guard.poll() == {"a": 0})
     assert int(log.read_text().split()[1], 16) == 0
 
 
@@ -267,14 +243,14 @@ def test_a_program_runs_as_its_user_and_dies_with_the_guard_also_then(tmp_path: 
     log = tmp_path / "log"
     with Guard() as guard:
         pid = guard.start(Program("a", ("bash", "-c", f"id -u; exec -a {mark} sleep 1000"), log, user=user))
-        _until(lambda: _alive(mark) and log.read_text())
+        until(lambda: alive(mark) and log.read_text())
         assert log.read_text().split() == [expected]
         assert (
             f"\nUid:\t{expected}\t{expected}\t{expected}\t{expected}\n"
             in Path(f"/proc/{pid}/status").read_text()
         )
         os.kill(guard.pid, signal.SIGKILL)
-        _until(lambda: _alive(mark) == [])
+        until(lambda: alive(mark) == [])
 
 
 def test_closing_twice_is_harmless(tmp_path: Path) -> None:
@@ -293,4 +269,4 @@ def test_waiting_for_a_port_ends_when_something_listens_and_names_what_does_not(
     with Guard() as guard:
         command = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
         guard.start(Program("a", command, tmp_path / "log", folder=tmp_path))
-        wait_for_port("127.0.0.1", port, _PATIENCE, "The server")
+        wait_for_port("127.0.0.1", port, PATIENCE, "The server")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from foundation.database import Database
 from foundation.errors import Conflict, DatabaseUnavailable, DeviceUnreachable, NotFound, Refused
 from foundation.jobs import Jobs, JobState
 from tests.own_server import OwnServer
+from tests.processes import PATIENCE, until
 
-_PATIENCE = 60.0
 _HEARTBEAT = 0.2
 
 
@@ -36,13 +36,6 @@ def _working(jobs: Jobs, **options: Any) -> Iterator[None]:
         thread.join()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
-
-
 def _state(database: Database, jobs: Jobs, job: int) -> JobState:
     with database.transaction() as session:
         return jobs.state(session, job)
@@ -54,7 +47,7 @@ def _ended(database: Database, jobs: Jobs, job: int) -> JobState:
             return _state(database, jobs, job).status not in ("todo", "doing")
         return False
 
-    _until(over)
+    until(over)
     return _state(database, jobs, job)
 
 
@@ -194,14 +187,14 @@ def test_a_stopping_worker_ends_what_runs_and_takes_nothing_new(database: Databa
 
     def work(*_: object) -> None:
         began.set()
-        assert go_on.wait(_PATIENCE)
+        assert go_on.wait(PATIENCE)
 
     jobs.register("work", work)
     first = _enqueue(database, jobs, "work", {})
     second = _enqueue(database, jobs, "work", {})
     thread = threading.Thread(target=lambda: jobs.work(concurrency=1, stop=stopped.is_set))
     thread.start()
-    assert began.wait(_PATIENCE)
+    assert began.wait(PATIENCE)
     stopped.set()
     go_on.set()
     thread.join()
@@ -236,7 +229,7 @@ def test_the_job_of_a_killed_worker_is_reported_and_not_run_again_by_itself(
     begun = tmp_path / "begun"
     worker = _worker_process(database_url, tmp_path)
     try:
-        _until(begun.exists)
+        until(begun.exists)
         with database.transaction() as session:
             assert jobs.workers_alive(session) == 1
             assert jobs.stalled(session) == []
@@ -250,7 +243,7 @@ def test_the_job_of_a_killed_worker_is_reported_and_not_run_again_by_itself(
         with database.transaction() as session:
             return [stalled.id for stalled in jobs.stalled(session)] == [job]
 
-    _until(reported)
+    until(reported)
     with _working(jobs):
         # A job that comes after it shows that the worker has looked, and left the stalled one alone.
         other = _enqueue(database, jobs, "work", {"seconds": 0})
@@ -274,7 +267,7 @@ def test_a_stalled_job_can_be_given_up(database: Database, database_url: str, tm
     job = _enqueue(database, jobs, "work", {"seconds": 600})
     worker = _worker_process(database_url, tmp_path)
     try:
-        _until((tmp_path / "begun").exists)
+        until((tmp_path / "begun").exists)
     finally:
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -285,7 +278,7 @@ def test_a_stalled_job_can_be_given_up(database: Database, database_url: str, tm
             return True
         return False
 
-    _until(given_up)
+    until(given_up)
     assert _state(database, jobs, job) == JobState("work", "failed", 1, "The site has no power.")
 
 
@@ -298,13 +291,13 @@ def test_a_worker_outlives_postgresql_and_records_what_ended_meanwhile(own_serve
     def slow(*_: object) -> None:
         runs.append("slow")
         began.set()
-        assert go_on.wait(_PATIENCE)
+        assert go_on.wait(PATIENCE)
 
     jobs.register("slow", slow)
     jobs.register("quick", lambda *_: runs.append("quick"))
     first = _enqueue(database, jobs, "slow", {})
     with _working(jobs):
-        assert began.wait(_PATIENCE)
+        assert began.wait(PATIENCE)
         own_server.kill()
         go_on.set()
         own_server.wait()
@@ -320,13 +313,13 @@ def test_a_worker_that_was_struck_off_enters_itself_again_and_keeps_its_job(data
 
     def slow(*_: object) -> None:
         began.set()
-        assert go_on.wait(_PATIENCE)
+        assert go_on.wait(PATIENCE)
 
     jobs.register("slow", slow)
     jobs.register("quick", lambda *_: None)
     job = _enqueue(database, jobs, "slow", {})
     with _working(jobs):
-        assert began.wait(_PATIENCE)
+        assert began.wait(PATIENCE)
         with database.transaction() as session:
             session.execute(text("DELETE FROM procrastinate_workers"))
 
@@ -334,7 +327,7 @@ def test_a_worker_that_was_struck_off_enters_itself_again_and_keeps_its_job(data
             with database.transaction() as session:
                 return jobs.workers_alive(session) == 1 and jobs.stalled(session) == []
 
-        _until(back)
+        until(back)
         other = _enqueue(database, jobs, "quick", {})
         assert _ended(database, jobs, other).status == "succeeded"
         go_on.set()
