@@ -185,9 +185,12 @@ class _Page:
         taken = self._length(label, plain, self._language)
         widest = max(self._length(value, bold, self._language) for value in values)
         beside = taken + 24 + widest <= room
-        self._write(label, plain, "start", self._language)
-        if not beside:
-            self._y += _height(plain)
+        if beside:
+            self._write(label, plain, "start", self._language)
+        else:
+            for line in self._wrapped(label, plain, room, self._language):
+                self._write(line, plain, "start", self._language)
+                self._y += _height(plain)
         for value in values:
             for line in self._wrapped(value, bold, room, self._language):
                 self._write(line, bold, "end" if beside else "start", self._language)
