@@ -87,3 +87,9 @@ def test_every_link_between_our_pages_leads_somewhere(page: str) -> None:
     )
     for link in [one or other for one, other in links]:
         assert (file.parent / link).exists(), f"{page} points to {link}"
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    pages = [page.name for page in (ROOT / "docs").glob("*.md") if page.name != "index.md"]
+    assert [name for name in pages if f"]({name})" not in index] == []
