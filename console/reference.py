@@ -74,8 +74,8 @@ def errors_page() -> str:
             "# Errors",
             "Every failure is one sentence with its place and its remedy. On the command line it is one line "
             "on standard error and an exit code; on HTTP it is a problem document (RFC 9457, "
-            "`application/problem+json`) whose `type` is `urn:rakeeza:problem:` and the name of the error, or "
-            "of the nearest one above it that has a title of its own.",
+            "`application/problem+json`) whose `type` is `urn:rakeeza:problem:` and the name of the error, "
+            "or of the nearest one above it that has a title of its own.",
             f"```\n{inspect.cleandoc(tree)}\n```",
             "\n".join(lines),
             "Exit codes follow sysexits.h. Besides: 0 is success, 2 a wrong use of the command line, 130 an "
