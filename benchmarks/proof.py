@@ -22,7 +22,8 @@ import cwt
 from foundation.definitions import Bilingual
 from foundation.settings import Licences
 from foundation.wire.credential import PREFIX, KeySet, LicenceClaims, SigningKey, open_credential, seal
-from foundation.wire.qr import Symbol, read
+from foundation.wire.qr import Symbol
+from foundation.wire.qr_reader import read
 from integrations.licences.document import LicenceDocument, Line, render
 
 _BATCH = 200  # credentials a round

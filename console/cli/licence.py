@@ -10,7 +10,7 @@ import click
 from console.cli.context import open_platform, print_table, settings_of
 from foundation.calendar import format_date, today
 from foundation.errors import InvalidInput, Malformed, NotFound, RakeezaError, SettingsError
-from foundation.wire import qr
+from foundation.wire import qr_reader
 from foundation.wire.credential import PREFIX, REFUSALS, Credential, KeySet, Status, open_credential
 from foundation.wire.credential_keys import KEYS_FILE, trusted_keys
 
@@ -137,20 +137,20 @@ def _texts(source: str) -> list[str]:
     if source.startswith(PREFIX):
         return [source]
     if source == "-":
-        data, place = sys.stdin.buffer.read(qr.MAX_FILE + 1), "standard input"
+        data, place = sys.stdin.buffer.read(qr_reader.MAX_FILE + 1), "standard input"
     else:
         data, place = _read_file(Path(source)), source
     text = _as_text(data)
     if text is not None:
         return [text]
-    found = qr.read(data, place)
+    found = qr_reader.read(data, place)
     return [text for text in found if text.startswith(PREFIX)] or found[:1]
 
 
 def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(qr.MAX_FILE + 1)
+            return file.read(qr_reader.MAX_FILE + 1)
     except FileNotFoundError as error:
         raise NotFound(
             "This is neither a file nor the text of a licence code.",

@@ -25,7 +25,7 @@ from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.secret import SecretFile
 from foundation.settings import Licences
-from foundation.wire import qr
+from foundation.wire import qr_reader
 from foundation.wire.credential import PREFIX, REFUSALS, KeySet, LicenceClaims, SigningKey, licence_key, seal
 from foundation.wire.qr import Symbol
 from integrations.licences.document import LicenceDocument, Line, render
@@ -341,7 +341,7 @@ def test_an_issued_licence_is_shown_and_its_paper_verifies(issuer: tuple[Desk, s
     shown = json.loads(desk.run("licence", "show", number, "--format", "json").stdout)
     assert shown["number"] == number
     # What the paper's code says and what the record says is one text.
-    assert qr.read(paper.read_bytes()) == [shown["credential"]]
+    assert qr_reader.read(paper.read_bytes()) == [shown["credential"]]
 
 
 def test_a_licence_that_is_not_there_and_a_file_that_cannot_be_written_are_named(

@@ -1,4 +1,4 @@
-"""One new thing is one new file: a service, a device model, a kiosk driver and a playbook, each run end to end.
+"""One new thing is one new file: a service, a device model, a driver and a playbook, each run end to end.
 
 The four files stand in `one_file_each/`; the lab's settings name folders they are copied to, and nothing else
 of the product is touched.
@@ -88,7 +88,8 @@ def permit(lab: Municipality, api: httpx.Client) -> str:
         "mobile": "0501234567",
     }
     form = {"goods": "تمور", "years": 1}
-    number = post("/v1/cases", centre, {"service": "street_stall", "applicant": applicant, "form": form})["number"]
+    application: dict[str, object] = {"service": "street_stall", "applicant": applicant, "form": form}
+    number = post("/v1/cases", centre, application)["number"]
     assert post(f"/v1/cases/{number}/quote", centre, {})["total"] == "100.00"
     bill = post(f"/v1/cases/{number}/invoice", centre, {})
     notice = {"bill_number": bill["bill_number"], "amount": bill["amount"]}

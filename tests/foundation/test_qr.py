@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from foundation.errors import Malformed, RakeezaError, TooLarge
 from foundation.wire import qr
-from foundation.wire.qr import NoSymbol, Symbol, read
+from foundation.wire.qr import Symbol
+from foundation.wire.qr_reader import NoSymbol, read
 
 # As long as the credential of an ordinary licence, in the same letters.
 TEXT = "RKZ1:" + ("6BFOXN*TS0BI$ZD-PHQ7I9AD66V5B22CH9M9ESI9XBHXK-%69LQOGI." * 8)[:400]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from foundation.definitions import Bilingual
 from foundation.errors import InvalidInput, RakeezaError, SettingsError, TooLarge
 from foundation.settings import Licences
-from foundation.wire import qr
+from foundation.wire import qr_reader
 from foundation.wire.credential import KeySet, LicenceClaims, SigningKey, Status, open_credential, seal
 from integrations.licences.document import LicenceDocument, Line, Unprintable, render
 
@@ -124,7 +124,7 @@ def test_the_code_on_the_printed_page_is_read_by_zbar_and_verifies(tmp_path: Pat
     opened = open_credential(text, KeySet([KEY.public]), today=date(2026, 12, 1))
     assert opened.claims == CLAIMS
     assert opened.status is Status.VALID
-    assert qr.read(file.read_bytes()) == [text]
+    assert qr_reader.read(file.read_bytes()) == [text]
 
 
 def test_it_is_one_a4_page_with_title_language_and_tags(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_long_texts_wrap_or_shrink_and_stay_in_the_frame_of_one_page(
     assert outside(pdf, tmp_path) == []
     with pypdfium2.PdfDocument(pdf) as document:
         assert len(document) == 1
-    assert qr.read(pdf) == [licence.credential]
+    assert qr_reader.read(pdf) == [licence.credential]
 
 
 def test_what_cannot_fit_is_refused_by_name() -> None:

@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from foundation.calendar import Language
 from foundation.errors import SettingsError
-from foundation.wire.qr import read
+from foundation.wire.qr_reader import read
 from kiosks import receipt
 from kiosks.licence import Licence, Line, isolated
 from kiosks.receipt import WIDTH, draw_receipt
