@@ -1,6 +1,5 @@
 """Checks an application against its service: every fault at once, each told in Arabic and English."""
 
-import math
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from integrations.service import Service
 
 _MOST_FAULTS = 50
 _DEEPEST = 8
+_LARGEST = 10**15
 # Marks that turn the order of letters round: a name that contains one reads as another name.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -179,8 +179,9 @@ def _unreadable(value: Any, pointer: str, levels: int) -> Iterator[FieldError]:
             text = "is blank" if not bad else "has characters that cannot be printed"
             arabic = "النص فارغ." if not bad else "في النص رموز لا تُطبع."
             yield _field(pointer, Bilingual(ar=arabic, en=f"The text {text}."))
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield _field(pointer, Bilingual(ar="هذا ليس رقمًا.", en="This is no number."))
+    elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
+        # Infinity and what is no number (NaN) compare as false.
+        yield _field(pointer, Bilingual(ar="هذا الرقم خارج المدى.", en="This number is out of range."))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _unreadable(item, f"{pointer}/{_escaped(key)}", levels - 1)

@@ -5,15 +5,18 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from foundation.errors import Malformed, problem
 from foundation.http import PROBLEM, authenticated
+from foundation.idempotency import HEADER
 from foundation.identity import Caller, Identity, Role
 from integrations.cases.invoices import Notice
 from integrations.cases.money import PATTERN, read_amount
+from integrations.contracts import promised
 from integrations.licensing import LARGEST_PAGE, Licensing, NotReady
 
 _RETRY_AFTER = 1
@@ -61,8 +64,25 @@ class PaymentNotice(BaseModel):
 
 
 Number = Annotated[str, Path(description="Such as SC-2026-000001.")]
-Key = Annotated[str | None, Header(alias="Idempotency-Key")]
-IfMatch = Annotated[str | None, Header(alias="If-Match")]
+
+
+def _key(request: Request) -> str | None:
+    # Read past the framework: `once` tells a missing key as every other fault of a key, with status 400.
+    return request.headers.get(HEADER)
+
+
+def _version(request: Request) -> int | None:
+    if_match = request.headers.get("If-Match", "*")
+    if if_match == "*":
+        return None
+    found = re.fullmatch(r'"([0-9]{1,9})"', if_match)
+    if found is None:
+        raise Malformed("If-Match is no version of a case.", remedy="Send the ETag of the case as it came.")
+    return int(found[1])
+
+
+Key = Annotated[str | None, Depends(_key)]
+Version = Annotated[int | None, Depends(_version)]
 
 
 def router(licensing: Licensing, identity: Identity) -> APIRouter:
@@ -74,70 +94,70 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     reader = Depends(authenticated(identity, Role.CENTRE, Role.REVIEWER, Role.AUDITOR))
     scanner = Depends(authenticated(identity, Role.CENTRE, Role.KIOSK))
 
-    @routes.get("/services")
+    @routes.get("/services", **promised("list_services"))
     def list_services() -> JSONResponse:
         """Services of this municipality."""
         return JSONResponse({"items": [s.summary() for s in licensing.services.items()]})
 
-    @routes.get("/services/{code}")
+    @routes.get("/services/{code}", **promised("get_service"))
     def get_service(code: str) -> JSONResponse:
         """A service: titles, form, activities."""
         return JSONResponse(licensing.services.get(code).for_clients())
 
-    @routes.post("/cases", status_code=201)
+    @routes.post("/cases", status_code=201, **promised("submit"))
     def submit(body: Submission, caller: Caller = centre, key: Key = None) -> JSONResponse:
         """Open a case."""
         return licensing.submit(caller, body.service, body.applicant, body.form, key).response()
 
-    @routes.get("/cases")
+    @routes.get("/cases", **promised("list_cases"))
     def list_cases(
         caller: Caller = reader,
-        after: str | None = None,
+        after: Annotated[str | SkipJsonSchema[None], Query()] = None,
         limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
     ) -> JSONResponse:
         """The caller's cases, newest first, a page at a time."""
         return JSONResponse(licensing.cases(caller, after, limit))
 
-    @routes.get("/cases/{number}")
+    @routes.get("/cases/{number}", **promised("get_case"))
     def get_case(number: Number, caller: Caller = reader) -> JSONResponse:
         """A case with its journal, quote, bill and licence number."""
         case = licensing.case(caller, number)
         return JSONResponse(case, headers={"ETag": f'"{case["version"]}"'})
 
-    @routes.post("/cases/{number}/quote", status_code=201)
+    @routes.post("/cases/{number}/quote", status_code=201, **promised("quote"))
     def quote(
-        number: Number, caller: Caller = centre, key: Key = None, if_match: IfMatch = None
+        number: Number, caller: Caller = centre, key: Key = None, version: Version = None
     ) -> JSONResponse:
         """Reckon the fees of a case."""
-        return licensing.quote(caller, number, key, _version(if_match)).response()
+        return licensing.quote(caller, number, key, version).response()
 
-    @routes.post("/cases/{number}/invoice", status_code=201)
+    @routes.post("/cases/{number}/invoice", status_code=201, **promised("invoice"))
     def invoice(
-        number: Number, caller: Caller = centre, key: Key = None, if_match: IfMatch = None
+        number: Number, caller: Caller = centre, key: Key = None, version: Version = None
     ) -> JSONResponse:
         """Bill the quote of a case."""
-        return licensing.invoice(caller, number, key, _version(if_match)).response()
+        return licensing.invoice(caller, number, key, version).response()
 
-    @routes.post("/cases/{number}/decisions/{action}", status_code=201)
+    @routes.post("/cases/{number}/decisions/{action}", status_code=201, **promised("decide"))
     def decide(
-        number: Number, action: str, caller: Caller = reviewer, key: Key = None, if_match: IfMatch = None
+        number: Number, action: str, caller: Caller = reviewer, key: Key = None, version: Version = None
     ) -> JSONResponse:
         """Take an action of a reviewer, such as approve or reject."""
-        return licensing.decide(caller, number, action, key, _version(if_match)).response()
+        return licensing.decide(caller, number, action, key, version).response()
 
-    @routes.post("/payments", status_code=201)
+    @routes.post("/payments", status_code=201, **promised("payment"))
     def payment(body: PaymentNotice, caller: Caller = bank, key: Key = None) -> JSONResponse:
         """Keep a notification of a payment; one of exactly the bill's amount settles it."""
         amount = read_amount(body.amount, "/amount")
         notice = Notice(body.bill_number, amount, body.paid_at, body.reference)
         return licensing.payment_notified(caller, notice, key).response()
 
-    @routes.get("/licences/{number}", dependencies=[scanner])
+    @routes.get("/licences/{number}", dependencies=[scanner], **promised("get_licence"))
     def get_licence(number: Number) -> JSONResponse:
         """The public part of a licence's paper."""
         return JSONResponse(licensing.licence(number))
 
-    @routes.get("/licences/{number}/document.pdf", response_class=Response)
+    @routes.get("/licences/{number}/document.pdf", response_class=Response, **promised("get_document"))
     def get_document(number: Number, caller: Caller = centre) -> Response:
         """The paper of a licence."""
         try:
@@ -150,12 +170,3 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         return Response(pdf, media_type="application/pdf", headers=named)
 
     return routes
-
-
-def _version(if_match: str | None) -> int | None:
-    if if_match is None or if_match == "*":
-        return None
-    found = re.fullmatch(r'"([0-9]{1,9})"', if_match)
-    if found is None:
-        raise Malformed("If-Match is no version of a case.", remedy="Send the ETag of the case as it came.")
-    return int(found[1])

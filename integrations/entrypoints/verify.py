@@ -5,21 +5,28 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 
+from integrations.contracts import promised
 from integrations.licensing import Licensing
+
+
+class JwkSet(Response):
+    """A JWK Set (RFC 7517, section 8.5.2)."""
+
+    media_type = "application/jwk-set+json"
 
 
 def router(licensing: Licensing) -> APIRouter:
     """The public routes."""
     routes = APIRouter()
 
-    @routes.get("/v1/verify/{number}")
+    @routes.get("/v1/verify/{number}", **promised("verify"))
     def verify(number: Annotated[str, Path(description="Such as SL-2026-000001.")]) -> JSONResponse:
         """Whether a licence is valid now; nothing of a person."""
         return JSONResponse(licensing.verify(number))
 
-    @routes.get("/.well-known/rakeeza-keys.json")
+    @routes.get("/.well-known/rakeeza-keys.json", response_class=JwkSet, **promised("keys"))
     def keys() -> Response:
-        """Public keys of the municipality: a JWK Set (RFC 7517)."""
-        return Response(licensing.public_keys().to_json(), media_type="application/jwk-set+json")
+        """Public keys of the municipality."""
+        return JwkSet(licensing.public_keys().to_json())
 
     return routes

@@ -125,6 +125,14 @@ class Desk:
         self.pay(bill["bill_number"], bill["amount"], reference)
         return number, str(self.licensing.case(CENTRE, number)["licence"])
 
+    def work_off(self) -> None:
+        """Run a worker until no job waits."""
+        self.jobs.work(stop=lambda: self.waiting() == 0)
+
+    def waiting(self) -> int:
+        """Jobs that are not ended."""
+        return self.count("procrastinate_jobs WHERE status IN ('todo', 'doing')")
+
     def count(self, table: str) -> int:
         """Rows of a table."""
         with self.database.transaction() as session:
