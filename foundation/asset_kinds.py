@@ -227,7 +227,8 @@ class Rule:
 
 
 _TOP = frozenset({Kind.AMANAH, Kind.MUNICIPALITY})
-_BUILT = frozenset({Kind.SITE, Kind.ROOM, Kind.RACK, Kind.STATION, Kind.CENTRE, Kind.KIOSK})
+# Where equipment stands; in a municipality itself as long as nobody has drawn its sites.
+_BUILT = _TOP | {Kind.SITE, Kind.ROOM, Kind.RACK, Kind.STATION, Kind.CENTRE, Kind.KIOSK}
 
 RULES: Mapping[Kind, Rule] = {
     Kind.AMANAH: Rule(_Place, frozenset(), titled=True),

@@ -1,0 +1,126 @@
+"""Manage people and API clients, and what they may do."""
+
+import getpass
+import json
+
+import click
+
+from console.cli.context import format_option, open_platform, print_table
+from console.cli.secret import read_secret
+from foundation.identity import Role
+
+role_option = click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice([str(role) for role in Role]),
+    help="What it may do; may be given several times.",
+)
+
+
+def _actor() -> str:
+    return f"cli/{getpass.getuser()}"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Manage people and API clients, and what they may do."""
+
+
+@command.group()
+def client() -> None:
+    """API clients: service centres, banks, kiosks, services."""
+
+
+@client.command("add")
+@click.argument("client_id")
+@role_option
+@click.option("--title", help="What it is called; its id if not given.")
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def add_client(
+    ctx: click.Context, client_id: str, roles: tuple[str, ...], title: str | None, output: str
+) -> None:
+    """Add the API client CLIENT_ID; its generated secret is printed once."""
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        secret = platform.identity.add_client(session, client_id, roles, title or client_id, actor=_actor())
+    # Only now: a secret of a client that was not kept would be of no use.
+    if output == "json":
+        click.echo(
+            json.dumps({"client_id": client_id, "secret": secret.reveal(), "roles": sorted(set(roles))})
+        )
+    else:
+        click.echo(f"Client id: {client_id}\nSecret:    {secret.reveal()}\nIt is shown only now; keep it.")
+
+
+@client.command("list")
+@format_option
+@click.pass_context
+def list_clients(ctx: click.Context, output: str) -> None:
+    """List the API clients."""
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        rows = [
+            (
+                row.client_id,
+                row.title,
+                " ".join(row.roles),
+                row.enabled,
+                row.created.isoformat(timespec="seconds"),
+            )
+            for row in platform.identity.clients(session)
+        ]
+    print_table("API clients", ("client_id", "title", "roles", "enabled", "created"), rows, output)
+
+
+@client.command()
+@click.argument("client_id")
+@click.pass_context
+def disable(ctx: click.Context, client_id: str) -> None:
+    """Shut CLIENT_ID out, with all its tokens."""
+    _enable(ctx, client_id, enabled=False)
+
+
+@client.command()
+@click.argument("client_id")
+@click.pass_context
+def enable(ctx: click.Context, client_id: str) -> None:
+    """Let CLIENT_ID in again."""
+    _enable(ctx, client_id, enabled=True)
+
+
+def _enable(ctx: click.Context, client_id: str, *, enabled: bool) -> None:
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        platform.identity.enable_client(session, client_id, enabled, actor=_actor())
+    click.echo(f"{client_id} is {'enabled' if enabled else 'disabled'}.")
+
+
+@command.group()
+def person() -> None:
+    """People who sign in."""
+
+
+@person.command("add")
+@click.argument("username")
+@role_option
+@click.option("--stdin", is_flag=True, help="Read the password from standard input instead of asking.")
+@click.pass_context
+def add_person(ctx: click.Context, username: str, roles: tuple[str, ...], stdin: bool) -> None:
+    """Add the person USERNAME."""
+    password = read_secret("Password", stdin)
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        platform.identity.add_person(session, username, password, roles, actor=_actor())
+    click.echo(f"Added {username}.")
+
+
+@person.command("list")
+@format_option
+@click.pass_context
+def list_people(ctx: click.Context, output: str) -> None:
+    """List the people."""
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        rows = [
+            (row.username, " ".join(row.roles), row.enabled, row.created.isoformat(timespec="seconds"))
+            for row in platform.identity.people(session)
+        ]
+    print_table("People", ("username", "roles", "enabled", "created"), rows, output)
