@@ -60,14 +60,6 @@ class Row:
 # stays as it is. {detail} is the server's own first line, {constraint} and {table} are what it names.
 ERRORS: dict[type[psycopg.Error], Row] = {
     psycopg.OperationalError: Row(DatabaseUnavailable, "PostgreSQL does not answer ({detail}).", _RUNNING),
-    psycopg.InterfaceError: Row(
-        DatabaseUnavailable, "The connection to PostgreSQL is lost ({detail}).", _RUNNING
-    ),
-    psycopg.errors.TooManyConnections: Row(
-        DatabaseUnavailable,
-        "PostgreSQL has no connection left.",
-        "Raise database.max_connections, or lower database.pool.",
-    ),
     psycopg.errors.DiskFull: Row(
         DatabaseUnavailable, "PostgreSQL's disk is full.", "Free space where its data folder lies."
     ),
