@@ -28,7 +28,7 @@ def write(families: Iterable[Family]) -> str:
         parts.append(f"# HELP {name} {_escape_help(family.help)}\n# TYPE {name} {family.type}\n")
         parts += [
             f"{name}{labels.text} {value if type(value) is int else number(value)}\n"
-            for labels, value, _, _ in family.rows
+            for labels, value, _, _, _ in family.rows
         ]
     return "".join(parts)
 

@@ -41,14 +41,15 @@ class Family:
         type: gauge or counter, as Prometheus has it.
         unit: the metric's unit.
         help: one sentence.
-        rows: labels, value, and where it came from: OID of the instance and name of the model.
+        rows: labels, value, and where it came from: OID of the object, index ("" for a scalar's instance),
+            name of the model. The whole OID is only put together for who asks; Prometheus does not.
     """
 
     name: str
     type: str
     unit: str
     help: str
-    rows: list[tuple[Labels, Number, str, str]] = field(default_factory=list)
+    rows: list[tuple[Labels, Number, str, str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ class Reading:
     def samples(self) -> Iterator[dict[str, Any]]:
         """One row a sample: metric, labels, value, unit, oid, model."""
         for family in self.families:
-            for labels, value, oid, model in family.rows:
+            for labels, value, oid, index, model in family.rows:
                 yield {
                     "metric": family.name,
                     "labels": dict(labels.pairs),
                     "value": value,
                     "unit": family.unit,
-                    "oid": oid,
+                    "oid": f"{oid}.{index}" if index else oid,
                     "model": model,
                 }
 
@@ -119,7 +120,7 @@ class Reading:
                 len(self.troubles),
             ),
         ]
-        return [Family(name, "gauge", unit, text, [(one, v, "", "")]) for name, unit, text, v in rows]
+        return [Family(name, "gauge", unit, text, [(one, v, "", "", "")]) for name, unit, text, v in rows]
 
 
 def snake_case(name: str) -> str:

@@ -80,7 +80,7 @@ class _Poller:
                 value = self._scalars.get(source.oid)
                 number = None if value is None else self._convert(metric, source, value, None)
                 if number is not None:
-                    family.rows.append((Labels(pairs), number, source.oid, model))
+                    family.rows.append((Labels(pairs), number, source.oid, "", model))
                     break
         for model, name, table in plan.tables:
             self._read_table(model, name, table)
@@ -120,7 +120,7 @@ class _Poller:
                         continue
                     done.add(index)
                     if not given or row.pairs not in given:
-                        family.rows.append((row, number, f"{source.oid}.{index}", model))
+                        family.rows.append((row, number, source.oid, index, model))
             known |= done
         self._check_rows(name, table, known)
 

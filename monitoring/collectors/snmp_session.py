@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from gufo.snmp._fast import (
     GetIter,
@@ -184,13 +184,17 @@ class Session:
             except StopAsyncIteration:
                 return self._confirm_end(oid, rows, cursor)
             ended = batch[-1] is None
-            before = len(rows)
-            for item in batch:
-                if item is not None and item[1] is not None:
-                    # setdefault: of a row that comes twice, the first answer stays.
-                    rows.setdefault(item[0][skip:], item[1])
-            if len(rows) - before < len(batch) - ended:
+            if ended:
+                batch.pop()
+            # gufo leaves empty values out, and None marks only the end.
+            whole = cast(list[tuple[str, Value]], batch)
+            found = {name[skip:]: value for name, value in whole}
+            if len(found) < len(whole) or not rows.keys().isdisjoint(found):
+                # Of a row that comes twice, the first answer stays.
+                for name, value in whole:
+                    rows.setdefault(name[skip:], value)
                 return Column(rows, f"the agent repeats itself after {len(rows)} rows of {oid}"), True
+            rows.update(found)
             if len(rows) > MOST_ROWS:
                 return Column(rows, f"the agent goes on after {len(rows)} rows of {oid}"), True
             if ended:

@@ -8,12 +8,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitoring.catalogue import Catalogue
 from monitoring.collectors.snmp import poll
 from monitoring.exposition import number, write
-from monitoring.reading import Family, Labels, snake_case
+from monitoring.reading import Family, Labels, Number, snake_case
 from monitoring.targets import Target
 
 
-def family(name: str, *values: float, **labels: str) -> Family:
-    rows = [(Labels(labels.items()), value, "1.3.6", "test") for value in values]
+def family(name: str, *values: Number, **labels: str) -> Family:
+    rows = [(Labels(labels.items()), value, "1.3.6.1", "1", "test") for value in values]
     return Family(name, "gauge", "volts", "Voltage.", rows)
 
 

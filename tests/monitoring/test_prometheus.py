@@ -53,7 +53,7 @@ def test_no_scrape_outlasts_its_interval() -> None:
 def test_a_missing_program_is_named_with_its_package(tmp_path: Path) -> None:
     settings = Settings(prometheus=Prometheus(program="prometheus-of-nowhere"))
     with pytest.raises(
-        SettingsError, match="'prometheus-of-nowhere' is not installed.*Debian's package prometheus"
+        SettingsError, match=r"'prometheus-of-nowhere' is not installed.*Debian's package prometheus"
     ):
         prometheus.program(settings, tmp_path, tmp_path / "log")
 

@@ -16,11 +16,13 @@ from pysnmp.hlapi.v3arch.asyncio import (  # type: ignore[import-untyped] # pysn
 )
 
 from foundation.errors import DeviceUnreachable, Refused
-from foundation.guard import free_port
+from foundation.guard import Guard, free_port
 from foundation.secret import Secret
+from lab import snmpd
 from lab.snmpd import Snmpd
 from monitoring.catalogue import Catalogue
 from monitoring.collectors.snmp import poll
+from monitoring.collectors.snmp_session import Session
 from monitoring.targets import Community, Target, User
 
 
@@ -190,6 +192,21 @@ def test_a_wrong_v3_user_or_pass_phrase_is_refused_by_the_device(
     wrong = replace(user, name=name or user.name, auth_secret=Secret(phrase) if phrase else user.auth_secret)
     with pytest.raises(Refused, match=f"refuses the SNMPv3 user '{wrong.name}'"):
         poll(replace(v3_target, credentials=wrong), catalogue)
+
+
+@pytest.mark.parametrize("repetitions", [1, 25, 50, 100])
+def test_no_row_is_lost_at_any_number_of_repetitions(tmp_path: Path, repetitions: int) -> None:
+    """gufo 0.13 loses rows of SNMPv3 without an error when an answer outgrows its buffer of 4,080 bytes."""
+    column = "1.3.6.1.4.1.99999.1.1"
+    rows = [(f"{column}.{row}", "octet_str", f"{row:04}{'x' * 90}") for row in range(1, 301)]
+    with Guard() as guard:
+        agent = snmpd.start(guard, tmp_path / "snmpd", overrides=rows)
+        user = User(agent.user, "SHA", Secret(agent.auth_secret), "AES", Secret(agent.priv_secret))
+        for credentials in (user, Community(Secret(agent.community))):
+            target = Target("rows", agent.host, agent.port, credentials, max_repetitions=repetitions)
+            read = Session(target).column(column)
+            assert read.error is None
+            assert list(read.rows) == [str(row) for row in range(1, 301)]
 
 
 def test_a_model_of_a_further_folder_reads_the_device(

@@ -56,7 +56,7 @@ def read(agent: Agent) -> Reading:
 
 def values(reading: Reading, metric: str) -> dict[str, int | float]:
     rows = (family.rows for family in reading.families if family.name == metric)
-    return {dict(labels.pairs)["ifIndex"]: value for row in rows for labels, value, _, _ in row}
+    return {dict(labels.pairs)["ifIndex"]: value for row in rows for labels, value, _, _, _ in row}
 
 
 def test_a_healthy_agent_is_read_whole() -> None:
