@@ -91,6 +91,21 @@ def test_the_second_call_has_nothing_to_do(clone: Path) -> None:
     assert (clone / ".venv/pyvenv.cfg").stat().st_ino == made
 
 
+def test_an_environment_keeps_the_python_it_was_made_with(clone: Path, tmp_path: Path) -> None:
+    assert _bootstrap(clone).returncode == 0
+    other = tmp_path / "other" / "python3"
+    other.parent.mkdir()
+    other.write_text(
+        f'#!/bin/sh\nif [ "$1" = -VV ]; then echo Python 3.99; else exec {sys.executable} "$@"; fi\n'
+    )
+    other.chmod(0o755)
+    path = f"{other.parent}:{os.environ['PATH']}"
+    again = run(clone / "script/bootstrap", cwd=clone, PATH=path, HOME=str(clone))
+    assert (again.returncode, again.stdout) == (0, "")
+    named = run(clone / "script/bootstrap", cwd=clone, PATH=path, HOME=str(clone), PYTHON="python3")
+    assert "Making .venv with" in named.stdout
+
+
 def test_an_environment_that_was_left_half_made_is_made_again(clone: Path) -> None:
     (clone / ".venv/bin").mkdir(parents=True)
     (clone / ".venv/bin/python").symlink_to(sys.executable)
