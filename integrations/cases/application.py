@@ -1,6 +1,6 @@
 """Checks an application against its service: every fault at once, each told in Arabic and English."""
 
-import unicodedata
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,8 +20,12 @@ from integrations.service import Service
 _MOST_FAULTS = 50
 _DEEPEST = 8
 _LARGEST = 10**15
-# Marks that turn the order of letters round: a name that contains one reads as another name.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Arabic and Latin letters, their digits and signs: what the paper's font can print (a test prints them all).
+# No mark that turns the order of letters round: a name that contains one reads as another name.
+_PRINTED = re.compile(
+    "[ -~\u00a0-\u00ac\u00ae-\u017f\u0606-\u061b\u061e-\u06dc\u06de-\u06ff"
+    "\u200c\u200d\u2010-\u2015\u2018-\u2022\u2026]*"
+)
 
 _APPLICANT: dict[str, Any] = {
     "type": "object",
@@ -46,6 +50,13 @@ _APPLICANT: dict[str, Any] = {
     },
     "required": ["kind", "identifier", "name", "mobile"],
     "additionalProperties": False,
+}
+
+_APPLICANT_PATTERNS = {
+    "mobile": Bilingual(
+        ar="رقم الجوال هو +9665 تليها ثمانية أرقام.",
+        en="The mobile number is +9665 followed by eight digits.",
+    )
 }
 
 _KINDS = {
@@ -93,7 +104,7 @@ def read_application(service: Service, applicant: Any, form: Any) -> Application
     Raises:
         InvalidInput: with every wrong field, in both languages.
     """
-    faults = [*_faults(_applicant_schema(service), applicant, "/applicant", {})]
+    faults = [*_faults(_applicant_schema(service), applicant, "/applicant", _APPLICANT_PATTERNS)]
     if not faults:
         wrong = fault(applicant["kind"], applicant["identifier"])
         if wrong is not None:
@@ -174,11 +185,11 @@ def _unreadable(value: Any, pointer: str, levels: int) -> Iterator[FieldError]:
     if levels == 0:
         yield _field(pointer, Bilingual(ar="التداخل أعمق من المسموح.", en="This is nested too deep."))
     elif isinstance(value, str):
-        bad = any(unicodedata.category(c) in ("Cc", "Cs") or c in _TURNING for c in value)
-        if bad or (value and not value.strip()):
-            text = "is blank" if not bad else "has characters that cannot be printed"
-            arabic = "النص فارغ." if not bad else "في النص رموز لا تُطبع."
-            yield _field(pointer, Bilingual(ar=arabic, en=f"The text {text}."))
+        if not _PRINTED.fullmatch(value):
+            en = "The text has characters other than Arabic and Latin letters, digits and signs."
+            yield _field(pointer, Bilingual(ar="في النص رموز غير الحروف العربية واللاتينية والأرقام.", en=en))
+        elif value and not value.strip():
+            yield _field(pointer, Bilingual(ar="النص فارغ.", en="The text is blank."))
     elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
         # Infinity and what is no number (NaN) compare as false.
         yield _field(pointer, Bilingual(ar="هذا الرقم خارج المدى.", en="This number is out of range."))

@@ -52,6 +52,7 @@ class Engine:
 
         Raises:
             PermissionDenied: the caller has none of the roles that open a case of this service.
+            InvalidInput: its licence could never be sealed.
         """
         opening = next(action for action in service.actions if not action.from_)
         caller.require(*opening.roles)
@@ -70,6 +71,7 @@ class Engine:
             changed_at=at,
         )
         work = Work(session, case, service, self._office, caller, at)
+        licence.foresee(work)
         # Last before the first write: others who open a case wait for this number's transaction.
         case.number = next_number(session, service.numbers.case, work.day)
         session.add(case)

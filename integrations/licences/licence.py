@@ -15,7 +15,7 @@ from foundation.calendar import add_years
 from foundation.chain import JSON
 from foundation.database import Base
 from foundation.definitions import Bilingual
-from foundation.errors import Conflict, NotFound
+from foundation.errors import Conflict, InvalidInput, NotFound, TooLarge
 from foundation.events import publish
 from foundation.wire.credential import LicenceClaims, seal
 from integrations.cases.case import MOMENT, Work
@@ -73,12 +73,28 @@ class Paper(Base):
     made_at: Mapped[datetime] = mapped_column(MOMENT)
 
 
+def foresee(work: Work) -> None:
+    """Refuse an application whose licence could never be sealed: told now, before any money is taken.
+
+    Raises:
+        InvalidInput: what the public may see does not fit into one QR code.
+    """
+    code = work.office.key().municipality
+    try:
+        seal(_claims(work, f"{work.service.numbers.licence}-9999-999999999", code), work.office.key())
+    except TooLarge as error:
+        raise InvalidInput(
+            "What the licence shows to the public does not fit into its code.",
+            remedy="Shorten the trade name or the address.",
+            message_ar="البيانات المعلنة في الرخصة أطول مما يتسع له رمزها؛ اختصر الاسم أو العنوان.",
+        ) from error
+
+
 def issue(work: Work) -> Mapping[str, JSON]:
     """Effect `issue`: the licence of a case whose bill is settled.
 
     Raises:
         Conflict: the bill is not settled.
-        TooLarge: what the public may see does not fit into one QR code.
     """
     case, service = work.case, work.service
     invoice = newest_invoice(work.session, case)
@@ -86,22 +102,10 @@ def issue(work: Work) -> Mapping[str, JSON]:
         # The definition was walked at load; this is the last door, and it does not trust the others.
         raise Conflict(f"The bill of the case {case.number} is not settled.", remedy="Pay it first.")
     municipality = work.office.municipality(work.session)
-    calendar = service.validity.calendar
-    # The last day is the eve of the anniversary: a year is a year, and not a year and a day.
-    valid_to = add_years(work.day, years_of(service, case.form), calendar) - timedelta(days=1)
     lines, private_lines = _lines(service, case.form, case.applicant)
     # The counter stays locked until the commit: from here on others who issue wait.
     number = next_number(work.session, service.numbers.licence, work.day)
-    claims = LicenceClaims(
-        number=number,
-        service=service.code,
-        title=service.licence_title,
-        municipality=municipality.code,
-        valid_from=work.day,
-        valid_to=valid_to,
-        issued_at=work.at,
-        public=_public(service, case.form),
-    )
+    claims = _claims(work, number, municipality.code)
     work.session.add(
         Licence(
             number=number,
@@ -112,9 +116,9 @@ def issue(work: Work) -> Mapping[str, JSON]:
             holder={name: case.applicant[name] for name in ("kind", "identifier", "name")},
             lines=lines,
             private_lines=private_lines,
-            valid_from=work.day,
-            valid_to=valid_to,
-            calendar=calendar,
+            valid_from=claims.valid_from,
+            valid_to=claims.valid_to,
+            calendar=service.validity.calendar,
             credential=seal(claims, work.office.key()),
             status="valid",
             issued_at=work.at,
@@ -124,8 +128,8 @@ def issue(work: Work) -> Mapping[str, JSON]:
         "number": number,
         "case": case.number,
         "service": service.code,
-        "valid_from": work.day.isoformat(),
-        "valid_to": valid_to.isoformat(),
+        "valid_from": claims.valid_from.isoformat(),
+        "valid_to": claims.valid_to.isoformat(),
     }
     publish(work.session, ISSUED, f"licence/{number}", told)
     work.office.jobs.enqueue(work.session, DOCUMENT_JOB, {"licence": number})
@@ -155,9 +159,21 @@ def status_on(licence: Licence, day: date) -> str:
     return "expired" if licence.status == "valid" and day > licence.valid_to else licence.status
 
 
-def _public(service: Service, form: Mapping[str, Any]) -> dict[str, str]:
-    # In Arabic alone, the language a licence is legally written in: a QR code is small.
-    return {name: service.fields[name].show(form[name]).ar for name in service.public if name in form}
+def _claims(work: Work, number: str, municipality: str) -> LicenceClaims:
+    service, form = work.service, work.case.form
+    # The last day is the eve of the anniversary: a year is a year, and not a year and a day.
+    anniversary = add_years(work.day, years_of(service, form), service.validity.calendar)
+    return LicenceClaims(
+        number=number,
+        service=service.code,
+        title=service.licence_title,
+        municipality=municipality,
+        valid_from=work.day,
+        valid_to=anniversary - timedelta(days=1),
+        issued_at=work.at,
+        # In Arabic alone, the language a licence is legally written in: a QR code is small.
+        public={name: service.fields[name].show(form[name]).ar for name in service.public if name in form},
+    )
 
 
 def _lines(
