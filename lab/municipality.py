@@ -81,6 +81,9 @@ class Municipality:
         urls = {section: f"http://127.0.0.1:{port}" for section, port in ports.items()}
         logs = folder / "platform" / "log"
         self.faces = Faces(urls["http"], urls["collector"], urls["prometheus"], logs)
+        # What an earlier lab in this folder said and printed would be taken for this one's.
+        (folder / "serve.log").unlink(missing_ok=True)
+        shutil.rmtree(folder / "kiosk", ignore_errors=True)
         self.sshd = sshd.start(guard, folder / "sshd")
         self.snmpd = snmpd.start(guard, folder / "snmpd")
         self._write_settings(ports, settings)
@@ -149,7 +152,7 @@ class Municipality:
             ("Receipts", str(self.kiosk.devices.paper)),
             ("API", f"{self.faces.api}/openapi.json"),
             ("Readings", f"{self.faces.collector}/probe?target=lab-server"),
-            ("Prometheus", f"{self.faces.prometheus}/graph?g0.expr=snmp_system_uptime_seconds"),
+            ("Prometheus", f"{self.faces.prometheus}/graph?g0.expr=system_agent_uptime_seconds"),
             ("Files and logs", str(self.folder)),
         ]
 
@@ -199,10 +202,20 @@ class Municipality:
         assets = self.folder / "assets.yaml"
         assets.write_text(yaml.safe_dump({"assets": self._assets()}, allow_unicode=True), encoding="utf-8")
         self.rakeeza("asset", "import", str(assets))
+        self._add_clients()
+
+    def _add_clients(self) -> None:
+        # A folder that was used before has them already, and the platform tells a secret only once.
+        kept = self.folder / "accounts.json"
+        known: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
         for name, role in _ROLES.items():
             client_id = f"lab-{name}"
-            made = self.rakeeza("identity", "client", "add", client_id, "--role", role, "--format", "json")
-            self.accounts[name] = Account(client_id, json.loads(made)["secret"], (role,))
+            if name not in known:
+                add = ("identity", "client", "add", client_id, "--role", role)
+                known[name] = json.loads(self.rakeeza(*add, "--format", "json"))["secret"]
+            self.accounts[name] = Account(client_id, known[name], (role,))
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(known), encoding="utf-8")
 
     def _assets(self) -> list[dict[str, Any]]:
         server = {

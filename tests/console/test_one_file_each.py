@@ -85,7 +85,7 @@ def permit(lab: Municipality, api: httpx.Client) -> str:
         "kind": "national_id",
         "identifier": "1058529940",
         "name": "سعد بن محمد الأحمدي",
-        "mobile": "0501234567",
+        "mobile": "+966501234567",
     }
     form = {"goods": "تمور", "years": 1}
     application: dict[str, object] = {"service": "street_stall", "applicant": applicant, "form": form}

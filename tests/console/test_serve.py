@@ -13,7 +13,7 @@ from tests.processes import until
 
 APPLICATION = {
     "service": "shop_licence",
-    "applicant": {"kind": "national_id", "identifier": "1058529940", "name": "سعد", "mobile": "0501234567"},
+    "applicant": {"kind": "national_id", "identifier": "1058529940", "name": "سعد", "mobile": "+966501234567"},
     "form": {
         "trade_name": "مخبز الندى",
         "commercial_register": "4030123456",
