@@ -77,7 +77,14 @@ def import_(ctx: click.Context, path: Path) -> None:
 
 
 @command.command()
-@click.option("--format", "form", type=click.Choice(["yaml", "csv"]), default="yaml", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["yaml", "csv"]),
+    default="yaml",
+    show_default=True,
+    help="How to write.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of standard output.")
 @click.pass_context
 def export(ctx: click.Context, form: str, output: Path | None) -> None:
@@ -112,7 +119,14 @@ def list_(ctx: click.Context, kind: str | None, under: str | None, output: str) 
 
 @command.command()
 @click.argument("name")
-@click.option("--format", "output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="How to print.",
+)
 @click.pass_context
 def show(ctx: click.Context, name: str, output: str) -> None:
     """Show the asset NAME with all its attributes, and what stands in it."""

@@ -34,7 +34,14 @@ def list_(ctx: click.Context, limit: int, after: str | None, output: str) -> Non
 
 @command.command()
 @click.argument("number")
-@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print.",
+)
 @click.pass_context
 def show(ctx: click.Context, number: str, output: str) -> None:
     """Show a case: where it stands, its bill, and its journal."""

@@ -37,7 +37,14 @@ def client() -> None:
 @click.argument("client_id")
 @role_option
 @click.option("--title", help="What it is called; its id if not given.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print.",
+)
 @click.pass_context
 def add_client(
     ctx: click.Context, client_id: str, roles: tuple[str, ...], title: str | None, output: str

@@ -31,7 +31,14 @@ def list_(ctx: click.Context, output: str) -> None:
 
 @command.command()
 @click.argument("code")
-@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print.",
+)
 @click.pass_context
 def show(ctx: click.Context, code: str, output: str) -> None:
     """Show a service: its form, its fees, its states and actions."""
