@@ -156,7 +156,7 @@ class Service(Strict):
     numbers: Numbers
     applicant: Applicant
     form: tuple[FormField, ...] = Field(min_length=1)
-    activities: tuple[Activity, ...] = Field(min_length=1)
+    activities: tuple[Activity, ...] = ()
     fees: tuple[Fee, ...] = Field(min_length=1)
     payment: Payment
     validity: Validity

@@ -37,6 +37,8 @@ def _duplicates(service: "Service") -> Iterator[Fault]:
     activity_fields = [index for index, field in enumerate(service.form) if isinstance(field, ActivityField)]
     for index in activity_fields[1:]:
         yield ("form", index), "a form has at most one field of type activity"
+    if bool(activity_fields) != bool(service.activities):
+        yield ("activities",), "a field of type activity and a list of activities need one another"
 
 
 def _names(service: "Service") -> Iterator[Fault]:

@@ -144,7 +144,8 @@ def _worlds(service: "Service") -> Iterator[dict[str, Any]]:
         if told not in activities:
             activities.append(told)
     values = [_values(service, name, [c for c in comparisons if c.field == name]) for name in plain]
-    for activity in activities:
+    # A service without activities has none to choose.
+    for activity in activities or [{}]:
         for combination in product(*values):
             yield {**activity, **dict(zip(plain, combination, strict=True))}
 

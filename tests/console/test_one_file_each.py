@@ -111,7 +111,7 @@ def test_a_kiosk_driver_is_one_file(lab: Municipality, permit: str) -> None:
 
 
 def test_a_device_model_is_one_file(lab: Municipality) -> None:
-    metric = "snmp_engine_boots_total"
+    metric = "snmp_engine_boot_events_total"
     poll = ("monitor", "poll", lab.snmpd.address, "--community", lab.snmpd.community, "--format", "json")
     rows = [row for row in json.loads(lab.rakeeza(*poll)) if row["metric"] == metric]
     boots = float(lab.snmpget("1.3.6.1.6.3.10.2.1.2.0"))

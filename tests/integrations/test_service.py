@@ -61,6 +61,11 @@ def test_a_missing_title_is_refused(tmp_path: Path) -> None:
     assert "both languages" in str(error)
 
 
+def test_a_field_of_type_activity_needs_activities(tmp_path: Path) -> None:
+    listed = SHOP[SHOP.index("activities:\n") : SHOP.index("\nfees:")]
+    assert "need one another" in str(refused(tmp_path, (listed, "")))
+
+
 def test_an_unreachable_state_is_refused_with_its_line(tmp_path: Path) -> None:
     error = refused(
         tmp_path,
