@@ -101,9 +101,8 @@ def world(database: Database, tmp_path: Path, write_playbook: WritePlaybook, ser
 def test_a_run_is_kept_told_and_audited(
     world: World, write_playbook: WritePlaybook, server: SshServer
 ) -> None:
-    write_playbook(
-        "make", f"- ansible.builtin.file: {{path: {server.home}/{{{{ word }}}}, state: directory}}"
-    )
+    path = f"{server.home}/{{{{ word }}}}"
+    write_playbook("make", f"- ansible.builtin.file: {{path: '{path}', state: directory}}")
     run = world.ran("make", limit="good", parameters={"word": "kept"})
     assert (run.state, run.reason, run.requested_by) == ("successful", None, "person/sara")
     assert run.statistics is not None
