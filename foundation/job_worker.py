@@ -197,6 +197,7 @@ class _Manager(JobManager):
         self._connector = connector
         self._worker = 0
         self._held: set[int] = set()
+        self._heard = 0
         self._fetching = asyncio.Lock()
         self.reasons: dict[int, str] = {}
 
@@ -206,7 +207,12 @@ class _Manager(JobManager):
             if self._stop():
                 return None
             try:
-                job = await super().fetch_job(queues, worker_id)
+                job = None
+                heard = -1
+                # The worker forgets what it hears during a fetch; that job would wait for the next poll.
+                while job is None and heard != self._heard:
+                    heard = self._heard
+                    job = await super().fetch_job(queues, worker_id)
             except ProcrastinateException as error:
                 _log.warning("No jobs are fetched: %s", _cause(error))
                 return None
@@ -245,9 +251,13 @@ class _Manager(JobManager):
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
+        async def heard(*, channel: str, notification: procrastinate_jobs.Notification) -> None:
+            self._heard += 1
+            await on_notification(channel=channel, notification=notification)
+
         while True:
             with contextlib.suppress(ProcrastinateException):
-                await super().listen_for_jobs(on_notification=on_notification, queues=queues)
+                await super().listen_for_jobs(on_notification=heard, queues=queues)
             # Jobs are found by polling until there is a connection to listen on.
             await asyncio.sleep(_PAUSE)
 
@@ -271,7 +281,7 @@ class _Manager(JobManager):
                 try:
                     rows = await self._query(query, **words)
                 except ConnectorException as error:
-                    waits = isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError)
+                    waits = isinstance(error.__cause__, psycopg.OperationalError)
                     if not waits or asyncio.get_running_loop().time() > limit:
                         _log.error("The end of job %d cannot be recorded: %s", number, _cause(error))
                         raise

@@ -72,6 +72,9 @@ class Keeper:
             report(self._report, {"listening": True})
             try:
                 self._serve(program)
+            except RakeezaError as error:
+                self._refuse(error)
+                raise
             finally:
                 # First no new leases, then the end: who connects now starts the next keeper, which waits.
                 self._cluster.keeper_socket.unlink(missing_ok=True)
