@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from foundation.assets import Assets
+from foundation.assets import Assets, Kind
 from foundation.calendar import today
 from foundation.chain import JSON
 from foundation.database import Database
@@ -28,7 +28,7 @@ from foundation.settings import Settings
 from foundation.wire.credential import KeySet, SigningKey, licence_key
 from integrations.cases import invoices, views
 from integrations.cases.application import check_readable, read_application
-from integrations.cases.case import Case, absent, find, locked
+from integrations.cases.case import Case, Invoice, absent, find, locked
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Engine
 from integrations.cases.invoices import Notice, Outcome
@@ -142,14 +142,14 @@ class Licensing:
         """Take an action that needs only a person's decision, such as `approve`. Raises as `quote` does."""
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
-            seen = self._visible(session, caller, number)
-            definition = self._definitions.of(session, seen)
+            case = self._visible(caller, locked(session, number))
+            definition = self._definitions.of(session, case)
             if any(a.name == action and a.effect == "settle" for a in definition.actions):
                 raise NotFound(
                     f"{action!r} is taken by a payment, not by decision.",
                     remedy="Notify the payment instead.",
                 )
-            case = self._engine.take(session, number, caller, at, name=action, version=version)
+            self._engine.take(session, case, caller, at, name=action, version=version)
             return views.summary(definition, case)
 
         return self._once(caller, key, action, number, {"version": version}, act)
@@ -167,21 +167,18 @@ class Licensing:
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             payment, new = invoices.keep(session, notice, caller.actor, at)
-            invoice = invoices.bill(session, notice.bill_number)
-            if invoice is None:
-                return views.payment(payment, None)
-            number = session.scalars(select(Case.number).where(Case.id == invoice.case_id)).one()
-            if new:
+            number = invoices.case_of_bill(session, notice.bill_number)
+            if new and number is not None:
                 # The case's lock first, then the bill as it stands under that lock.
                 case = locked(session, number)
-                invoice = invoices.bill(session, notice.bill_number)
-                assert invoice is not None
+                bill = select(Invoice).where(Invoice.bill_number == notice.bill_number)
+                invoice = session.scalars(bill).one()
                 payment.case_id = case.id
                 payment.outcome = invoices.judge(
                     payment, invoice, self._engine.allows(session, case, "settle")
                 )
                 if payment.outcome == Outcome.SETTLED:
-                    self._engine.take(session, number, caller, at, effect="settle", payment=payment)
+                    self._engine.take(session, case, caller, at, effect="settle", paid=(payment, invoice))
             return views.payment(payment, number)
 
         request = {
@@ -198,7 +195,7 @@ class Licensing:
             NotFound: there is none, or it is another centre's.
         """
         with self._database.transaction() as session:
-            case = self._visible(session, caller, number)
+            case = self._visible(caller, find(session, number))
             return views.full(session, self._definitions.of(session, case), case)
 
     def cases(self, caller: Caller, after: str | None = None, limit: int = 50) -> dict[str, Any]:
@@ -285,8 +282,8 @@ class Licensing:
         view: Callable[[Session, Case], dict[str, Any]],
     ) -> Answer:
         def act(session: Session, at: datetime) -> dict[str, Any]:
-            self._visible(session, caller, number)
-            case = self._engine.take(session, number, caller, at, effect=effect, version=version)
+            case = self._visible(caller, locked(session, number))
+            self._engine.take(session, case, caller, at, effect=effect, version=version)
             session.flush()
             return view(session, case)
 
@@ -305,11 +302,10 @@ class Licensing:
         with self._database.transaction() as session:
             return once(session, caller, key, asked, lambda: Answer(201, act(session, self._clock())))
 
-    def _visible(self, session: Session, caller: Caller, number: str) -> Case:
-        case = find(session, number)
+    def _visible(self, caller: Caller, case: Case) -> Case:
         # Another centre's case does not exist for this one: a number counts up, and must tell nothing.
         if case.centre != caller.actor and not _sees_all(caller):
-            raise absent(number)
+            raise absent(case.number)
         return case
 
     def _make_document(self, payload: dict[str, JSON], attempt: int) -> None:  # noqa: ARG002 -- a job's signature
@@ -351,9 +347,12 @@ class Licensing:
         # The inventory, where it has the municipality: its class is a fact that people keep there, changed
         # without a restart. The settings otherwise, so that a machine without an inventory can issue.
         platform = self._settings.platform
-        for asset in Assets().list(session, kind="municipality"):
-            if asset.name == platform.municipality:
-                return Municipality(asset.name, asset.title, int(str(asset.attributes["fee_class"])))
+        try:
+            known = Assets().get(session, platform.municipality)
+        except NotFound:
+            known = None
+        if known is not None and known.kind is Kind.MUNICIPALITY:
+            return Municipality(known.name, known.title, int(str(known.attributes["fee_class"])))
         name = Bilingual(ar=platform.name_ar, en=platform.name_en)
         return Municipality(platform.municipality, name, platform.fee_class)
 

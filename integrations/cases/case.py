@@ -125,7 +125,7 @@ class Work:
 
     Args:
         at: the moment of the action, aware.
-        payment: the payment that caused the action, where one did.
+        paid: the payment that caused the action and its bill, where one did.
     """
 
     session: Session
@@ -134,7 +134,7 @@ class Work:
     office: Office
     caller: Caller
     at: datetime
-    payment: Payment | None = None
+    paid: tuple[Payment, Invoice] | None = None
 
     @property
     def day(self) -> date:

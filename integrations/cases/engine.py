@@ -15,7 +15,7 @@ from foundation.errors import Conflict, NotFound, Stale
 from foundation.identity import Caller
 from integrations.cases import fees, invoices, journal
 from integrations.cases.application import Application, facts_of
-from integrations.cases.case import Case, Payment, Work, locked
+from integrations.cases.case import Case, Invoice, Payment, Work
 from integrations.cases.definitions import Definitions
 from integrations.cases.numbers import next_number
 from integrations.licences import licence
@@ -82,38 +82,37 @@ class Engine:
     def take(
         self,
         session: Session,
-        number: str,
+        case: Case,
         caller: Caller,
         at: datetime,
         *,
         name: str | None = None,
         effect: Effect | None = None,
         version: int | None = None,
-        payment: Payment | None = None,
+        paid: tuple[Payment, Invoice] | None = None,
     ) -> Case:
         """An action of a case, by its name or by its effect, with what follows by itself.
 
         Args:
-            number: of the case.
+            case: locked by this transaction (see `integrations.cases.case.locked`).
             version: the version the caller saw; another one now refuses the action.
-            payment: the payment that causes it, where one does.
+            paid: the payment that causes it and its bill, where one does.
 
         Raises:
-            NotFound: no such case, or its service has no such action.
+            NotFound: its service has no such action.
             PermissionDenied: the caller has none of the action's roles.
             Conflict: the case's state or form does not allow it.
             Stale: it was changed since the caller saw it.
         """
-        case = locked(session, number)
         service = self._definitions.of(session, case)
         if version is not None and version != case.version:
             raise Stale(
-                f"The case {number} was changed: it is at version {case.version}, not {version}.",
+                f"The case {case.number} was changed: it is at version {case.version}, not {version}.",
                 remedy="Read it again, then decide.",
                 message_ar="تغيّرت المعاملة بعد قراءتك لها؛ اقرأها مرة أخرى ثم قرّر.",
             )
         action = _choose(service, case, caller, name, effect)
-        work = Work(session, case, service, self._office, caller, at, payment)
+        work = Work(session, case, service, self._office, caller, at, paid)
         self._step(work, action, {})
         self._follow(work)
         return case

@@ -73,12 +73,11 @@ def open_invoice(work: Work) -> Mapping[str, JSON]:
 
 def settle(work: Work) -> Mapping[str, JSON]:
     """Effect `settle`: the bill of the payment is paid. It issues nothing."""
-    assert work.payment is not None, "a bill is settled by a payment"
-    invoice = bill(work.session, work.payment.bill_number)
-    assert invoice is not None
+    assert work.paid is not None, "a bill is settled by a payment"
+    payment, invoice = work.paid
     invoice.state = "settled"
     invoice.settled_at = work.at
-    return {"bill_number": invoice.bill_number, "amount": amount_text(work.payment.amount)}
+    return {"bill_number": invoice.bill_number, "amount": amount_text(payment.amount)}
 
 
 def keep(session: Session, notice: Notice, client: str, at: datetime) -> tuple[Payment, bool]:
@@ -130,12 +129,12 @@ def judge(payment: Payment, invoice: Invoice, takes_payment: bool) -> Outcome:
     return Outcome.SETTLED if takes_payment else Outcome.HELD
 
 
-def bill(session: Session, number: str) -> Invoice | None:
-    """The bill of a number, if it is one of ours, as it stands now."""
+def case_of_bill(session: Session, number: str) -> str | None:
+    """Number of the case that a bill is of, if the bill is one of ours."""
     if not is_bill_number(number):
         return None
-    query = select(Invoice).where(Invoice.bill_number == number)
-    return session.scalar(query.execution_options(populate_existing=True))
+    query = select(Case.number).join(Invoice, Invoice.case_id == Case.id)
+    return session.scalar(query.where(Invoice.bill_number == number))
 
 
 def newest_quote(session: Session, case: Case) -> Quote | None:
