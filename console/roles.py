@@ -1,6 +1,7 @@
 """The roles of the platform: what one process of it does until it is told to stop."""
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,13 +12,18 @@ from starlette.types import ASGIApp
 
 from console.bootstrap import Platform, open_platform
 from console.web.app import create_api
-from foundation.errors import InvalidInput
+from foundation import audit
+from foundation.errors import InvalidInput, Unavailable
 from foundation.settings import Settings
 from foundation.telemetry import configure_logging
 from monitoring import exporter
 
 # A request gets this long to finish when the process is told to stop; an event stream is cut then.
 _LAST_REQUESTS = 3
+# What is written between two seals could be cut off unseen together with its chain's head.
+_BETWEEN_ROUNDS = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 def _api(platform: Platform, stop: threading.Event) -> None:
@@ -31,7 +37,23 @@ def _collector(platform: Platform, stop: threading.Event) -> None:
 
 
 def _worker(platform: Platform, stop: threading.Event) -> None:
+    rounds = threading.Thread(target=_make_rounds, args=(platform, stop), name="rounds")
+    rounds.start()
     platform.jobs.work(stop=stop.is_set)
+    rounds.join()
+
+
+def _make_rounds(platform: Platform, stop: threading.Event) -> None:
+    # Not a job: a round must be made also while every job waits, and one that is missed is made by the next.
+    while True:
+        try:
+            platform.plays.reconcile()
+            with platform.database.transaction() as session:
+                audit.seal(session)
+        except Unavailable as error:
+            _log.warning("This round could not be made: %s", error)
+        if stop.wait(_BETWEEN_ROUNDS):
+            return
 
 
 _ROLES: dict[str, Callable[[Platform, threading.Event], None]] = {

@@ -130,15 +130,21 @@ class Supervisor:
                     self._guard.start(self._programs[name])
 
     def _await(self, name: str, host: str, port: int) -> None:
-        try:
-            wait_for_port(host, port, _READY_WITHIN, name)
-        except Unavailable as error:
-            log = self._programs[name].log
-            raise Unavailable(
-                f"{name} did not come up within {_READY_WITHIN:.0f} s{_last_words(log)}.",
-                place=f"{host}:{port}",
-                remedy=f"Read {log}.",
-            ) from error
+        limit = time.monotonic() + _READY_WITHIN
+        while True:
+            try:
+                wait_for_port(host, port, 0.1, name)
+            except Unavailable as error:
+                if time.monotonic() < limit and name not in self._guard.poll():
+                    continue
+                log = self._programs[name].log
+                raise Unavailable(
+                    f"{name} does not come up{_last_words(log)}.",
+                    place=f"{host}:{port}",
+                    remedy=f"Read {log}.",
+                ) from error
+            else:
+                return
 
 
 @contextmanager
@@ -206,4 +212,6 @@ def _faces(settings: Settings, logs: Path) -> Faces:
 
 def _last_words(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return f"; its last line: {lines[-1]}" if lines else ""
+    # A program of ours says in one sentence why it ends; details of it may follow.
+    reasons = [line for line in lines if line.startswith("rakeeza: ")] or lines
+    return f": {reasons[-1].removeprefix('rakeeza: ').rstrip('.')}" if reasons else ""

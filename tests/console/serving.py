@@ -44,12 +44,15 @@ class Served:
                 self.argv("serve"), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
-    def argv(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "console", "--settings", str(self.settings_file), *arguments]
+    def argv(self, *arguments: str, settings: Path | None = None) -> list[str]:
+        named = str(settings or self.settings_file)
+        return [sys.executable, "-m", "console", "--settings", named, *arguments]
 
-    def run(self, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str, text: str = "", settings: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self.argv(*arguments),
+            self.argv(*arguments, settings=settings),
             cwd=ROOT,
             input=text,
             capture_output=True,
@@ -71,13 +74,11 @@ class Served:
         """A client of the API with a token of these roles."""
         options = [word for role in roles for word in ("--role", role)]
         made = json.loads(self.rakeeza("identity", "client", "add", name, *options, "--format", "json"))
-        http = httpx.Client(base_url=self.api, timeout=PATIENCE)
-        answer = http.post(
-            "/v1/oauth/token", data={"grant_type": "client_credentials"}, auth=(name, made["secret"])
-        )
+        grant = {"grant_type": "client_credentials"}
+        answer = httpx.post(f"{self.api}/v1/oauth/token", data=grant, auth=(name, made["secret"]))
         assert answer.status_code == 200, answer.text
-        http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        return http
+        bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        return httpx.Client(base_url=self.api, headers=bearer, timeout=PATIENCE)
 
     def processes(self, containing: str) -> list[int]:
         """Processes at work in this folder whose command line holds a text."""

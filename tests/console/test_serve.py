@@ -8,30 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from lab.story import APPLICATION
 from tests.console.serving import Served, at_work_in, served
 from tests.processes import until
-
-APPLICATION = {
-    "service": "shop_licence",
-    "applicant": {"kind": "national_id", "identifier": "1058529940", "name": "سعد", "mobile": "+966501234567"},
-    "form": {
-        "trade_name": "مخبز الندى",
-        "commercial_register": "4030123456",
-        "activity": "107101",
-        "area_m2": 120,
-        "years": 1,
-        "district": "حي الروضة",
-        "street": "شارع الأمير سلطان",
-        "building_number": "7214",
-        "postal_code": "23434",
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Served]:
-    with served() as platform:
-        yield platform
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,6 @@ form:
       {code: cook, title: {ar: طباخ, en: Cook}}, {code: barber, title: {ar: حلاق, en: Barber}}]}
   - {name: fit, label: {ar: لائق صحيًا, en: Fit}, type: boolean, example: true}
   - {name: examined_on, label: {ar: تاريخ الفحص, en: Examined on}, type: date, example: 2026-11-01}
-activities:
-  - {code: card, title: {ar: شهادة صحية, en: Health card}, immediate: true}
 fees:
   - code: card
     title: {ar: رسم الشهادة, en: Card fee}
