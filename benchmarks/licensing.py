@@ -1,7 +1,7 @@
 """Licences through the engine against bare SQLAlchemy loops with the same commits and rows.
 
 `python -m benchmarks.licensing [LICENCES]`. One licence is submit, quote, invoice and payment, which issues
-it: four commits. One bare loop writes as many rows in as many commits; the other sends as many statements too,
+it: four commits. One bare loop writes as many rows in as many commits; the other sends as many statements,
 the rest of them reads by key. Neither has rules, locks or a signature. One thread and eight, all in turn, on
 one private PostgreSQL.
 """

@@ -81,19 +81,18 @@ class Licensing:
         self._engine = Engine(self._definitions, Office(self._municipality, self._signing_key, jobs))
         jobs.register(DOCUMENT_JOB, self._make_document)
 
-    def submit(
-        self, caller: Caller, service: str, applicant: Any, form: Any, key: str | None = None
-    ) -> Answer:
+    def submit(self, caller: Caller, service: str, applicant: Any, form: Any, key: str | None) -> Answer:
         """Open a case.
 
         Args:
             service: code.
             applicant: kind, identifier, name, mobile.
             form: the fields, as the service's JSON Schema has them.
-            key: the caller's Idempotency-Key.
+            key: the caller's Idempotency-Key; a write without one is refused.
 
         Raises:
             NotFound: no such service.
+            Malformed: there is no key.
             InvalidInput: with every wrong field.
             PermissionDenied: the caller may not open such a case.
         """
