@@ -44,46 +44,31 @@ class PrinterSimulator:
         self._receipts = 0
         self._received = 0
         self._busy = asyncio.Lock()
+        self._line: asyncio.StreamWriter | None = None
         self.script = Script()
         self.decoder = EscPosDecoder(self._keep)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Print what one connection sends."""
         async with self._busy:
+            self._line = writer
             with contextlib.suppress(OSError):
                 await self._connection(reader, writer)
+            self._line = None
             writer.close()
 
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Change the script or the condition, and tell the state."""
         async for line in reader:
             self._change(json.loads(line))
-            self.decoder.work()
+            if not self.script.bytes_per_second:
+                self.decoder.work()
             writer.write(json.dumps(self._state()).encode() + b"\n")
             await writer.drain()
         writer.close()
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        printing = asyncio.create_task(self._print(writer))
-        try:
-            while data := await reader.read(4096):
-                limit = self.script.hang_up_after
-                if limit is not None and self._received + len(data) > limit:
-                    self.decoder.receive(data[: max(0, limit - self._received)])
-                    self.decoder.work()
-                    self.script.hang_up_after = None
-                    # Reset, not an orderly end: a pulled plug takes its leave of nobody.
-                    writer.transport.abort()
-                    return
-                self._received += len(data)
-                self.decoder.receive(data)
-                await self._answer(writer)
-        finally:
-            printing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await printing
-
-    async def _print(self, writer: asyncio.StreamWriter) -> None:
+    async def print_on(self) -> None:
+        """Print what waits in the buffer, also when nobody is connected any more."""
         credit = 0.0
         while True:
             if self.script.bytes_per_second:
@@ -94,15 +79,29 @@ class PrinterSimulator:
             else:
                 self.decoder.work()
                 await asyncio.sleep(0.002)
-            await self._answer(writer)
+            with contextlib.suppress(OSError):
+                await self._answer()
 
-    async def _answer(self, writer: asyncio.StreamWriter) -> None:
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(4096):
+            limit = self.script.hang_up_after
+            if limit is not None and self._received + len(data) > limit:
+                self.decoder.receive(data[: max(0, limit - self._received)])
+                self.script.hang_up_after = None
+                # Reset, not an orderly end: a pulled plug takes its leave of nobody.
+                writer.transport.abort()
+                return
+            self._received += len(data)
+            self.decoder.receive(data)
+            await self._answer()
+
+    async def _answer(self) -> None:
         answers = bytes(self.decoder.answers)
         self.decoder.answers.clear()
         silent = self.script.silent_after is not None and self._received >= self.script.silent_after
-        if answers and not self.script.mute and not silent:
-            writer.write(answers)
-            await writer.drain()
+        if answers and self._line is not None and not self.script.mute and not silent:
+            self._line.write(answers)
+            await self._line.drain()
 
     def _keep(self, paper: Image.Image) -> None:
         self._receipts += 1
@@ -138,7 +137,7 @@ async def _main(port: int, control: int, folder: Path) -> None:
     data = await asyncio.start_server(printer.serve, "127.0.0.1", port)
     script = await asyncio.start_server(printer.control, "127.0.0.1", control)
     async with data, script:
-        await asyncio.gather(data.serve_forever(), script.serve_forever())
+        await asyncio.gather(data.serve_forever(), script.serve_forever(), printer.print_on())
 
 
 if __name__ == "__main__":

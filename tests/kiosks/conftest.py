@@ -37,6 +37,7 @@ class Town:
     """A terminal and the recorded headquarters it speaks to."""
 
     guard: Guard
+    folder: Path
     kiosk: Kiosk
     headquarters: str
 
@@ -47,6 +48,10 @@ class Town:
         argv = (*RAKEEZA, "kiosk", "run", str(self.kiosk.file))
         self.guard.start(Program(name="agent-again", argv=argv, log=log, folder=ROOT))
 
+    def start_headquarters(self) -> None:
+        """Start headquarters again where it was."""
+        start_headquarters(self.guard, self.folder, int(self.headquarters.rpartition(":")[2]), "again")
+
     def mood(self, **changes: Any) -> dict[str, Any]:
         """Change how headquarters behaves."""
         answer = httpx.post(f"{self.headquarters}/mood", json=changes)
@@ -54,21 +59,24 @@ class Town:
         return state
 
 
+def start_headquarters(guard: Guard, folder: Path, port: int, name: str = "headquarters") -> str:
+    """Start the recorded headquarters; its URL."""
+    module = "tests.kiosks.recorded_headquarters"
+    argv = (sys.executable, "-m", module, "--port", str(port), "--answers", str(ANSWERS))
+    guard.start(Program(name=name, argv=argv, log=folder / f"{name}.log", folder=ROOT))
+    wait_for_port("127.0.0.1", port, 30, "the recorded headquarters")
+    return f"http://127.0.0.1:{port}"
+
+
 @contextmanager
 def running_town(folder: Path, **options: str | bool | float) -> Iterator[Town]:
     """Start headquarters, devices and agent; all end here."""
     folder.mkdir(parents=True, exist_ok=True)
     with Guard() as guard:
-        port = free_port()
-        module = "tests.kiosks.recorded_headquarters"
-        argv = (sys.executable, "-m", module, "--port", str(port), "--answers", str(ANSWERS))
-        log = folder / "headquarters.log"
-        guard.start(Program(name="headquarters", argv=argv, log=log, folder=ROOT))
-        wait_for_port("127.0.0.1", port, 30, "the recorded headquarters")
-        api = f"http://127.0.0.1:{port}"
+        api = start_headquarters(guard, folder, free_port())
         kiosk = start_kiosk(guard, folder, api=api, client_id=CLIENT_ID, secret=SECRET, options=options)
         kiosk.wait_for("reader")
-        yield Town(guard, kiosk, api)
+        yield Town(guard, folder, kiosk, api)
 
 
 @pytest.fixture
