@@ -48,6 +48,7 @@ def _make_rounds(platform: Platform, stop: threading.Event) -> None:
     while True:
         try:
             platform.plays.reconcile()
+            platform.licensing.resume()
             with platform.database.transaction() as session:
                 audit.seal(session)
         except Unavailable as error:

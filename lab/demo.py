@@ -1,10 +1,12 @@
 """The demo's face: live progress while the story runs, then what was observed and where to look on."""
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -52,7 +54,7 @@ def _tell(console: Console, lab: Municipality) -> tuple[list[tuple[str, Observat
                     for observation in step.perform():
                         seen.append((step.title, observation))
                         progress.update(task, description=f"{step.title} [dim]· {observation.what}[/dim]")
-                except RakeezaError as error:
+                except (RakeezaError, httpx.HTTPError, subprocess.TimeoutExpired) as error:
                     progress.update(task, description=f"[red]✗[/red] {step.title}")
                     progress.stop()
                     console.print(Text(str(error), style="red"))
@@ -73,16 +75,15 @@ def _progress(console: Console) -> Progress:
 
 
 def _show(console: Console, seen: Sequence[tuple[str, Observation]]) -> None:
-    table = Table("Step", "Observed", "Seen by", "Value", title="What was observed", title_justify="left")
-    last = ""
+    table = Table("Observed", "Seen by", "Value", title="What was observed", title_justify="left")
+    told = ""
     for step, observation in seen:
-        table.add_row(
-            "" if step == last else step,
-            Text(observation.what),
-            Text(observation.seen_by),
-            Text(observation.value, overflow="fold"),
-        )
-        last = step
+        if step != told:
+            table.add_section()
+            table.add_row(Text(step, style="bold"))
+            told = step
+        value = Text(observation.value, overflow="fold")
+        table.add_row(Text(observation.what), Text(observation.seen_by), value)
     console.print(table)
 
 

@@ -42,6 +42,10 @@ class LabKiosk:
         """The page that the terminal's browser shows now."""
         return httpx.get(self.url).raise_for_status().text
 
+    def press(self, button: str) -> None:
+        """Touch a button of the screen: print, finish, ar or en."""
+        httpx.post(f"{self.url}press/{button}", follow_redirects=True).raise_for_status()
+
     def receipt(self) -> Path | None:
         """The newest piece of paper that was cut off, as a picture."""
         receipts = self.devices.receipts()
@@ -77,7 +81,7 @@ def start(
     with os.fdopen(os.open(secret_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(secret)
     municipality = {"ar": "أمانة المدينة النموذجية", "en": "Model City Municipality"}
-    options = {"name": "lab-kiosk", "municipality": municipality, "print_at_once": True, **(terminal or {})}
+    options = {"name": "lab-kiosk", "municipality": municipality, **(terminal or {})}
     headquarters = {"url": api, "client_id": client_id, "secret_file": secret_file.name}
     lines = [
         *_table("[terminal]", options),

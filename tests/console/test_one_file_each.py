@@ -107,6 +107,7 @@ def test_a_service_is_one_file(api: httpx.Client, permit: str) -> None:
 def test_a_kiosk_driver_is_one_file(lab: Municipality, permit: str) -> None:
     lab.kiosk.devices.scanner_sends(STX + permit.encode() + ETX)
     until(lambda: permit in lab.kiosk.screen(), "the permit on the screen")
+    lab.kiosk.press("print")
     until(lambda: lab.kiosk.receipt() is not None, "the receipt")
 
 
