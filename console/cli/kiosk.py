@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from console.cli.context import format_option, print_table
+from foundation.telemetry import configure_logging
 
 
 @click.group("kiosk")
@@ -19,10 +20,12 @@ def command() -> None:
 def run(file: Path) -> None:
     """Run the terminal that TERMINAL.TOML describes, until it is interrupted.
 
-    What it does is printed as JSON lines, the first of which holds the address of its screen.
+    What it does is printed as JSON lines, the first of which holds the address of its screen; what goes wrong
+    is written to standard error, one JSON line each.
     """
     from kiosks.running import run_terminal
 
+    configure_logging("info", "kiosk")
     asyncio.run(run_terminal(file, sys.stdout))
 
 

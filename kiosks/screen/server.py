@@ -123,6 +123,7 @@ async def serve_screen(agent: Agent, server: socket.socket) -> None:
         screen_app(agent),
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,

@@ -48,7 +48,8 @@ class Kiosk:
         """What the agent told, oldest first; with a name only those events."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
         told = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        return [event for event in told if not name or event["event"] == name]
+        # Beside its events stand its log lines, which have no event.
+        return [event for event in told if "event" in event and name in ("", event["event"])]
 
     def wait_for(self, name: str, count: int = 1) -> dict[str, Any]:
         """Wait until the agent has told an event that many times.
