@@ -25,7 +25,7 @@ from procrastinate.worker import Worker
 
 from foundation.database import Database
 from foundation.errors import RakeezaError
-from foundation.jobs import Registration
+from foundation.job_registration import Registration
 
 _log = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from sqlalchemy.orm import Session
 
 from foundation.database import Database
 from foundation.errors import Conflict, NotFound
-
-Handler = Callable[[dict[str, Any], int], object]
+from foundation.job_registration import Handler, Registration
 
 # A worker that missed so many heartbeats is taken for dead.
 MISSED_HEARTBEATS = 5
@@ -65,25 +64,6 @@ _NOTE = text(
     ON CONFLICT (job_id, attempt) DO UPDATE SET reason = excluded.reason
     """
 )
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What a process can do.
-
-    Args:
-        name: of the job, as "licence.document".
-        handler: called with the payload and the number of the attempt (1 is the first), in a thread.
-        queue: that it waits in.
-        attempts: most times it is tried.
-        backoff: seconds before the second attempt; doubled for each one after it, up to ten minutes.
-    """
-
-    name: str
-    handler: Handler
-    queue: str
-    attempts: int
-    backoff: float
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import yaml
 
-from console.cli.context import format_option, open_platform, print_table
+from console.cli.context import format_choice, format_option, open_platform, print_table
 from foundation.asset import Asset, parse_asset
 from foundation.asset_kinds import RELATIONS, Kind
 from foundation.errors import InvalidInput
@@ -119,14 +119,7 @@ def list_(ctx: click.Context, kind: str | None, under: str | None, output: str) 
 
 @command.command()
 @click.argument("name")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["yaml", "json"]),
-    default="yaml",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("yaml", "json")
 @click.pass_context
 def show(ctx: click.Context, name: str, output: str) -> None:
     """Show the asset NAME with all its attributes, and what stands in it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from console.cli.context import format_option, open_platform, print_table
+from console.cli.context import format_choice, format_option, open_platform, print_table
 from foundation.identity import Caller
 
 # Whoever can run this command can read the database itself.
@@ -34,14 +34,7 @@ def list_(ctx: click.Context, limit: int, after: str | None, output: str) -> Non
 
 @command.command()
 @click.argument("number")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("table", "json")
 @click.pass_context
 def show(ctx: click.Context, number: str, output: str) -> None:
     """Show a case: where it stands, its bill, and its journal."""

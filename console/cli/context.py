@@ -3,10 +3,10 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,14 +15,22 @@ from foundation.settings import Settings, load
 if TYPE_CHECKING:
     from console.bootstrap import Platform
 
-format_option = click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+
+def format_choice(*choices: str) -> Callable[[Callback], Callback]:
+    """The option --format with these choices; the first is the default."""
+    return click.option(
+        "--format",
+        "output",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="How to print.",
+    )
+
+
+format_option = format_choice("table", "json", "csv")
 
 
 def settings_of(ctx: click.Context) -> Settings:

@@ -5,7 +5,7 @@ import json
 
 import click
 
-from console.cli.context import format_option, open_platform, print_table
+from console.cli.context import format_choice, format_option, open_platform, print_table
 from console.cli.secret import read_secret
 from foundation.identity import Role
 
@@ -37,14 +37,7 @@ def client() -> None:
 @click.argument("client_id")
 @role_option
 @click.option("--title", help="What it is called; its id if not given.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("text", "json")
 @click.pass_context
 def add_client(
     ctx: click.Context, client_id: str, roles: tuple[str, ...], title: str | None, output: str

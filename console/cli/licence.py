@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from console.cli.context import open_platform, print_table, settings_of
+from console.cli.context import format_choice, open_platform, print_table, settings_of
 from foundation.calendar import format_date, today
 from foundation.errors import InvalidInput, Malformed, NotFound, RakeezaError, SettingsError
 from foundation.wire import qr_reader
@@ -35,14 +35,7 @@ def command() -> None:
 @command.command()
 @click.argument("source")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Public keys (JWK Set) to trust.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("text", "json")
 @click.pass_context
 def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str) -> None:
     """Verify a licence by its code, picture or PDF.
@@ -67,14 +60,7 @@ def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str)
 @command.command()
 @click.argument("number")
 @click.option("--document", type=click.Path(path_type=Path), help="Write its PDF to this file.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("table", "json")
 @click.pass_context
 def show(ctx: click.Context, number: str, document: Path | None, output: str) -> None:
     """Show the licence NUMBER as it stands now."""

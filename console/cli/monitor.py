@@ -6,7 +6,7 @@ from typing import cast
 
 import click
 
-from console.cli.context import format_option, print_table, settings_of
+from console.cli.context import format_choice, format_option, print_table, settings_of
 from foundation.errors import InvalidInput
 from foundation.secret import Secret
 from foundation.settings import Settings
@@ -36,14 +36,7 @@ def command() -> None:
 @click.option("--priv", type=click.Choice(_PRIV), help="SNMPv3 privacy protocol.")
 @click.option("--priv-secret", metavar="NAME", help="Name of the secret that holds its pass phrase.")
 @click.option("--model", help="Read by this device model only; without it, by those that apply.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json", "prometheus"]),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("table", "json", "prometheus")
 @click.pass_context
 def poll(
     ctx: click.Context, /, address: str, model: str | None, output: str, **credentials: str | None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from console.cli.context import format_option, print_table, settings_of
+from console.cli.context import format_choice, format_option, print_table, settings_of
 from foundation.definitions import Bilingual
 from foundation.registry import Registry
 from integrations.cases.money import amount_text
@@ -31,14 +31,7 @@ def list_(ctx: click.Context, output: str) -> None:
 
 @command.command()
 @click.argument("code")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_choice("table", "json")
 @click.pass_context
 def show(ctx: click.Context, code: str, output: str) -> None:
     """Show a service: its form, its fees, its states and actions."""
