@@ -6,8 +6,11 @@ docstring, read without importing it: `rakeeza --help` stays quick however many 
 
 import ast
 import importlib
+import os
 import signal
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 
 import click
@@ -89,3 +92,20 @@ def main() -> None:
         # The reader of our output (`head`, a closed pager) has seen enough.
         sys.stderr.close()
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        # What the system refused: a folder that is closed, a disk that is full.
+        place = f"{error.filename}: " if error.filename else ""
+        click.secho(f"rakeeza: {place}{error.strerror or error}.", fg="red", err=True)
+        sys.exit(os.EX_IOERR)
+    except Exception as error:  # noqa: BLE001 -- nothing stands behind this one
+        # A fault of ours: its reader gets one sentence, who mends it gets the trace.
+        kind = type(error).__name__
+        said = f"rakeeza: this is a fault of the program ({kind}), not yours. Report it with {_keep_trace()}"
+        click.secho(said, fg="red", err=True)
+        sys.exit(os.EX_SOFTWARE)
+
+
+def _keep_trace() -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="rakeeza-fault-", suffix=".txt", delete=False) as file:
+        traceback.print_exc(file=file)
+        return file.name
