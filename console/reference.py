@@ -180,7 +180,12 @@ def _default(option: click.Option) -> str:
 
 def _tree(kind: type[RakeezaError]) -> Iterator[type[RakeezaError]]:
     yield kind
-    for below in kind.__subclasses__():
+    # Those of the tree's own file in its order, then the parts' by place and name: the order in which modules
+    # happened to be imported must not show.
+    ours = [below for below in kind.__subclasses__() if below.__module__.partition(".")[0] in PACKAGES]
+    own = [below for below in ours if below.__module__ == errors.__name__]
+    others = [below for below in ours if below.__module__ != errors.__name__]
+    for below in own + sorted(others, key=lambda item: (item.__module__, item.__name__)):
         yield from _tree(below)
 
 
