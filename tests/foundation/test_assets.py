@@ -9,55 +9,10 @@ import yaml
 from foundation import audit, events
 from foundation.asset import parse_asset
 from foundation.asset_kinds import RULES
-from foundation.assets import Asset, Assets, Kind
+from foundation.assets import Asset, Kind
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput, NotFound, RakeezaError
-
-INVENTORY = """\
-assets:
-  - name: pdu-1
-    kind: pdu
-    parent: rack-1
-    links: {powers: [server-1]}
-  - name: coast
-    kind: municipality
-    title: {ar: بلدية الساحل, en: Coast Municipality}
-    attributes: {fee_class: 2}
-  - name: dc
-    kind: site
-    title: {ar: مركز البيانات, en: Data centre}
-    parent: coast
-    attributes: {latitude: 21.4858, longitude: 39.1925}
-  - name: rack-1
-    kind: rack
-    parent: dc
-  - name: server-1
-    kind: host
-    parent: rack-1
-    attributes:
-      ansible_host: 10.0.0.5
-      ansible_port: 2222
-      serial_number: 0123456
-      snmp_address: 10.0.0.5:161
-      snmp_community_secret: public
-"""
-
-ASSETS = Assets()
-
-
-def _write(path: Path, content: str) -> Path:
-    path.write_text(content, encoding="utf-8")
-    return path
-
-
-def _import(database: Database, path: Path) -> Any:
-    with database.transaction() as session:
-        return ASSETS.import_file(session, path, actor="cli/test")
-
-
-def _get(database: Database, name: str) -> Asset:
-    with database.transaction() as session:
-        return ASSETS.get(session, name)
+from tests.foundation.inventory import ASSETS, INVENTORY, asset, get, imported, write
 
 
 def _edit(database: Database, asset: Asset) -> Asset:
@@ -69,26 +24,21 @@ def _names(assets: Sequence[Asset]) -> list[str]:
     return [asset.name for asset in assets]
 
 
-def _asset(name: str, kind: str, parent: str | None = None, **more: Any) -> Asset:
-    title = {"ar": "عنوان", "en": name}
-    return parse_asset({"name": name, "kind": kind, "title": title, "parent": parent, **more})
-
-
 @pytest.fixture
 def filled(database: Database, tmp_path: Path) -> Database:
-    _import(database, _write(tmp_path / "filled.yaml", INVENTORY))
+    imported(database, write(tmp_path / "filled.yaml", INVENTORY))
     return database
 
 
 def test_an_imported_file_is_there_whatever_the_order_of_its_rows(filled: Database) -> None:
-    server = _get(filled, "server-1")
+    server = get(filled, "server-1")
     assert server.kind == "host"
     assert (server.parent, server.version, server.address) == ("rack-1", 1, "10.0.0.5")
     assert server.attributes["ansible_port"] == 2222
     assert server.attributes["serial_number"] == "0123456"
     assert server.title.ar == "server-1"
-    assert _get(filled, "dc").attributes == {"latitude": "21.4858", "longitude": "39.1925"}
-    assert _get(filled, "pdu-1").links == {"powers": ("server-1",)}
+    assert get(filled, "dc").attributes == {"latitude": "21.4858", "longitude": "39.1925"}
+    assert get(filled, "pdu-1").links == {"powers": ("server-1",)}
     with filled.transaction() as session:
         assert _names(ASSETS.list(session)) == ["coast", "dc", "pdu-1", "rack-1", "server-1"]
         assert _names(ASSETS.list(session, kind="host")) == ["server-1"]
@@ -140,13 +90,13 @@ def test_what_breaks_a_rule_of_its_kind_is_refused(data: dict[str, Any], sentenc
 @pytest.mark.parametrize(
     ("asset", "sentence"),
     [
-        (_asset("x", "rack"), "a rack stands in one of: room, site"),
-        (_asset("x", "rack", "nowhere"), "there is no asset 'nowhere'"),
-        (_asset("x", "rack", "server-1"), r"a rack does not stand in a host \(server-1\)"),
-        (_asset("x", "host", "x"), "it would stand in itself: x in x"),
-        (_asset("x", "host", "dc", links={"powers": ["server-1"]}), "a host powers nothing"),
-        (_asset("x", "ups", "dc", links={"cools": ["server-1"]}), "a ups cools nothing"),
-        (_asset("x", "ups", "dc", links={"powers": ["nothing"]}), "there is no asset 'nothing'"),
+        (asset("x", "rack"), "a rack stands in one of: room, site"),
+        (asset("x", "rack", "nowhere"), "there is no asset 'nowhere'"),
+        (asset("x", "rack", "server-1"), r"a rack does not stand in a host \(server-1\)"),
+        (asset("x", "host", "x"), "it would stand in itself: x in x"),
+        (asset("x", "host", "dc", links={"powers": ["server-1"]}), "a host powers nothing"),
+        (asset("x", "ups", "dc", links={"cools": ["server-1"]}), "a ups cools nothing"),
+        (asset("x", "ups", "dc", links={"powers": ["nothing"]}), "there is no asset 'nothing'"),
     ],
 )
 def test_what_does_not_fit_among_the_others_is_refused(filled: Database, asset: Asset, sentence: str) -> None:
@@ -156,17 +106,17 @@ def test_what_does_not_fit_among_the_others_is_refused(filled: Database, asset: 
 
 def test_a_circle_of_parents_is_refused(filled: Database, tmp_path: Path) -> None:
     with filled.transaction() as session:
-        ASSETS.add(session, _asset("guest", "host", "server-1"), actor="cli/test")
+        ASSETS.add(session, asset("guest", "host", "server-1"), actor="cli/test")
     with pytest.raises(InvalidInput, match="server-1 in guest in server-1"), filled.transaction() as session:
-        ASSETS.edit(session, _asset("server-1", "host", "guest"), actor="cli/test")
-    circle = {"assets": [_asset("a", "host", "b").plain(), _asset("b", "host", "a").plain()]}
+        ASSETS.edit(session, asset("server-1", "host", "guest"), actor="cli/test")
+    circle = {"assets": [asset("a", "host", "b").plain(), asset("b", "host", "a").plain()]}
     with pytest.raises(InvalidInput, match="a in b in a"):
-        _import(filled, _write(tmp_path / "circle.yaml", yaml.safe_dump(circle)))
+        imported(filled, write(tmp_path / "circle.yaml", yaml.safe_dump(circle)))
 
 
 def test_a_kind_that_changes_must_still_bear_what_stands_in_it(filled: Database) -> None:
     with pytest.raises(InvalidInput, match=r"pdu-1 stands in it, and a pdu does not stand in a host"):
-        _edit(filled, _asset("rack-1", "host", "dc"))
+        _edit(filled, asset("rack-1", "host", "dc"))
 
 
 def test_a_change_is_audited_and_published(filled: Database) -> None:
@@ -197,16 +147,16 @@ def test_a_change_without_difference_leaves_no_trace(filled: Database) -> None:
 
 def test_a_change_decided_on_an_old_version_is_refused(filled: Database) -> None:
     with filled.transaction() as session:
-        ASSETS.edit(session, _asset("server-1", "host", "rack-1"), actor="cli/one")
+        ASSETS.edit(session, asset("server-1", "host", "rack-1"), actor="cli/one")
     with pytest.raises(Conflict, match="version 2, not 1"), filled.transaction() as session:
-        ASSETS.edit(session, _asset("server-1", "host", "dc"), actor="cli/two", version=1)
+        ASSETS.edit(session, asset("server-1", "host", "dc"), actor="cli/two", version=1)
 
 
 def test_a_name_is_given_once(filled: Database) -> None:
     with pytest.raises(Conflict, match="already"), filled.transaction() as session:
-        ASSETS.add(session, _asset("dc", "site"), actor="cli/test")
+        ASSETS.add(session, asset("dc", "site"), actor="cli/test")
     with pytest.raises(NotFound, match="absent"), filled.transaction() as session:
-        ASSETS.edit(session, _asset("absent", "site"), actor="cli/test")
+        ASSETS.edit(session, asset("absent", "site"), actor="cli/test")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +166,7 @@ def test_a_name_is_given_once(filled: Database) -> None:
 def test_what_others_hang_on_is_not_removed(filled: Database, name: str, sentence: str) -> None:
     with pytest.raises(Conflict, match=sentence), filled.transaction() as session:
         ASSETS.remove(session, name, actor="cli/test")
-    assert _get(filled, name).name == name
+    assert get(filled, name).name == name
 
 
 def test_what_is_removed_is_no_longer_powered_and_stays_in_the_trail(filled: Database) -> None:
@@ -228,9 +178,9 @@ def test_what_is_removed_is_no_longer_powered_and_stays_in_the_trail(filled: Dat
         assert [entry.action for entry in audit.entries(session, "asset/server-1")] == ["added", "removed"]
         assert events.read(session, after=None, subject="asset/server-1")[-1].kind == "asset.removed"
     with pytest.raises(NotFound):
-        _get(filled, "server-1")
+        get(filled, "server-1")
     with filled.transaction() as session:
-        ASSETS.add(session, _asset("server-1", "host", "rack-1"), actor="cli/test")
+        ASSETS.add(session, asset("server-1", "host", "rack-1"), actor="cli/test")
     with filled.transaction() as session:
         assert audit.verify(session) == []
 
@@ -238,13 +188,13 @@ def test_what_is_removed_is_no_longer_powered_and_stays_in_the_trail(filled: Dat
 def test_two_that_would_stand_in_each_other_do_not_both_succeed(filled: Database) -> None:
     with filled.transaction() as session:
         for name in ("a", "b"):
-            ASSETS.add(session, _asset(name, "host", "dc"), actor="cli/test")
+            ASSETS.add(session, asset(name, "host", "dc"), actor="cli/test")
     refused: list[RakeezaError] = []
 
     def move(name: str, into: str) -> None:
         try:
             with filled.transaction() as session:
-                ASSETS.edit(session, _asset(name, "host", into), actor="cli/test")
+                ASSETS.edit(session, asset(name, "host", into), actor="cli/test")
         except InvalidInput as error:
             refused.append(error)
 
@@ -254,7 +204,7 @@ def test_two_that_would_stand_in_each_other_do_not_both_succeed(filled: Database
     for thread in threads:
         thread.join()
     assert len(refused) == 1
-    assert sorted([_get(filled, "a").parent, _get(filled, "b").parent], key=str) in (["a", "dc"], ["b", "dc"])
+    assert sorted([get(filled, "a").parent, get(filled, "b").parent], key=str) in (["a", "dc"], ["b", "dc"])
 
 
 def test_every_kind_has_a_rule_and_every_attribute_is_text_or_a_number() -> None:
