@@ -157,9 +157,16 @@ class Municipality:
         ]
 
     def wait(self) -> None:
-        """Return when a program of the lab has ended by itself; until then only Ctrl-C ends it."""
-        while not self.guard.poll():
+        """Wait for Ctrl-C.
+
+        Raises:
+            Unavailable: a program of the lab has ended by itself.
+        """
+        while not (ended := self.guard.poll()):
             time.sleep(0.5)
+        raise Unavailable(
+            f"{', '.join(ended)} ended by itself.", place=str(self.folder), remedy="Read its log there."
+        )
 
     def _run(self, arguments: tuple[str, ...], text: str) -> "subprocess.CompletedProcess[str]":
         argv = [sys.executable, "-m", "console", "--settings", str(self.settings_file), *arguments]
