@@ -53,7 +53,7 @@ def _make_rounds(platform: Platform, stop: threading.Event) -> None:
                 audit.seal(session)
         except Unavailable as error:
             _log.warning("This round could not be made: %s", error)
-        except Exception:
+        except Exception:  # noqa: BLE001 -- logged with its trace
             # A fault met in one round must not end the rounds to come.
             _log.exception("This round failed.")
         if stop.wait(_BETWEEN_ROUNDS):
