@@ -184,6 +184,13 @@ class Cluster:
         if user is None or all(_readable(site / part, user) for part in _PARTS):
             return site / _PARTS[0] / "bin"
         # The environment lies in a home that others may not enter; its modes are not ours to change.
+        if set('"$`\\') & set(str(self.folder)):
+            # initdb calls postgres by a shell, and quotes its path with nothing but two quotes.
+            raise SettingsError(
+                "PostgreSQL's programs cannot be run from a folder with a quote, $, ` or \\ in its name.",
+                place=str(self.folder),
+                remedy="Choose another platform.folder.",
+            )
         copy = self.folder / f"programs-{importlib.metadata.version(_WHEEL)}"
         if not copy.exists():
             draft = copy.with_suffix(".new")

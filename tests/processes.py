@@ -1,10 +1,13 @@
 """Looking at real processes: who is alive, and running some as an ordinary user."""
 
+import atexit
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,19 +41,50 @@ def until(condition: Callable[[], object], what: str = "what was awaited") -> No
 
 @functools.cache
 def _ordinary() -> tuple[str, dict[str, Any]]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])}
-    options: dict[str, Any] = {"env": environment, "cwd": "/"}
+    options: dict[str, Any] = {"cwd": "/"}
     if os.geteuid() == 0:
         options |= {"user": "nobody", "group": "nogroup", "extra_groups": []}
-    # Under root our own interpreter may lie in a closed home; then the system's of the same version serves.
-    for python in (sys.executable, "/usr/bin/python3"):
-        try:
-            done = subprocess.run([python, "-c", "import psycopg, pydantic"], check=False, **options)
-        except PermissionError:
-            continue
-        if done.returncode == 0:
-            return python, options
+    # Under root our own interpreter may lie in a closed home, and our code too; then the system's interpreter
+    # of the same version serves, and a copy of the code.
+    for places in (_own, _lent):
+        options["env"] = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places()))}
+        for python in (sys.executable, "/usr/bin/python3"):
+            try:
+                done = subprocess.run(
+                    [python, "-c", "import foundation, psycopg, pydantic"],
+                    check=False,
+                    stderr=subprocess.DEVNULL,
+                    **options,
+                )
+            except PermissionError:
+                continue
+            if done.returncode == 0:
+                return python, options
     raise AssertionError("no Python that an ordinary user may run has our libraries")
+
+
+def _own() -> tuple[Path, Path]:
+    return ROOT, Path(sysconfig.get_path("purelib"))
+
+
+def _lent() -> tuple[Path, Path]:
+    folder = Path(tempfile.mkdtemp(prefix="rakeeza-lent-"))
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o755)
+    libraries = folder / "libraries"
+    hidden = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "foundation", folder / "foundation", ignore=hidden)
+    shutil.copytree(
+        sysconfig.get_path("purelib"), libraries, symlinks=True, ignore=hidden, copy_function=_link_or_copy
+    )
+    return folder, libraries
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def python_as_ordinary_user(program: str) -> "subprocess.Popen[str]":

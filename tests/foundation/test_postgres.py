@@ -246,7 +246,7 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
         assert _answers(url)
 
 
-@pytest.mark.parametrize("name", ["a" * 120, 'it\'s, a 50% "folder" of أحمد'])
+@pytest.mark.parametrize("name", ["a" * 120, "it's, a 50% folder of أحمد"])
 def test_a_long_or_odd_name_of_its_folder_is_no_hindrance(platform_folder: Path, name: str) -> None:
     folder = platform_folder / name
     with _server(folder).lease() as url, _server(folder).lease() as same:
@@ -256,6 +256,15 @@ def test_a_long_or_odd_name_of_its_folder_is_no_hindrance(platform_folder: Path,
         assert len(str(short)) < 80
     until(lambda: _gone(folder))
     short.rmdir()
+
+
+def test_a_name_that_its_programs_cannot_be_run_from_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As for root, when the environment lies in a home that the server's user may not enter.
+    monkeypatch.setattr("foundation.postgres_cluster._readable", lambda _path, _user: False)
+    with pytest.raises(SettingsError, match=r"cannot be run from a folder with a quote"):
+        Cluster(tmp_path / 'a "folder"', 20)._programs("nobody")
 
 
 def test_a_copy_of_the_folder_is_a_server_of_its_own(platform_folder: Path) -> None:
