@@ -171,8 +171,12 @@ class _Process:
                 for relative in known:
                     _kill(relative, signal.SIGSTOP)
                     family = family | set(_descendants(relative))
-            for relative in family:
-                _kill(relative, signal.SIGKILL)
+            killed = [relative for relative in family if _kill(relative, signal.SIGKILL)]
+            # A killed process lives on until the kernel comes to it; who asked for the stop may look at once.
+            limit = time.monotonic() + _SWEEP_GRACE
+            while any(_lives(relative) for relative in killed) and time.monotonic() < limit:
+                self._reap()
+                time.sleep(_STEP)
         # The group outlives its leader where the program left children in it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -240,6 +244,15 @@ def _kill(pid: int, number: int) -> bool:
 
 class _Stop(BaseException):
     """We were sent a SIGTERM."""
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there, and not dead and unburied."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def _descendants(root: int) -> list[int]:
