@@ -140,23 +140,14 @@ async def _open_socket(url: str, write_timeout: float) -> Link:
     return _DescriptorLink(url, peer.fileno(), peer.close, write_timeout)
 
 
-class _DescriptorLink:
-    # The loop watches the descriptor from the start, so a hang-up is known also while nobody reads.
+class _Buffered:
+    # What has arrived and was not read yet, and how the line ended.
 
-    def __init__(
-        self, place: str, descriptor: int, release: Callable[[], None], write_timeout: float
-    ) -> None:
+    def __init__(self, place: str) -> None:
         self.place = place
-        self._descriptor = descriptor
-        self._release = release
-        self._write_timeout = write_timeout
-        self._loop = asyncio.get_running_loop()
         self._waiting = bytearray()
         self._arrived = asyncio.Event()
         self._end: str | None = None
-        self._watched = False
-        self._open = True
-        self._watch()
 
     async def read(self) -> bytes:
         while not self._waiting:
@@ -166,6 +157,34 @@ class _DescriptorLink:
             await self._arrived.wait()
         data = bytes(self._waiting)
         self._waiting.clear()
+        return data
+
+    def _take(self, data: bytes) -> None:
+        self._waiting += data
+        self._arrived.set()
+
+    def _finish(self, reason: str) -> None:
+        self._end = self._end or reason
+        self._arrived.set()
+
+
+class _DescriptorLink(_Buffered):
+    # The loop watches the descriptor from the start, so a hang-up is known also while nobody reads.
+
+    def __init__(
+        self, place: str, descriptor: int, release: Callable[[], None], write_timeout: float
+    ) -> None:
+        super().__init__(place)
+        self._descriptor = descriptor
+        self._release = release
+        self._write_timeout = write_timeout
+        self._loop = asyncio.get_running_loop()
+        self._watched = False
+        self._open = True
+        self._watch()
+
+    async def read(self) -> bytes:
+        data = await super().read()
         self._watch()
         return data
 
@@ -209,15 +228,13 @@ class _DescriptorLink:
             # Readable and empty: a socket was closed by its peer, a terminal was hung up.
             self._finish("hung up")
             return
-        self._waiting += data
-        self._arrived.set()
+        self._take(data)
         if len(self._waiting) >= _MOST_WAITING:
             self._unwatch()
 
     def _finish(self, reason: str) -> None:
         self._unwatch()
-        self._end = self._end or reason
-        self._arrived.set()
+        super()._finish(reason)
 
     async def _writable(self) -> None:
         ready = self._loop.create_future()
@@ -236,17 +253,14 @@ def _set(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
-class _ThreadedLink:
+class _ThreadedLink(_Buffered):
     # Source: RFC 2217; pyserial speaks telnet and hands out plain bytes.
 
     def __init__(self, place: str, port: serial.rfc2217.Serial, write_timeout: float) -> None:
-        self.place = place
+        super().__init__(place)
         self._port = port
         self._write_timeout = write_timeout
         self._loop = asyncio.get_running_loop()
-        self._waiting = bytearray()
-        self._arrived = asyncio.Event()
-        self._end: str | None = None
         self._reader = asyncio.create_task(asyncio.to_thread(self._read_on))
         # A loop that ends with the line open cancels the task; the thread must then end as well.
         self._reader.add_done_callback(lambda _: self._finish("was closed"))
@@ -258,16 +272,6 @@ class _ThreadedLink:
         except (OSError, ValueError) as error:
             raise _lost(url, f"cannot be opened ({_words(error)})") from error
         return cls(url, port, write_timeout)
-
-    async def read(self) -> bytes:
-        while not self._waiting:
-            if self._end is not None:
-                raise _lost(self.place, self._end)
-            self._arrived.clear()
-            await self._arrived.wait()
-        data = bytes(self._waiting)
-        self._waiting.clear()
-        return data
 
     async def write(self, data: bytes) -> None:
         if self._end is not None:
@@ -296,11 +300,3 @@ class _ThreadedLink:
                 return
             if data:
                 self._loop.call_soon_threadsafe(self._take, bytes(data))
-
-    def _take(self, data: bytes) -> None:
-        self._waiting += data
-        self._arrived.set()
-
-    def _finish(self, reason: str) -> None:
-        self._end = self._end or reason
-        self._arrived.set()
