@@ -7,7 +7,9 @@ from sqlalchemy.orm import Session
 
 from foundation.definitions import Bilingual
 from foundation.jobs import Jobs
+from foundation.personal import Vault
 from foundation.wire.credential import SigningKey
+from foundation.working_time import WorkingTime
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,17 @@ class Municipality:
 
 @dataclass(frozen=True)
 class Office:
-    """Who issues, with what key, and where work for later goes.
+    """Who issues, with what keys and by what hours, and where work for later goes.
 
     Args:
         municipality: reads who issues, in the transaction that asks.
         key: gives the signing key.
+        vault: seals personal data.
+        working_time: reads the calendar and its closures, in the transaction that asks.
     """
 
     municipality: Callable[[Session], Municipality]
     key: Callable[[], SigningKey]
     jobs: Jobs
+    vault: Vault
+    working_time: Callable[[Session], WorkingTime]

@@ -7,7 +7,6 @@ A definition is a YAML file in `integrations/services/` or in a folder of `licen
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +18,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from foundation.definitions import Strict, load_yaml
 from foundation.errors import DefinitionError
 from foundation.registry import Registry, definition_files
-from integrations.cases.conditions import Condition
 from integrations.cases.explore import Place
-from integrations.cases.money import Amount
+from integrations.fee_table import Fee
+from integrations.flow import Flow
 from integrations.form import (
     Activity,
     ActivityField,
@@ -31,10 +30,9 @@ from integrations.form import (
     Text,
 )
 from integrations.identifiers import Kind
+from integrations.procedure import Check, Parent, Procedure, Requirement, Retention, Validity
 from integrations.service_rules import broken_rules
 
-Effect = Literal["quote", "invoice", "settle", "issue"]
-FeeClass = Annotated[int, Field(ge=1, le=5)]
 Prefix = Annotated[str, Field(pattern=r"^[A-Z]{2,5}$")]
 
 
@@ -46,98 +44,27 @@ class Numbers(Strict):
 
 
 class Applicant(Strict):
-    """Who may apply: the kinds of identifier taken."""
+    """Who may apply.
+
+    Args:
+        identifiers: kinds of identifier taken.
+        notices: whether the applicant is sent a message on each step that concerns him.
+    """
 
     identifiers: tuple[Kind, ...] = Field(min_length=1)
-
-
-class Rate(Strict):
-    """What a fee costs while it is in effect.
-
-    Args:
-        effective_from, effective_until: first and last day; without a last day it has no end yet.
-        by_class: SAR per unit, by the class of the municipality; all five classes.
-        minimum: SAR; the least that the fee comes to.
-        source: where the figures stand.
-        sample: the figures stand for some that the municipality has to set.
-    """
-
-    effective_from: date
-    effective_until: date | None = None
-    by_class: dict[FeeClass, Amount] = Field(min_length=5)
-    minimum: Amount = Decimal(0)
-    source: str = Field(min_length=1)
-    sample: bool = False
-
-    def covers(self, day: date) -> bool:
-        """Whether the rate is in effect on a day."""
-        return self.effective_from <= day and (self.effective_until is None or day <= self.effective_until)
-
-
-class Fee(Strict):
-    """One line of the bill.
-
-    Args:
-        unit: field of the form whose value multiplies the rate; without one the fee is once a licence.
-        yearly: multiplied by the years of the licence.
-        vat: category of value added tax: S standard, Z zero rate, E exempt, O not subject.
-        when: charged only if this holds.
-        rates: in the order of their dates; they may not overlap or leave a gap.
-
-    Source: UN/CEFACT 5305 as used by ZATCA's e-invoicing (categories).
-    """
-
-    code: Name
-    title: Text
-    unit: str | None = None
-    yearly: bool = False
-    vat: Literal["S", "Z", "E", "O"]
-    when: Condition | None = None
-    rates: tuple[Rate, ...] = Field(min_length=1)
-
-    def rate_on(self, day: date) -> Rate | None:
-        """The rate in effect on a day."""
-        return next((rate for rate in self.rates if rate.covers(day)), None)
+    notices: bool = True
 
 
 class Payment(Strict):
-    """How a bill is paid: days from the invoice to the day it is due."""
-
-    due_days: int = Field(ge=0, le=365)
-
-
-class Validity(Strict):
-    """How long a licence holds: years, fixed or taken from a field, of a named calendar."""
-
-    years: int | str
-    calendar: Literal["gregorian", "umm_al_qura"]
-
-
-class State(Strict):
-    """A state of a case; a final one is left by no action."""
-
-    title: Text
-    final: bool = False
-
-
-class Action(Strict):
-    """A step from one state to the next.
+    """How a bill is paid.
 
     Args:
-        from_: states it starts from; the one action without them opens a case.
-        roles: who may take it; an automatic action has none and is taken as soon as it can be.
-        when: taken only if this holds.
-        effect: what it does beside the change of state.
+        due_days: from the invoice to the day it is due.
+        late: what becomes of a payment of an open bill after that day.
     """
 
-    name: Name
-    title: Text
-    from_: tuple[Name, ...] = Field((), alias="from")
-    to: Name
-    roles: tuple[Name, ...] = ()
-    automatic: bool = False
-    when: Condition | None = None
-    effect: Effect | None = None
+    due_days: int = Field(ge=0, le=365)
+    late: Literal["accept", "refund"] = "accept"
 
 
 class Document(Strict):
@@ -147,23 +74,38 @@ class Document(Strict):
 
 
 class Service(Strict):
-    """One municipal service."""
+    """One municipal service: what holds for all its procedures, and the procedures.
+
+    Args:
+        roles: roles of its own, beside the platform's, with what people call them.
+        place: field of the form that says which part of the town a case belongs to; inboxes are by place.
+        form: the fields that procedures choose from.
+        documents: the checklist that procedures choose from.
+        checks: questions to back-ends, by name.
+        public: fields that anyone may see on a licence.
+    """
 
     code: Name
     version: int = Field(ge=1)
     title: Text
     licence_title: Text
     numbers: Numbers
+    roles: dict[Name, Text] = Field(default_factory=dict)
     applicant: Applicant
+    place: Name | None = None
     form: tuple[FormField, ...] = Field(min_length=1)
     activities: tuple[Activity, ...] = ()
-    fees: tuple[Fee, ...] = Field(min_length=1)
+    documents: tuple[Requirement, ...] = ()
+    checks: dict[Name, Check] = Field(default_factory=dict)
+    fees: tuple[Fee, ...] = ()
     payment: Payment
     validity: Validity
-    states: dict[Name, State] = Field(min_length=2)
-    actions: tuple[Action, ...] = Field(min_length=2)
+    parent: Parent | None = None
+    flows: dict[Name, Flow] = Field(min_length=1)
+    procedures: dict[Name, Procedure] = Field(min_length=1)
     public: tuple[str, ...]
     document: Document
+    retention: Retention
 
     @model_validator(mode="after")
     def _whole(self) -> "Service":

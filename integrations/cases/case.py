@@ -1,131 +1,109 @@
-"""A case: one application on its way through its service's states, and what the way leaves behind.
+"""A case: one application on its way through a procedure's flow, and the unit of work that moves it.
 
-Tables: `case_definition` (every definition a case was opened under), `case_file`, `case_quote`,
-`case_invoice`, `case_payment`.
+Table `case_file` (see `integrations.cases.case_store`). What says something of a person lies encrypted in
+`personal`; everything else a case is judged on lies in `form`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Numeric, select
-from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import Numeric
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import Session
 
 from foundation.calendar import today
-from foundation.database import Base
-from foundation.errors import NotFound
+from foundation.chain import JSON
 from foundation.identity import Caller
-from integrations.cases.numbers import is_number
+from foundation.jobs import NewJob
+from integrations.flow import Flow
 from integrations.municipality import Office
+from integrations.procedure import Procedure
 from integrations.service import Service
+
+if TYPE_CHECKING:
+    from integrations.cases.invoices import Invoice, Payment
+    from integrations.licences.licence import Licence
 
 MONEY = Numeric(14, 2)
 MOMENT = TIMESTAMP(timezone=True)
 
 
-class KeptDefinition(Base):
-    """A definition as it was when the first case was opened under it; never changed."""
-
-    __tablename__ = "case_definition"
-
-    fingerprint: Mapped[str] = mapped_column(primary_key=True)
-    code: Mapped[str]
-    version: Mapped[int]
-    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    kept_at: Mapped[datetime] = mapped_column(MOMENT)
-
-
-class Case(Base):
+@dataclass
+class Case:
     """One application.
 
     Args:
         definition: fingerprint of the definition it runs under, whatever the file says later.
         version: counts the actions taken; a writer who saw an older one is refused.
         centre: who opened it, as the audit trail names it.
-        applicant, form: as sent; personal data.
-        salt: of the digest that the journal keeps instead of personal data.
+        licence_id: the licence it acts on, or that it made.
+        parent_id: the licence that the one it makes will hang on.
+        subject: blind index of the applicant.
+        personal: sealed applicant and personal fields; None once erased.
+        form: the fields that say nothing of a person.
         done: names of the actions taken.
+        checks: what back-ends answered, by check.
+        quote_free: the newest quote comes to nothing.
+        desk: roles that can act in its state, joined by "+"; None when it is closed.
+        due: when the deadline of its state passes.
+        timer_at: when the clock next acts on it.
+        entered_at: when it came into its state.
+        promised_for: what the applicant was told.
+        closed_at: when it reached a final state.
     """
 
-    __tablename__ = "case_file"
+    id: int
+    number: str
+    service: str
+    procedure: str
+    definition: str
+    state: str
+    version: int
+    centre: str
+    licence_id: int | None
+    parent_id: int | None
+    subject: bytes
+    personal: bytes | None
+    form: dict[str, Any]
+    done: list[str]
+    checks: dict[str, str]
+    quote_free: bool
+    desk: str | None
+    place: str | None
+    assignee: str | None
+    due: datetime | None
+    timer_at: datetime | None
+    escalated: bool
+    entered_at: datetime
+    promised_for: datetime | None
+    submitted_at: datetime
+    changed_at: datetime
+    closed_at: datetime | None
+    erased_at: datetime | None
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    number: Mapped[str] = mapped_column(unique=True)
-    service: Mapped[str]
-    definition: Mapped[str] = mapped_column(ForeignKey("case_definition.fingerprint"))
-    state: Mapped[str]
-    version: Mapped[int]
-    centre: Mapped[str]
-    applicant: Mapped[dict[str, str]] = mapped_column(JSONB)
-    form: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    salt: Mapped[bytes] = mapped_column(BYTEA)
-    done: Mapped[list[str]] = mapped_column(JSONB)
-    submitted_at: Mapped[datetime] = mapped_column(MOMENT)
-    changed_at: Mapped[datetime] = mapped_column(MOMENT)
-
-
-class Quote(Base):
-    """What a licence costs, with the definition and the lines it was reckoned by."""
-
-    __tablename__ = "case_quote"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"), index=True)
-    definition: Mapped[str] = mapped_column(ForeignKey("case_definition.fingerprint"))
-    day: Mapped[date]
-    fee_class: Mapped[int]
-    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    total: Mapped[Decimal] = mapped_column(MONEY)
-    made_at: Mapped[datetime] = mapped_column(MOMENT)
-
-
-class Invoice(Base):
-    """A bill: apart from the licence, with its own number and state (`open`, `settled`)."""
-
-    __tablename__ = "case_invoice"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    bill_number: Mapped[str] = mapped_column(unique=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"), index=True)
-    quote_id: Mapped[int] = mapped_column(ForeignKey("case_quote.id"))
-    amount: Mapped[Decimal] = mapped_column(MONEY)
-    due: Mapped[date]
-    state: Mapped[str]
-    issued_at: Mapped[datetime] = mapped_column(MOMENT)
-    settled_at: Mapped[datetime | None] = mapped_column(MOMENT)
+    @property
+    def context(self) -> str:
+        """Name of its chain, subject of its events, and what its personal data is sealed to."""
+        return f"case/{self.number}"
 
 
-class Payment(Base):
-    """A payment that a bank told us of: every one is kept, whatever became of it.
-
-    Args:
-        reference: the bank's own; one reference is one payment.
-        bill_number: as the bank sent it; it may be none of ours.
-        outcome: see `integrations.cases.invoices.Outcome`.
-    """
-
-    __tablename__ = "case_payment"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    reference: Mapped[str] = mapped_column(unique=True)
-    bill_number: Mapped[str] = mapped_column(index=True)
-    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_file.id"), index=True)
-    amount: Mapped[Decimal] = mapped_column(MONEY)
-    paid_at: Mapped[datetime] = mapped_column(MOMENT)
-    outcome: Mapped[str]
-    client: Mapped[str]
-    received_at: Mapped[datetime] = mapped_column(MOMENT)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Work:
-    """What an effect works with: one case, in one transaction.
+    """What an effect works with: one case, locked, in one transaction, and what is yet to be written.
+
+    Effects change `case` in place; the engine saves it once, with all entries, events and jobs, at the end.
 
     Args:
-        at: the moment of the action, aware.
+        at: the moment of the action, aware; never before the case's last change.
+        applicant: kind, identifier, name, mobile, capacity and, where another acts for him, `actor_kind`,
+            `actor_identifier`, `actor_name`; empty once erased.
+        private: the personal fields of the form; empty once erased.
+        licence: the licence it acts on or has just made, locked; None for a case that has none yet.
+        parent: the licence that the new one will hang on, locked.
         paid: the payment that caused the action and its bill, where one did.
+        comment: what the caller says of it.
     """
 
     session: Session
@@ -134,37 +112,40 @@ class Work:
     office: Office
     caller: Caller
     at: datetime
-    paid: tuple[Payment, Invoice] | None = None
+    applicant: Mapping[str, str]
+    private: Mapping[str, Any]
+    licence: "Licence | None" = None
+    parent: "Licence | None" = None
+    paid: "tuple[Payment, Invoice] | None" = None
+    comment: str | None = None
+    entries: list[tuple[str, str, Mapping[str, JSON]]] = field(default_factory=list)
+    events: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    jobs: list[NewJob] = field(default_factory=list)
+
+    @property
+    def procedure(self) -> Procedure:
+        """What is being asked."""
+        return self.service.procedures[self.case.procedure]
+
+    @property
+    def flow(self) -> Flow:
+        """The flow it follows."""
+        return self.service.flows[self.procedure.flow]
 
     @property
     def day(self) -> date:
         """The date of the action, in the kingdom's legal time."""
         return today(now=self.at)
 
+    @property
+    def whole_form(self) -> dict[str, Any]:
+        """The form with its personal fields."""
+        return {**self.case.form, **self.private}
 
-def find(session: Session, number: str) -> Case:
-    """The case of a number, as it stands.
+    def publish(self, kind: str, subject: str, payload: Mapping[str, Any]) -> None:
+        """Let an event be written with this work."""
+        self.events.append((kind, subject, payload))
 
-    Raises:
-        NotFound: there is none.
-    """
-    case = session.scalar(select(Case).where(Case.number == number)) if is_number(number) else None
-    if case is None:
-        raise absent(number)
-    return case
-
-
-def locked(session: Session, number: str) -> Case:
-    """The case of a number, kept from other writers until the transaction ends. Raises as `find` does."""
-    query = select(Case).where(Case.number == number).with_for_update()
-    # Fresh: what this session read before it had the lock may be old.
-    case = session.scalar(query.execution_options(populate_existing=True)) if is_number(number) else None
-    if case is None:
-        raise absent(number)
-    return case
-
-
-def absent(number: str) -> NotFound:
-    """The error for a case that does not exist, or that the caller may not know of."""
-    shown = number if is_number(number) else "this number"
-    return NotFound(f"There is no case {shown}.", message_ar="لا توجد معاملة بهذا الرقم.")
+    def enqueue(self, name: str, payload: Mapping[str, Any], at: datetime | None = None) -> None:
+        """Let a job be enqueued with this work."""
+        self.jobs.append(NewJob(name, payload, at=at))

@@ -5,20 +5,22 @@
     when: {field: activity.immediate, equals: true}
     when: {field: area_m2, at_least: 500}
     when: {any: [{field: activity.code, one_of: [fuel, gas]}, {not: {done: approve}}]}
+    when: {check: commercial_register, is: passed}
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from foundation.definitions import Strict
 
 Value = bool | int | str
+CheckAnswer = Literal["passed", "failed"]
 _OPERATORS = ("equals", "one_of", "at_least", "below")
-_FORMS = ("field", "all", "any", "not", "done")
+_FORMS = ("field", "all", "any", "not", "done", "check")
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,15 @@ class Facts:
     """What a condition is judged on.
 
     Args:
-        fields: value of each field: the form's by name, the chosen activity's as `activity.code` and so on.
+        fields: value of each field: the form's by name, and the facts around the case, as `activity.code`,
+            `licence.days_late` or `quote.free` (see `integrations.cases.facts`).
         done: names of the actions the case has been through.
+        checks: what back-ends answered, by the name of the check: "passed", "failed"; nothing yet is no entry.
     """
 
     fields: Mapping[str, Any]
     done: frozenset[str] = frozenset()
+    checks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Condition(Strict):
@@ -40,6 +45,7 @@ class Condition(Strict):
     Args:
         field: name of the field compared; with one of `equals`, `one_of`, `at_least`, `below`.
         done: an action that the case must have been through.
+        check: a question to a back-end, and with `is` what it must have answered.
         all, any, not: combinations.
     """
 
@@ -49,18 +55,22 @@ class Condition(Strict):
     at_least: Decimal | None = None
     below: Decimal | None = None
     done: str | None = None
+    check: str | None = None
+    is_: CheckAnswer | None = Field(None, alias="is")
     all_: tuple["Condition", ...] | None = Field(None, alias="all")
     any_: tuple["Condition", ...] | None = Field(None, alias="any")
     not_: "Condition | None" = Field(None, alias="not")
 
     @model_validator(mode="after")
     def _one_form(self) -> "Condition":
-        forms = [self.field, self.all_, self.any_, self.not_, self.done]
+        forms = [self.field, self.all_, self.any_, self.not_, self.done, self.check]
         if sum(form is not None for form in forms) != 1:
             raise ValueError(f"a condition is exactly one of: {', '.join(_FORMS)}")
         operators = sum(getattr(self, name) is not None for name in _OPERATORS)
         if operators != (self.field is not None):
             raise ValueError(f"a field is compared by exactly one of: {', '.join(_OPERATORS)}")
+        if (self.check is None) != (self.is_ is None):
+            raise ValueError("check and is go together")
         if self.all_ == () or self.any_ == () or self.one_of == ():
             raise ValueError("an empty list says nothing")
         return self
@@ -75,6 +85,8 @@ class Condition(Strict):
             return not self.not_.holds(facts)
         if self.done is not None:
             return self.done in facts.done
+        if self.check is not None:
+            return facts.checks.get(self.check) == self.is_
         assert self.field is not None
         return self._compares(facts.fields.get(self.field))
 
@@ -104,6 +116,13 @@ class Condition(Strict):
             yield self.done
         for part in self._parts():
             yield from part.actions()
+
+    def asked_checks(self) -> Iterator[str]:
+        """Every check named inside."""
+        if self.check is not None:
+            yield self.check
+        for part in self._parts():
+            yield from part.asked_checks()
 
     def _parts(self) -> tuple["Condition", ...]:
         return (*(self.all_ or ()), *(self.any_ or ()), *((self.not_,) if self.not_ else ()))

@@ -1,0 +1,89 @@
+"""What the desks of licensing share: one transaction a write, once for each key, and who may see a case."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from foundation.calendar import today
+from foundation.database import Database
+from foundation.idempotency import Answer, fingerprint, once
+from foundation.identity import Caller, Role
+from integrations.cases.case import Case
+from integrations.cases.case_store import absent, find, locked
+from integrations.cases.definitions import Definitions
+from integrations.cases.engine import Engine
+from integrations.municipality import Office
+
+_SEES_ALL = frozenset({Role.AUDITOR})
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every desk works with.
+
+    Args:
+        database: migrated.
+        clock: the present moment, aware.
+    """
+
+    database: Database
+    definitions: Definitions
+    engine: Engine
+    office: Office
+    clock: Callable[[], datetime]
+
+    def once(
+        self,
+        caller: Caller,
+        key: str | None,
+        command: str,
+        record: str,
+        request: Mapping[str, Any],
+        act: Callable[[Session, datetime], dict[str, Any]],
+        status: int = 201,
+    ) -> Answer:
+        """Do a write once for a key, in one transaction.
+
+        Args:
+            key: the caller's Idempotency-Key; a write without one is refused.
+            command, record, request: what is asked, as the key remembers it.
+            act: does it, and gives the answer's body.
+        """
+        asked = fingerprint(command, record, request)
+        with self.database.transaction() as session:
+            return once(session, caller, key, asked, lambda: Answer(status, act(session, self.clock())))
+
+    def open_case(self, session: Session, caller: Caller, number: str) -> Case:
+        """A case, locked, for a caller who may see it.
+
+        Raises:
+            NotFound: there is none, or the caller may not know of it.
+        """
+        return self._shown(session, caller, locked(session, number))
+
+    def read_case(self, session: Session, caller: Caller, number: str) -> Case:
+        """A case as it stands, for a caller who may see it. Raises as `open_case` does."""
+        return self._shown(session, caller, find(session, number))
+
+    def sees(self, session: Session, caller: Caller, case: Case) -> bool:
+        """Whether a caller may see a case: its centre, the roles that act in its flow, within their places."""
+        if caller.kind == "system" or caller.actor == case.centre or caller.roles & _SEES_ALL:
+            return True
+        service = self.definitions.of(session, case)
+        flow = service.flows[service.procedures[case.procedure].flow]
+        roles = {role for action in flow.actions if action.from_ for role in action.roles}
+        roles -= {Role.CENTRE, Role.PAYMENT, Role.KIOSK}
+        return bool(caller.roles & roles) and (not caller.places or case.place in caller.places)
+
+    def _shown(self, session: Session, caller: Caller, case: Case) -> Case:
+        # Another centre's case does not exist for this one: a number counts up, and must tell nothing.
+        if not self.sees(session, caller, case):
+            raise absent(case.number)
+        return case
+
+    def today(self) -> date:
+        """The date, in the kingdom's legal time."""
+        return today(now=self.clock())

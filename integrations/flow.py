@@ -1,0 +1,103 @@
+"""The flow of a procedure: states, the actions between them, and what happens when nobody acts in time."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from foundation.definitions import Strict
+from integrations.cases.conditions import Condition
+from integrations.form import Name, Text
+
+Effect = Literal["quote", "invoice", "settle", "void_bill", "fulfil"]
+Taker = Literal["role", "automatic", "timed"]
+
+
+class Deadline(Strict):
+    """How long a case may stay in a state, and what happens then.
+
+    Args:
+        working_days: until the end of that working day; the day of entry does not count.
+        hours: of the clock.
+        then: action that the clock takes; it is one marked `timed`.
+        escalate: role that is shown the case from then on; the case stays where it is.
+    """
+
+    working_days: int | None = Field(None, ge=1, le=365)
+    hours: int | None = Field(None, ge=1, le=8_760)
+    then: Name | None = None
+    escalate: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Deadline":
+        if (self.working_days is None) == (self.hours is None):
+            raise ValueError("a deadline is either working_days or hours")
+        if (self.then is None) == (self.escalate is None):
+            raise ValueError("a deadline says what happens: either then or escalate")
+        return self
+
+
+class State(Strict):
+    """A state of a case.
+
+    Args:
+        title: how people read it.
+        final: left by no action.
+        applicant: it is the applicant's turn; the time promised to him stands still.
+        deadline: how long a case may stay.
+        checks: questions to back-ends that are asked on entering it.
+    """
+
+    title: Text
+    final: bool = False
+    applicant: bool = False
+    deadline: Deadline | None = None
+    checks: tuple[Name, ...] = ()
+
+
+class Action(Strict):
+    """A step from one state to the next.
+
+    Args:
+        from_: states it starts from; the one action without them opens a case.
+        roles: who may take it. An automatic action has none and is taken as soon as it can be; a timed one
+            has none and is taken by the clock.
+        when: taken only if this holds.
+        effect: what it does beside the change of state.
+        comment: whether whoever takes it has to say why.
+        edits: fields of the form that may be sent changed with it; "*" is all that the procedure asks for.
+        complete: the checklist of documents must be complete.
+        four_eyes: not by who opened the case.
+    """
+
+    name: Name
+    title: Text
+    from_: tuple[Name, ...] = Field((), alias="from")
+    to: Name
+    roles: tuple[Name, ...] = ()
+    automatic: bool = False
+    timed: bool = False
+    when: Condition | None = None
+    effect: Effect | None = None
+    comment: Literal["optional", "required"] = "optional"
+    edits: tuple[str, ...] = ()
+    complete: bool = False
+    four_eyes: bool = False
+
+    @property
+    def taker(self) -> Taker:
+        """Who takes it: a caller with a role, the engine, or the clock."""
+        if self.automatic:
+            return "automatic"
+        return "timed" if self.timed else "role"
+
+
+class Flow(Strict):
+    """States and the actions between them; several procedures may follow one flow."""
+
+    states: dict[Name, State] = Field(min_length=2)
+    actions: tuple[Action, ...] = Field(min_length=1)
+
+    @property
+    def opening(self) -> Action:
+        """The action that opens a case."""
+        return next(action for action in self.actions if not action.from_)

@@ -1,0 +1,181 @@
+"""A procedure of a service: what is applied for, by whom, and what becomes of it in the end."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from foundation.calendar import Calendar
+from foundation.definitions import Strict
+from integrations.cases.conditions import Condition
+from integrations.form import Name, Text
+
+Outcome = Literal[
+    "issue",
+    "renew",
+    "amend",
+    "transfer",
+    "correct",
+    "copy",
+    "void",
+    "suspend",
+    "reinstate",
+    "revoke",
+    "close",
+    "uphold",
+    "excuse",
+]
+"""What fulfilling a procedure does. `issue` makes a licence, all others act on one: `close` ends it for its
+holder, `revoke` takes it away, `uphold` grants an objection (what was suspended or revoked holds again),
+`excuse` notes that it lapsed by our own fault."""
+LicenceStatus = Literal["valid", "expired", "suspended", "revoked", "closed", "void"]
+Capacity = Literal["owner", "manager", "agent"]
+Channel = Literal["centre", "kiosk", "online", "office"]
+
+
+class Window(Strict):
+    """Which licence a procedure may be opened on; days are of the calendar.
+
+    Args:
+        statuses: what it has to be on that day.
+        from_days_before_end: not earlier than so many days before its last day.
+        until_days_after_end: not later than so many days after its last day.
+        within_days: not later than so many days after it got its present status.
+        same_day: only on the day of its issue.
+    """
+
+    statuses: tuple[LicenceStatus, ...] = Field(("valid",), min_length=1)
+    from_days_before_end: int | None = Field(None, ge=0, le=3_660)
+    until_days_after_end: int | None = Field(None, ge=0, le=3_660)
+    within_days: int | None = Field(None, ge=1, le=3_660)
+    same_day: bool = False
+
+
+class Promise(Strict):
+    """What the applicant is told at the counter: decided within so many working days or clock hours."""
+
+    working_days: int | None = Field(None, ge=1, le=365)
+    hours: int | None = Field(None, ge=1, le=8_760)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Promise":
+        if (self.working_days is None) == (self.hours is None):
+            raise ValueError("a promise is either working_days or hours")
+        return self
+
+
+class Procedure(Strict):
+    """One thing that can be asked of a service.
+
+    Args:
+        outcome: what fulfilling it does.
+        flow: name of the flow it follows.
+        initiator: "applicant" through a centre, or "office": the municipality itself, about a licence; the
+            case's applicant is then the licence's holder.
+        capacities: in which the applicant may act; an agent or a manager needs a delegation of the owner.
+        form: fields of the service that are asked, "*" is all.
+        documents: codes of the service's checklist that apply.
+        fees: codes of the service's fees that apply; none means it is free.
+        on: which licence it may be opened on; all outcomes but `issue` need it.
+        promise: what the applicant is told.
+        channels: where it is offered.
+    """
+
+    title: Text
+    outcome: Outcome
+    flow: Name
+    initiator: Literal["applicant", "office"] = "applicant"
+    capacities: tuple[Capacity, ...] = Field(("owner",), min_length=1)
+    form: tuple[str, ...] = ()
+    documents: tuple[Name, ...] = ()
+    fees: tuple[Name, ...] = ()
+    on: Window | None = None
+    promise: Promise | None = None
+    channels: tuple[Channel, ...] = Field(("centre",), min_length=1)
+
+
+class Requirement(Strict):
+    """A document of the checklist.
+
+    Args:
+        code: its name in the interface.
+        when: needed only if this holds.
+        required: whether the checklist is incomplete without it.
+        types: media types taken, by the content and not by what the sender says.
+        max_mb: largest size in megabytes (10^6 bytes).
+    """
+
+    code: Name
+    title: Text
+    when: Condition | None = None
+    required: bool = True
+    types: tuple[Literal["application/pdf", "image/jpeg", "image/png"], ...] = (
+        "application/pdf",
+        "image/jpeg",
+        "image/png",
+    )
+    max_mb: int = Field(10, ge=1, le=50)
+
+
+class Check(Strict):
+    """A question to a back-end, asked when a case enters a state that names it.
+
+    Args:
+        backend: name of the back-end in the settings.
+        asks: what is sent: parameter to field of the form, or `applicant.identifier`, `applicant.kind`.
+        attempts: tries before the question is parked for a person.
+    """
+
+    title: Text
+    backend: Name
+    asks: dict[Name, str] = Field(min_length=1)
+    attempts: int = Field(8, ge=1, le=50)
+
+
+class FixedEnd(Strict):
+    """The day of the year on which every licence of the service ends; the month's last day if it is shorter."""
+
+    month: int = Field(ge=1, le=12)
+    day: int = Field(ge=1, le=31)
+
+
+class Validity(Strict):
+    """How long a licence holds, in a named calendar.
+
+    Args:
+        years, months, days: how long; a number or the field of the form that holds it.
+        fixed_end: in their place, the day of the year it ends.
+        renew_from: a renewal begins the day after the old end, or on the day it is granted.
+    """
+
+    calendar: Calendar
+    years: int | str | None = None
+    months: int | str | None = None
+    days: int | str | None = None
+    fixed_end: FixedEnd | None = None
+    renew_from: Literal["end", "day"] = "end"
+
+    @model_validator(mode="after")
+    def _one(self) -> "Validity":
+        if sum(each is not None for each in (self.years, self.months, self.days, self.fixed_end)) != 1:
+            raise ValueError("validity is exactly one of years, months, days and fixed_end")
+        return self
+
+
+class Parent(Strict):
+    """The licence that this one hangs on: it falls and is suspended with it.
+
+    Args:
+        service: code of the parent's service.
+        remaining_months: life that the parent must have left on the day of issue, in this service's calendar.
+        ends_with_parent: this one ends no later than its parent.
+    """
+
+    service: Name
+    remaining_months: int = Field(0, ge=0, le=120)
+    ends_with_parent: bool = True
+
+
+class Retention(Strict):
+    """Years that personal data is kept after the case ended and its licence too; then it is erased."""
+
+    years: int = Field(ge=1, le=100)
