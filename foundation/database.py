@@ -1,6 +1,8 @@
 """The database: one PostgreSQL, by URL or our private one; transactions, and the errors they end in."""
 
 import contextlib
+import select
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import sqlalchemy
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, event
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from foundation import migrations
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 _POOL_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10
+# Seconds that an idle connection is believed in; after them it is asked before it is used.
+_BELIEVED = 5.0
 _LATER = "Try again."
 _RUNNING = "Check that PostgreSQL runs: rakeeza doctor"
 
@@ -146,8 +150,8 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=_POOL_TIMEOUT,
-            pool_pre_ping=True,
         )
+        _check_idle_connections(self.engine)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @property
@@ -167,8 +171,10 @@ class Database:
             Conflict: a record with these values exists already.
             InvalidInput: a value that cannot be stored.
         """
-        with self.errors(), self._sessions.begin() as session:
+        # Closing what was not committed rolls it back.
+        with self.errors(), self._sessions() as session:
             yield session
+            session.commit()
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -184,6 +190,39 @@ class Database:
     def dispose(self) -> None:
         """Close the pool's connections."""
         self.engine.dispose()
+
+
+def _check_idle_connections(engine: sqlalchemy.Engine) -> None:
+    # Asking at every checkout would cost a round trip a transaction. A server that went away has closed the
+    # sockets of this machine, which is seen without asking; what something between us and the server forgot
+    # is seen only by asking. The pool answers InvalidatePoolError with new connections instead of all it has.
+    def left(connection: psycopg.Connection[Any] | None, record: sqlalchemy.pool.ConnectionPoolEntry) -> None:
+        # None if it is being given up.
+        if connection is not None:
+            record.info["idle_since"] = time.monotonic()
+
+    def taken(
+        connection: psycopg.Connection[Any], record: sqlalchemy.pool.ConnectionPoolEntry, _: object
+    ) -> None:
+        since = record.info.pop("idle_since", None)
+        if since is None or (time.monotonic() - since < _BELIEVED and not _has_word(connection)):
+            return
+        try:
+            engine.dialect.do_ping(connection)  # type: ignore[arg-type]  # the driver's own type
+        except psycopg.Error as error:
+            raise sqlalchemy.exc.InvalidatePoolError("The connection is gone.") from error
+
+    event.listen(engine, "checkin", left)
+    event.listen(engine, "checkout", taken)
+
+
+def _has_word(connection: psycopg.Connection[Any]) -> bool:
+    # Of an idle connection the server's end, or what it says before it.
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @contextlib.contextmanager
