@@ -25,9 +25,13 @@ MISSED_HEARTBEATS = 5
 
 _ENQUEUE = text(
     """
-    SELECT (procrastinate_defer_jobs_v1(ARRAY[
-        ROW(:queue, :name, 0, :lock, NULL, CAST(:args AS jsonb), CAST(:at AS timestamptz))
-    ]::procrastinate_job_to_defer_v1[]))[1]
+    SELECT procrastinate_defer_jobs_v1(ARRAY(
+        SELECT ROW(
+            job ->> 0, job ->> 1, 0, job ->> 2, NULL, job -> 3, CAST(job ->> 4 AS timestamptz)
+        )::procrastinate_job_to_defer_v1
+        FROM jsonb_array_elements(CAST(:jobs AS jsonb)) WITH ORDINALITY AS given (job, number)
+        ORDER BY number
+    ))
     """
 )
 
@@ -64,6 +68,25 @@ _NOTE = text(
     ON CONFLICT (job_id, attempt) DO UPDATE SET reason = excluded.reason
     """
 )
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be enqueued.
+
+    Args:
+        name: that it was registered with.
+        payload: JSON object for the handler.
+        queue: by default the one it was registered with.
+        lock: of the jobs with the same lock one runs at a time, in the order of enqueueing.
+        at: not before this moment (aware).
+    """
+
+    name: str
+    payload: Mapping[str, Any]
+    queue: str | None = None
+    lock: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -135,13 +158,7 @@ class Jobs:
         lock: str | None = None,
         at: datetime | None = None,
     ) -> int:
-        """Enqueue a job in the caller's transaction.
-
-        Args:
-            payload: JSON object for the handler.
-            queue: by default the one it was registered with.
-            lock: of the jobs with the same lock one runs at a time, in the order of enqueueing.
-            at: not before this moment (aware).
+        """Enqueue a job in the caller's transaction; see `NewJob`.
 
         Returns:
             The job's number.
@@ -149,15 +166,22 @@ class Jobs:
         Raises:
             NotFound: no job of this name is registered.
         """
-        known = self._registered(name)
-        words = {
-            "queue": queue or known.queue,
-            "name": name,
-            "lock": lock,
-            "args": json.dumps({"payload": dict(payload)}),
-            "at": at,
-        }
-        return int(session.execute(_ENQUEUE, words).scalar_one())
+        return self.enqueue_all(session, [NewJob(name, payload, queue, lock, at)])[0]
+
+    def enqueue_all(self, session: Session, jobs: Sequence[NewJob]) -> list[int]:
+        """Enqueue jobs in the caller's transaction, in this order.
+
+        Returns:
+            The number of each, in the same order.
+
+        Raises:
+            NotFound: a name under which no job is registered; nothing is enqueued.
+        """
+        if not jobs:
+            return []
+        rows = [self._row(job) for job in jobs]
+        # Numbers are given in the order of the rows, and gathered in no order that anybody promises.
+        return sorted(session.execute(_ENQUEUE, {"jobs": json.dumps(rows)}).scalar_one())
 
     def work(
         self,
@@ -249,6 +273,11 @@ class Jobs:
         runs = status == "doing" and all(stalled.id != job for stalled in self.stalled(session))
         if runs or status not in allowed:
             raise Conflict(f"The job {job} is {'running' if runs else status}.", place=f"job {job}")
+
+    def _row(self, job: NewJob) -> tuple[object, ...]:
+        known = self._registered(job.name)
+        at = job.at and job.at.isoformat()
+        return job.queue or known.queue, job.name, job.lock, {"payload": dict(job.payload)}, at
 
     def _registered(self, name: str) -> Registration:
         if name not in self._known:

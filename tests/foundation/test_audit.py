@@ -14,6 +14,7 @@ from foundation.audit import SEALS, Break, Sealed
 from foundation.chain import JSON
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput
+from tests.processes import until
 
 # Two chains with a common prefix and one with a single entry; a seal amid the entries.
 _CHAINS = {"asset/ups": 3, "asset/ups-1": 4, "case/١": 1}
@@ -44,6 +45,11 @@ def _do(database: Database, statement: str, **values: Any) -> int:
     with database.transaction() as session:
         result = session.execute(text(statement), values)
         return int(getattr(result, "rowcount", 0))
+
+
+def _ask(database: Database, question: str) -> object:
+    with database.transaction() as session:
+        return session.execute(text(question)).scalar_one()
 
 
 def _fill(database: Database) -> None:
@@ -98,6 +104,58 @@ def test_an_entry_of_a_transaction_that_fails_was_never_there(filled: Database) 
         fail()
     _write(filled, "asset/ups")
     assert _verify(filled) == []
+
+
+def test_entries_added_together_stand_in_their_order_and_hold(filled: Database) -> None:
+    given: list[tuple[str, str, dict[str, JSON]]] = [
+        ("client/a", "paid", {"amount": "120.00", '"quoted"': "\\ \n \u2028", "large": 2**53 - 1}),
+        ("engine/issue", "issued", {"nested": {"list": [True, None, "1.50"], "empty": {}}}),
+        ("موظف", "أُغلق", {}),
+    ]
+    with filled.transaction() as session:
+        audit.record_all(session, chain="asset/ups", entries=given)
+        audit.record_all(session, chain="case/new", entries=given)
+        audit.record_all(session, chain="case/none", entries=[])
+        audit.record(session, chain="case/new", actor="cli/test", action="later", details={"tuple": (1, 2)})
+    assert _verify(filled) == []
+    with filled.transaction() as session:
+        old = audit.entries(session, "asset/ups", limit=3)
+        new = audit.entries(session, "case/new")
+        assert audit.entries(session, "case/none") == []
+    assert [entry.position for entry in old] == [6, 7, 8]
+    assert [(entry.actor, entry.action, entry.details) for entry in old] == given
+    assert [entry.position for entry in new] == [1, 2, 3, 4]
+    assert new[3].details == {"tuple": [1, 2]}
+    _do(filled, "UPDATE audit SET details = '{}' WHERE chain = 'case/new' AND position = 2")
+    assert [(found.chain, found.position) for found in _verify(filled)] == [("case/new", 2)]
+
+
+def test_of_entries_with_one_that_cannot_be_none_is_added(filled: Database) -> None:
+    given: list[tuple[str, str, dict[str, JSON]]] = [("a", "x", {}), ("a", "x", {"note": "\ud800"})]
+    with filled.transaction() as session, pytest.raises(InvalidInput, match="/note holds a character"):
+        audit.record_all(session, chain="asset/ups", entries=given)
+    assert _verify(filled) == []
+    with filled.transaction() as session:
+        assert len(audit.entries(session, "asset/ups")) == 5
+
+
+def test_a_writer_who_waited_goes_on_from_what_the_other_wrote(database: Database) -> None:
+    # Both chains that are there and chains that are not: the second is made by two at once.
+    _write(database, "case/old")
+    with database.transaction() as first:
+        for chain in ("case/new", "case/old"):
+            audit.record_all(first, chain=chain, entries=[("a", "x", {}), ("a", "y", {})])
+        threads = [threading.Thread(target=_write, args=(database, c)) for c in ("case/new", "case/old")]
+        for thread in threads:
+            thread.start()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        until(lambda: _ask(database, waiting) == 2)
+    for thread in threads:
+        thread.join()
+    assert _verify(database) == []
+    with database.transaction() as session:
+        assert [entry.action for entry in audit.entries(session, "case/new")] == ["x", "y", "changed"]
+        assert [entry.position for entry in audit.entries(session, "case/old")] == [1, 2, 3, 4]
 
 
 def test_details_without_one_spelling_are_refused(database: Database) -> None:

@@ -5,12 +5,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from foundation.database import Database
 from foundation.errors import Malformed
-from foundation.events import StoredEvent, afollow, follow, newest, publish, read
+from foundation.events import StoredEvent, afollow, follow, newest, publish, publish_all, read
 from tests.own_server import OwnServer
 
 _PATIENCE = 60.0
@@ -77,6 +78,19 @@ def test_an_event_of_a_rolled_back_transaction_never_was(database: Database) -> 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert _all(database) == []
+
+
+def test_events_published_together_keep_their_order_and_wake_each_subject_once(database: Database) -> None:
+    given = [("test.counted", f"s/{number % 3}", {"number": number, "q": '"\\\n'}) for number in range(60)]
+    with psycopg.connect(database.connection_info, autocommit=True) as listener:
+        listener.execute("LISTEN rakeeza_event")
+        with database.transaction() as session:
+            publish_all(session, given)
+            publish_all(session, [])
+        woken = [notice.payload for notice in listener.notifies(timeout=_PATIENCE, stop_after=3)]
+        woken += [notice.payload for notice in listener.notifies(timeout=0.1)]
+    assert sorted(woken) == ["s/0", "s/1", "s/2"]
+    assert [(event.kind, event.subject, event.payload) for event in _all(database)] == given
 
 
 def test_subject_and_kind_select_and_the_cursor_goes_on(database: Database) -> None:

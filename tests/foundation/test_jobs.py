@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from foundation.database import Database
 from foundation.errors import Conflict, DatabaseUnavailable, DeviceUnreachable, NotFound, Refused
-from foundation.jobs import Jobs, JobState
+from foundation.jobs import Jobs, JobState, NewJob
 from tests.own_server import OwnServer
 from tests.processes import PATIENCE, until
 
@@ -85,6 +85,41 @@ def test_a_job_of_a_rolled_back_transaction_does_not_exist(database: Database) -
 def test_an_unknown_job_is_refused_where_it_is_enqueued(database: Database) -> None:
     with database.transaction() as session, pytest.raises(NotFound, match="'nothing'"):
         Jobs(database).enqueue(session, "nothing", {})
+
+
+def test_jobs_enqueued_together_get_their_numbers_in_order(database: Database) -> None:
+    jobs, seen = Jobs(database), []
+    jobs.register("note", lambda payload, _: seen.append(payload["n"]), queue="mine")
+    jobs.register("other", lambda *_: None)
+    later = datetime(2031, 5, 1, 9, 30, tzinfo=UTC)
+    given = [
+        *(NewJob("note", {"n": n, "text": '"أحمد"'}, lock="a") for n in range(30)),
+        NewJob("other", {}, queue="theirs", at=later),
+    ]
+    with database.transaction() as session:
+        numbers = jobs.enqueue_all(session, given)
+        assert jobs.enqueue_all(session, []) == []
+        kept = session.execute(text("SELECT * FROM procrastinate_jobs ORDER BY id")).all()
+    assert [row.id for row in kept] == numbers
+    assert [(row.task_name, row.queue_name, row.lock) for row in kept] == [
+        *[("note", "mine", "a")] * 30,
+        ("other", "theirs", None),
+    ]
+    assert [row.args["payload"].get("n") for row in kept] == [*range(30), None]
+    assert [row.scheduled_at for row in kept] == [*[None] * 30, later]
+    with _working(jobs, queues=["mine"]):
+        for number in numbers[:30]:
+            _ended(database, jobs, number)
+    assert seen == list(range(30))
+
+
+def test_with_one_unknown_job_none_is_enqueued(database: Database) -> None:
+    jobs = Jobs(database)
+    jobs.register("note", lambda *_: None)
+    with database.transaction() as session:
+        with pytest.raises(NotFound, match="'nothing'"):
+            jobs.enqueue_all(session, [NewJob("note", {}), NewJob("nothing", {})])
+        assert session.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one() == 0
 
 
 def test_a_name_is_registered_once(database: Database) -> None:
