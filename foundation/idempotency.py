@@ -8,12 +8,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, LargeBinary, Text, func, select, update
+from sqlalchemy import CursorResult, DateTime, LargeBinary, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from starlette.responses import JSONResponse
 
@@ -26,6 +25,36 @@ REPLAYED = "Idempotency-Replayed"
 
 # Visible ASCII without quotes and backslashes, bare or as a structured-field string (RFC 8941).
 _KEY = re.compile(r'"?([!#-\[\]-~]{1,128})"?')
+
+
+# Rows that one call of `expire` deletes at most, so that no transaction is long.
+_BATCH = 10_000
+
+_TAKE = text(
+    """
+    INSERT INTO idempotency (caller, key, fingerprint, status, body)
+    VALUES (:caller, :key, :fingerprint, 0, '{}')
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+    """
+)
+_KEPT = text("SELECT fingerprint, status, body FROM idempotency WHERE caller = :caller AND key = :key")
+_KEEP = text(
+    """
+    UPDATE idempotency SET status = :status, body = CAST(:body AS jsonb)
+    WHERE caller = :caller AND key = :key
+    RETURNING body
+    """
+)
+_EXPIRE = text(
+    """
+    DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM idempotency WHERE at < clock_timestamp() - CAST(:age AS interval)
+        ORDER BY at LIMIT :batch
+        FOR UPDATE SKIP LOCKED
+    ))
+    """
+)
 
 
 class KeptAnswer(Base):
@@ -92,28 +121,36 @@ def once(
         Malformed: there is no key, or it is not 1 to 128 visible ASCII characters.
         IdempotencyMismatch: the key was used before with another request.
     """
-    given = _checked(key)
-    row = upsert(KeptAnswer).values(
-        caller=caller.actor, key=given, fingerprint=fingerprint, status=0, body={}
-    )
+    mine = {"caller": caller.actor, "key": _checked(key)}
     # Waits on the index while another transaction holds this key; then it is ours, or an answer is there.
-    ours = session.execute(row.on_conflict_do_nothing().returning(KeptAnswer.key)).first()
-    mine = (KeptAnswer.caller == caller.actor, KeptAnswer.key == given)
-    if ours is None:
-        columns = (KeptAnswer.fingerprint, KeptAnswer.status, KeptAnswer.body)
-        kept = session.execute(select(*columns).where(*mine)).one()
+    if session.execute(_TAKE, {**mine, "fingerprint": fingerprint}).first() is None:
+        kept = session.execute(_KEPT, mine).one()
         if kept.fingerprint != fingerprint:
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used before with another request.",
-                place=f"{HEADER} {given}",
+                place=f"{HEADER} {mine['key']}",
                 remedy="Take a new key for a new request; repeat a request unchanged.",
             )
         return Answer(kept.status, kept.body, replayed=True)
     answer = action()
     # As the database gives it back, so that the first answer and its repetitions are the same to the byte.
-    stored = update(KeptAnswer).where(*mine).values(status=answer.status, body=answer.body)
-    body = session.execute(stored.returning(KeptAnswer.body)).scalar_one()
-    return Answer(answer.status, body)
+    body = session.execute(_KEEP, {**mine, "status": answer.status, "body": json.dumps(answer.body)})
+    return Answer(answer.status, body.scalar_one())
+
+
+def expire(session: Session, older_than: timedelta) -> int:
+    """Forget the oldest kept answers; a request repeated after that is a new one. For a periodic job.
+
+    Args:
+        session: of a transaction of its own.
+        older_than: how long an answer is kept at least.
+
+    Returns:
+        How many were forgotten: at most 10,000, and then there may be more.
+    """
+    deleted = session.execute(_EXPIRE, {"age": older_than, "batch": _BATCH})
+    assert isinstance(deleted, CursorResult)
+    return deleted.rowcount
 
 
 def _checked(key: str | None) -> str:
