@@ -7,11 +7,12 @@ the file. An unknown section, option or variable is refused: a misspelt option m
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from foundation.errors import FieldError, SettingsError
 from foundation.secret import Secret, SecretFile
@@ -122,6 +123,31 @@ class Licences(Section):
     )
 
 
+class Backend(Section):
+    """A back-end that checks and messages go through, under the name that definitions call it by.
+
+    These sections have names of their own, `[backends.NAME]`, and stand only in the file.
+    """
+
+    url: str = Field(pattern=r"^https?://[^\s]+$", description="URL that questions are posted to.")
+    driver: str = Field("rest_registry", description="Module of `integrations/backends` that speaks with it.")
+    timeout: float = Field(10.0, gt=0, le=120, description="Seconds to wait for it at each step of a call.")
+    secret: str | None = Field(None, description="Name of the secret that is sent as bearer token.")
+
+
+class Webhooks(Section):
+    """What is sent to those who subscribed."""
+
+    allow_private: bool = Field(
+        False,
+        description="Whether http and addresses of private networks may be sent to; for tests and labs.",
+    )
+    timeout: float = Field(15.0, gt=0, le=60, description="Seconds that a receiver has to answer.")
+    attempts: int = Field(
+        12, ge=1, le=30, description="Failures in a row after which a subscription is paused."
+    )
+
+
 class Monitoring(Section):
     """Device models."""
 
@@ -147,6 +173,8 @@ class Settings(Section):
     prometheus: Prometheus = Prometheus()
     plays: Plays = Plays()
     licences: Licences = Licences()
+    backends: dict[str, Backend] = Field(default_factory=dict)
+    webhooks: Webhooks = Webhooks()
     monitoring: Monitoring = Monitoring()
     log: Log = Log()
 
@@ -185,12 +213,26 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 def options() -> list[tuple[str, str, str, str]]:
     """Every option as (section.option, environment name, default, description), in the order of this file."""
     rows = []
-    for section, field in Settings.model_fields.items():
-        assert isinstance(field.default, Section)
-        for option, inner in type(field.default).model_fields.items():
-            default = "by user" if inner.default_factory else str(inner.default)
-            rows.append((f"{section}.{option}", _variable(section, option), default, inner.description or ""))
+    for section, option, inner in _plain_options():
+        default = "by user" if inner.default_factory else str(inner.default)
+        rows.append((f"{section}.{option}", _variable(section, option), default, inner.description or ""))
     return rows
+
+
+def backend_options() -> list[tuple[str, str, str]]:
+    """Every option of a section `[backends.NAME]` as (option, default, description); none by environment."""
+    return [
+        (option, "required" if inner.is_required() else str(inner.default), inner.description or "")
+        for option, inner in Backend.model_fields.items()
+    ]
+
+
+def _plain_options() -> Iterator[tuple[str, str, FieldInfo]]:
+    for section, field in Settings.model_fields.items():
+        # The back-ends have names that only the file knows.
+        if isinstance(field.default, Section):
+            for option, inner in type(field.default).model_fields.items():
+                yield section, option, inner
 
 
 def _variable(section: str, option: str) -> str:
@@ -213,15 +255,14 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _override(data: dict[str, Any], name: str, value: str) -> tuple[str, str]:
-    for section, field in Settings.model_fields.items():
-        for option, inner in type(field.default).model_fields.items():
-            if name == _variable(section, option):
-                several = str(inner.annotation).startswith("tuple")
-                table = data.setdefault(section, {})
-                # Anything but a table is the file's fault, and the validation says so.
-                if isinstance(table, dict):
-                    table[option] = value.split(os.pathsep) if several else value
-                return section, option
+    for section, option, inner in _plain_options():
+        if name == _variable(section, option):
+            several = str(inner.annotation).startswith("tuple")
+            table = data.setdefault(section, {})
+            # Anything but a table is the file's fault, and the validation says so.
+            if isinstance(table, dict):
+                table[option] = value.split(os.pathsep) if several else value
+            return section, option
     raise SettingsError(
         f"{name} is no setting.", place="environment", remedy="List them with: rakeeza settings"
     )
@@ -233,7 +274,9 @@ def _wrong(
     fields, places = [], []
     for item in error.errors():
         steps = [str(step) for step in item["loc"]]
-        section, option = steps[0], steps[1] if len(steps) > 1 else ""
+        # The name of a back-end is part of its section.
+        depth = 2 if steps[0] == "backends" and len(steps) > 1 else 1
+        section, option = ".".join(steps[:depth]), steps[depth] if len(steps) > depth else ""
         line = _line(text, section, option)
         variable = overridden.get((section, option))
         places.append(f"environment, {variable}" if variable else f"{file}:{line}" if line else str(file))
@@ -262,7 +305,7 @@ def _line(text: str, section: str, option: str) -> int | None:
     # `port` stands in several sections: only the line below the right header is the right one.
     current = ""
     for number, row in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", row):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", row):
             current = header[1]
             if current == section and not option:
                 return number
