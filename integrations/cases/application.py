@@ -1,54 +1,49 @@
-"""Checks an application against its service: every fault at once, each told in Arabic and English."""
+"""Reads applications: what a message says, checked against the procedure it names.
 
-import re
-from collections.abc import Iterator, Mapping
+A form is split in two: what says nothing of a person is kept as it is, what does is sealed.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-
 from foundation.definitions import Bilingual
-from foundation.errors import FieldError, InvalidInput
-from integrations.cases.conditions import Facts
-from integrations.cases.explore import activity_facts
-from integrations.form import ActivityField
+from foundation.errors import FieldError
+from integrations.cases.faults import Checked, check_readable, escaped, exact, field, refused
+from integrations.flow import Action
 from integrations.identifiers import fault
 from integrations.service import Service
 
-_MOST_FAULTS = 50
-_DEEPEST = 8
-_LARGEST = 10**15
-# Arabic and Latin letters, their digits and signs: what the paper's font can print (a test prints them all).
-# No mark that turns the order of letters round: a name that contains one reads as another name.
-_PRINTED = re.compile(
-    "[ -~\u00a0-\u00ac\u00ae-\u017f\u0606-\u061b\u061e-\u06dc\u06de-\u06ff"
-    "\u200c\u200d\u2010-\u2015\u2018-\u2022\u2026]*"
-)
+__all__ = ["Application", "Reader", "asked_fields", "check_readable", "exact"]
 
 _APPLICANT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "kind": {"type": "string", "x-title": {"ar": "نوع الهوية", "en": "Kind of identifier"}},
-        "identifier": {
-            "type": "string",
-            "x-title": {"ar": "رقم الهوية", "en": "Identifier"},
-            "maxLength": 20,
-        },
-        "name": {
-            "type": "string",
-            "x-title": {"ar": "اسم مقدم الطلب", "en": "Name of the applicant"},
-            "minLength": 2,
-            "maxLength": 120,
-        },
-        "mobile": {
-            "type": "string",
-            "x-title": {"ar": "رقم الجوال", "en": "Mobile number"},
-            "pattern": "^\\+9665[0-9]{8}$",
-        },
+    "kind": {"type": "string", "x-title": {"ar": "نوع الهوية", "en": "Kind of identifier"}},
+    "identifier": {
+        "type": "string",
+        "x-title": {"ar": "رقم الهوية", "en": "Identifier"},
+        "maxLength": 20,
     },
-    "required": ["kind", "identifier", "name", "mobile"],
+    "name": {
+        "type": "string",
+        "x-title": {"ar": "الاسم", "en": "Name"},
+        "minLength": 2,
+        "maxLength": 120,
+    },
+    "mobile": {
+        "type": "string",
+        "x-title": {"ar": "رقم الجوال", "en": "Mobile number"},
+        "pattern": "^\\+9665[0-9]{8}$",
+    },
+}
+# Who stands at the counter for the applicant: a manager or an agent is a person.
+_ACTOR: dict[str, Any] = {
+    "type": "object",
+    "x-title": {"ar": "من يتصرف عنه", "en": "Who acts for the applicant"},
+    "properties": {
+        **{name: _APPLICANT[name] for name in ("identifier", "name")},
+        "kind": {**_APPLICANT["kind"], "enum": ["national_id", "iqama"]},
+    },
+    "required": ["kind", "identifier", "name"],
     "additionalProperties": False,
 }
 
@@ -59,13 +54,20 @@ _APPLICANT_PATTERNS = {
     )
 }
 
-_KINDS = {
-    "string": ("text", "نصًا"),
-    "number": ("a number", "رقمًا"),
-    "integer": ("a whole number", "عددًا صحيحًا"),
-    "boolean": ("true or false", "نعم أو لا"),
-    "object": ("an object", "كائنًا"),
-}
+_NO_OBJECT = Bilingual(ar="يجب أن يكون الطلب كائنًا.", en="This must be an object.")
+_NOT_OPEN = Bilingual(ar="لا يُعدَّل هذا الحقل في هذا الإجراء.", en="This field is not changed by this action.")
+_OF_THE_OFFICE = Bilingual(
+    ar="هذا الإجراء تبدؤه الأمانة على رخصة، ومقدّمه هو المرخص له.",
+    en="The office begins this procedure on a licence; its applicant is the licence's holder.",
+)
+_NO_ACTOR = Bilingual(
+    ar="اذكر من يتصرف عن المالك: نوع هويته ورقمها واسمه.",
+    en="Say who acts for the owner: kind of identifier, identifier and name.",
+)
+_ONE_ACTOR = Bilingual(
+    ar="المالك يتصرف بنفسه؛ اذكر الصفة مديرًا أو وكيلًا.",
+    en="The owner acts for himself; give the capacity manager or agent.",
+)
 
 
 @dataclass(frozen=True)
@@ -73,79 +75,96 @@ class Application:
     """An application that its service takes.
 
     Args:
-        applicant: kind, identifier, name, mobile.
-        form: the fields, as JSON.
+        applicant: kind, identifier, name, mobile, capacity and, where another acts for him, `actor_kind`,
+            `actor_identifier`, `actor_name`; empty for a procedure that the office opens.
+        form: the fields that say nothing of a person, as JSON.
+        private: the fields that do.
     """
 
     applicant: dict[str, str]
     form: dict[str, Any]
+    private: dict[str, Any]
 
 
-def check_readable(applicant: Any, form: Any) -> None:
-    """Refuse what no schema needs to see: broken text, numbers that are none, nesting without an end.
+class Reader:
+    """Reads applications; what is made of a definition is made once.
 
-    Raises:
-        InvalidInput: with every such place.
+    A definition is known by its fingerprint, so nothing that was made of one grows stale.
     """
-    faults = [
-        *_unreadable(applicant, "/applicant", _DEEPEST),
-        *_unreadable(form, "/form", _DEEPEST),
-    ]
-    if faults:
-        raise _wrong(faults)
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], tuple[Checked, Checked]] = {}
+
+    def application(self, service: Service, procedure: str, applicant: Any, form: Any) -> Application:
+        """The application in a message.
+
+        Args:
+            applicant: JSON that `check_readable` let pass; None for what the office begins.
+            form: the same.
+
+        Raises:
+            InvalidInput: with every wrong field, in both languages.
+        """
+        for_applicant, for_form = self._checked(service, procedure)
+        if service.procedures[procedure].initiator == "office":
+            faults = [] if applicant is None else [field("/applicant", _OF_THE_OFFICE)]
+        else:
+            faults = [*for_applicant.faults(applicant, "/applicant")] or _identified(applicant)
+        wrong = [*for_form.faults(form, "/form")] or _parties(service, form)
+        if faults or wrong:
+            raise refused([*faults, *wrong])
+        return Application(_flat(applicant or {}), *_split(service, _settled(form)))
+
+    def edited(
+        self, service: Service, procedure: str, action: Action, form: Mapping[str, Any], sent: Any
+    ) -> Application:
+        """A form with what was sent changed in it; a field sent as null is taken out.
+
+        Args:
+            form: whole, as it stands.
+            sent: JSON that `check_readable` let pass: the changed fields.
+
+        Raises:
+            InvalidInput: a field that this action does not take, or every wrong field of the new form.
+        """
+        if not isinstance(sent, Mapping):
+            raise refused([field("/form", _NO_OBJECT)])
+        takes = set(asked_fields(service, procedure) if "*" in action.edits else action.edits)
+        if closed := [name for name in sent if name not in takes]:
+            raise refused([field(f"/form/{escaped(name)}", _NOT_OPEN) for name in closed])
+        whole = {name: value for name, value in {**form, **sent}.items() if value is not None}
+        wrong = [*self._checked(service, procedure)[1].faults(whole, "/form")] or _parties(service, whole)
+        if wrong:
+            raise refused(wrong)
+        return Application({}, *_split(service, _settled(whole)))
+
+    def _checked(self, service: Service, procedure: str) -> tuple[Checked, Checked]:
+        known = (service.fingerprint, procedure)
+        if known not in self._made:
+            self._made[known] = (
+                Checked(_applicant_schema(service, procedure), _APPLICANT_PATTERNS),
+                Checked(form_schema(service, procedure), _patterns(service)),
+            )
+        return self._made[known]
 
 
-def read_application(service: Service, applicant: Any, form: Any) -> Application:
-    """The application in a message.
+def asked_fields(service: Service, procedure: str) -> tuple[str, ...]:
+    """Names of the fields that a procedure asks for, in the order of the form."""
+    named = service.procedures[procedure].form
+    return tuple(name for name in service.fields if "*" in named or name in named)
 
-    Args:
-        applicant, form: JSON that `check_readable` let pass.
 
-    Raises:
-        InvalidInput: with every wrong field, in both languages.
-    """
-    faults = [*_faults(_applicant_schema(service), applicant, "/applicant", _APPLICANT_PATTERNS)]
-    if not faults:
-        wrong = fault(applicant["kind"], applicant["identifier"])
-        if wrong is not None:
-            faults.append(_field("/applicant/identifier", wrong))
-    patterns = {
-        name: field.pattern_text
-        for name, field in service.fields.items()
-        if field.type == "text" and field.pattern
+def form_schema(service: Service, procedure: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the form that a procedure asks for; bounds are Decimal."""
+    asked = {name: service.fields[name] for name in asked_fields(service, procedure)}
+    return {
+        "type": "object",
+        "properties": {
+            name: {"x-title": asks.label.model_dump(), **asks.json_schema()} for name, asks in asked.items()
+        },
+        "required": [name for name, asks in asked.items() if asks.required],
+        "additionalProperties": False,
     }
-    faults += _faults(service.schema_of_form, form, "/form", patterns)
-    if faults:
-        raise _wrong(faults)
-    return Application(dict(applicant), _settled(form))
-
-
-def facts_of(service: Service, form: Mapping[str, Any], done: frozenset[str] = frozenset()) -> Facts:
-    """What conditions and fees are judged on: the form's fields, and what the activity says of itself."""
-    fields = dict(exact(form))
-    name = next((field.name for field in service.form if isinstance(field, ActivityField)), None)
-    chosen = next((a for a in service.activities if name is not None and a.code == form.get(name)), None)
-    return Facts({**fields, **(activity_facts(chosen) if chosen else {})}, done)
-
-
-def exact(value: Any) -> Any:
-    """JSON with each float as the Decimal it was written as: 120.1 is 1201 tenths."""
-    if isinstance(value, float):
-        return Decimal(repr(value))
-    if isinstance(value, Mapping):
-        return {key: exact(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [exact(item) for item in value]
-    return value
-
-
-def _wrong(faults: list[FieldError]) -> InvalidInput:
-    shown = tuple(faults[:_MOST_FAULTS])
-    return InvalidInput(
-        f"The application has {len(faults)} wrong field{'s' if len(faults) > 1 else ''}. {shown[0].detail}",
-        fields=shown,
-        message_ar=f"في الطلب حقول غير صحيحة (عددها {len(faults)}). {shown[0].detail_ar}",
-    )
 
 
 def _settled(value: Any) -> Any:
@@ -157,148 +176,58 @@ def _settled(value: Any) -> Any:
     return value
 
 
-def _applicant_schema(service: Service) -> dict[str, Any]:
-    kind = {**_APPLICANT["properties"]["kind"], "enum": list(service.applicant.identifiers)}
-    return {**_APPLICANT, "properties": {**_APPLICANT["properties"], "kind": kind}}
+def _applicant_schema(service: Service, procedure: str) -> dict[str, Any]:
+    capacities = list(service.procedures[procedure].capacities)
+    properties: dict[str, Any] = {
+        **_APPLICANT,
+        "kind": {**_APPLICANT["kind"], "enum": list(service.applicant.identifiers)},
+        "capacity": {"x-title": {"ar": "الصفة", "en": "Capacity"}, "type": "string", "enum": capacities},
+        "actor": _ACTOR,
+    }
+    # Without a word of it, who applies is the owner.
+    required = [*_APPLICANT, *([] if "owner" in capacities else ["capacity"])]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _faults(
-    schema: dict[str, Any], value: Any, pointer: str, patterns: Mapping[str, Bilingual | None]
-) -> Iterator[FieldError]:
-    validator = Draft202012Validator(schema, format_checker=FormatChecker(["date"]))
-    seen: set[str] = set()
-    for error in sorted(validator.iter_errors(exact(value)), key=_order):
-        for place, text in _explained(error, patterns):
-            at = "".join([pointer, *(f"/{_escaped(str(step))}" for step in (*error.path, *place))])
-            # One sentence a field: a text that is too short and breaks its pattern is wrong once.
-            if at not in seen:
-                seen.add(at)
-                yield _field(at, text)
+def _patterns(service: Service) -> dict[str, Bilingual | None]:
+    return {
+        name: each.pattern_text
+        for name, each in service.fields.items()
+        if each.type == "text" and each.pattern
+    }
 
 
-def _order(error: ValidationError) -> tuple[list[str], bool]:
-    # Of two faults of one field the pattern's own text says most.
-    return list(map(str, error.path)), error.validator != "pattern"
+def _identified(applicant: Mapping[str, Any]) -> list[FieldError]:
+    actor = applicant.get("actor")
+    owner = applicant.get("capacity", "owner") == "owner"
+    faults = []
+    if owner == (actor is not None):
+        faults.append(field("/applicant/actor", _ONE_ACTOR if owner else _NO_ACTOR))
+    for pointer, person in (("/applicant", applicant), ("/applicant/actor", actor)):
+        wrong = fault(person["kind"], person["identifier"]) if person is not None else None
+        if wrong is not None:
+            faults.append(field(f"{pointer}/identifier", wrong))
+    return faults
 
 
-def _unreadable(value: Any, pointer: str, levels: int) -> Iterator[FieldError]:
-    if levels == 0:
-        yield _field(pointer, Bilingual(ar="التداخل أعمق من المسموح.", en="This is nested too deep."))
-    elif isinstance(value, str):
-        if not _PRINTED.fullmatch(value):
-            en = "The text has characters other than Arabic and Latin letters, digits and signs."
-            yield _field(pointer, Bilingual(ar="في النص رموز غير الحروف العربية واللاتينية والأرقام.", en=en))
-        elif value and not value.strip():
-            yield _field(pointer, Bilingual(ar="النص فارغ.", en="The text is blank."))
-    elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
-        # Infinity and what is no number (NaN) compare as false.
-        yield _field(pointer, Bilingual(ar="هذا الرقم خارج المدى.", en="This number is out of range."))
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _unreadable(item, f"{pointer}/{_escaped(key)}", levels - 1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _unreadable(item, f"{pointer}/{index}", levels - 1)
+def _parties(service: Service, form: Mapping[str, Any]) -> list[FieldError]:
+    # What a schema cannot say of a person: his check digit.
+    faults = []
+    for name, value in form.items():
+        wrong = fault(value["kind"], value["identifier"]) if service.fields[name].type == "party" else None
+        if wrong is not None:
+            faults.append(field(f"/form/{escaped(name)}/identifier", wrong))
+    return faults
 
 
-def _explained(
-    error: ValidationError, patterns: Mapping[str, Bilingual | None]
-) -> Iterator[tuple[tuple[str, ...], Bilingual]]:
-    label = _label(error.schema, str(error.path[-1]) if error.path else "value")
-    # Unset only in errors that no schema raised.
-    limit: Any = error.validator_value
-    instance: Any = error.instance
-    properties: Any = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
-    match error.validator:
-        case "required":
-            for name in limit:
-                if name not in instance:
-                    missing = _label(properties[name], name)
-                    yield (name,), Bilingual(ar=f"«{missing.ar}» مطلوب.", en=f"{missing.en} is missing.")
-        case "additionalProperties":
-            for name in instance:
-                if name not in properties:
-                    yield (
-                        (name,),
-                        Bilingual(ar="هذا الحقل ليس من حقول الخدمة.", en="The service has no such field."),
-                    )
-        case "type":
-            en, ar = _KINDS[limit]
-            yield (), Bilingual(ar=f"يجب أن يكون «{label.ar}» {ar}.", en=f"{label.en} must be {en}.")
-        case "minimum":
-            yield (
-                (),
-                Bilingual(
-                    ar=f"يجب ألا يقل «{label.ar}» عن {limit}.", en=f"{label.en} must be at least {limit}."
-                ),
-            )
-        case "maximum":
-            yield (
-                (),
-                Bilingual(
-                    ar=f"يجب ألا يزيد «{label.ar}» على {limit}.", en=f"{label.en} must be at most {limit}."
-                ),
-            )
-        case "multipleOf":
-            yield (
-                (),
-                Bilingual(
-                    ar=f"منازل «{label.ar}» العشرية كثيرة؛ أصغر خطوة {limit}.",
-                    en=f"{label.en} has too many decimal places; the smallest step is {limit}.",
-                ),
-            )
-        case "minLength":
-            yield (
-                (),
-                Bilingual(
-                    ar=f"يجب ألا يقل طول «{label.ar}» عن {limit}.",
-                    en=f"{label.en} must have at least {limit} characters.",
-                ),
-            )
-        case "maxLength":
-            yield (
-                (),
-                Bilingual(
-                    ar=f"يجب ألا يزيد طول «{label.ar}» على {limit}.",
-                    en=f"{label.en} must have at most {limit} characters.",
-                ),
-            )
-        case "enum":
-            known = ", ".join(limit)
-            yield (
-                (),
-                Bilingual(
-                    ar=f"قيم «{label.ar}» هي: {known.replace(', ', '، ')}.",
-                    en=f"{label.en} is one of: {known}.",
-                ),
-            )
-        case "oneOf":
-            known = ", ".join(option["const"] for option in limit)
-            yield (
-                (),
-                Bilingual(
-                    ar=f"قيم «{label.ar}» هي: {known.replace(', ', '، ')}.",
-                    en=f"{label.en} is one of: {known}.",
-                ),
-            )
-        case _:
-            name = str(error.path[0]) if error.path else ""
-            plain = Bilingual(
-                ar=f"صيغة «{label.ar}» غير صحيحة.", en=f"{label.en} is not written as it should be."
-            )
-            yield (), patterns.get(name) or plain
+def _flat(applicant: Mapping[str, Any]) -> dict[str, str]:
+    if not applicant:
+        return {}
+    said = {name: str(value) for name, value in applicant.items() if name != "actor"}
+    actor = {f"actor_{name}": str(value) for name, value in applicant.get("actor", {}).items()}
+    return {"capacity": "owner", **said, **actor}
 
 
-def _label(schema: Any, name: str) -> Bilingual:
-    title = schema.get("x-title") if isinstance(schema, Mapping) else None
-    return Bilingual(**title) if title else Bilingual(ar=name, en=name)
-
-
-def _field(pointer: str, text: Bilingual) -> FieldError:
-    return FieldError(pointer, text.en, detail_ar=text.ar)
-
-
-def _escaped(key: str) -> str:
-    # RFC 6901; a stranger's key may be long or hold half a surrogate pair, which no answer could carry.
-    readable = key[:60].encode("utf-8", "replace").decode()
-    return readable.replace("~", "~0").replace("/", "~1")
+def _split(service: Service, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    private = {name: value for name, value in form.items() if service.fields[name].personal}
+    return {name: value for name, value in form.items() if name not in private}, private

@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from sqlalchemy import Sequence, select
+from sqlalchemy import Integer, Sequence, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from stdnum import luhn
@@ -25,6 +25,15 @@ class Counter(Base):
     last: Mapped[int]
 
 
+_NEXT = (
+    insert(Counter.__table__)
+    .values(series=bindparam("series"), year=bindparam("year", type_=Integer), last=1)
+    .on_conflict_do_update(index_elements=["series", "year"], set_={"last": Counter.__table__.c.last + 1})
+    .returning(Counter.__table__.c.last)
+)
+_NEXT_BILL = select(BILLS.next_value())
+
+
 def next_number(session: Session, series: str, day: date) -> str:
     """The next number of a series, such as SL-2026-000001.
 
@@ -35,12 +44,7 @@ def next_number(session: Session, series: str, day: date) -> str:
         series: prefix of the numbers.
         day: whose Gregorian year counts.
     """
-    statement = insert(Counter).values(series=series, year=day.year, last=1)
-    last = session.scalar(
-        statement.on_conflict_do_update(
-            index_elements=[Counter.series, Counter.year], set_={"last": Counter.last + 1}
-        ).returning(Counter.last)
-    )
+    last = session.execute(_NEXT, {"series": series, "year": day.year}).scalar_one()
     return f"{series}-{day.year}-{last:06}"
 
 
@@ -56,7 +60,12 @@ def next_bill_number(session: Session, day: date) -> str:
 
     Source: ISO/IEC 7812-1, annex B (Luhn).
     """
-    digits = f"{day.year % 100:02}{session.scalar(select(BILLS.next_value())):010}"
+    return bill_number(session.execute(_NEXT_BILL).scalar_one(), day)
+
+
+def bill_number(count: int, day: date) -> str:
+    """The bill number that a count of the sequence makes on a day."""
+    digits = f"{day.year % 100:02}{count:010}"
     return digits + luhn.calc_check_digit(digits)
 
 
