@@ -99,6 +99,9 @@ class Fee(Strict):
     Args:
         unit: field of the form, or fact such as `licence.days_late`, whose value multiplies the rate;
             without one the fee is once a licence.
+        each: a list of the form; the fee is reckoned and rounded for each of its rows and is their sum.
+            `unit`, `zones` and the conditions then read the row's fields before the form's; minimum and
+            maximum are a row's. Without a `unit` it is once a row.
         yearly: multiplied by the years of the licence.
         vat: category of value added tax: S standard, Z zero rate, E exempt, O not subject.
         when: charged only if this holds.
@@ -111,6 +114,7 @@ class Fee(Strict):
     code: Name
     title: Text
     unit: str | None = None
+    each: Name | None = None
     yearly: bool = False
     vat: Literal["S", "Z", "E", "O"]
     when: Condition | None = None

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from foundation.definitions import Strict
 from integrations.cases.conditions import Condition
-from integrations.form import Name, Text
+from integrations.form import Name, Names, Text, Words
 
 Effect = Literal["quote", "invoice", "settle", "void_bill", "fulfil"]
 Taker = Literal["role", "automatic", "timed"]
@@ -51,7 +51,7 @@ class State(Strict):
     final: bool = False
     applicant: bool = False
     deadline: Deadline | None = None
-    checks: tuple[Name, ...] = ()
+    checks: Names = ()
 
 
 class Action(Strict):
@@ -71,15 +71,15 @@ class Action(Strict):
 
     name: Name
     title: Text
-    from_: tuple[Name, ...] = Field((), alias="from")
+    from_: Names = Field((), alias="from")
     to: Name
-    roles: tuple[Name, ...] = ()
+    roles: Names = ()
     automatic: bool = False
     timed: bool = False
     when: Condition | None = None
     effect: Effect | None = None
     comment: Literal["optional", "required"] = "optional"
-    edits: tuple[str, ...] = ()
+    edits: Words = ()
     complete: bool = False
     four_eyes: bool = False
 

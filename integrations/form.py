@@ -1,250 +1,224 @@
-"""Fields of a service's form: their schema, and how their values read in Arabic and English."""
+"""Fields of a service's form: their schema, and how their values read in Arabic and English.
 
-from datetime import date
-from decimal import Decimal
+Fields of one value stand in `form_scalars`, fields on the ground in `form_shapes`; here are the list, the
+party, and the schema of several fields together. Beside JSON Schema's own words a schema carries `x-title`
+and `x-hint` (what to call it, and help), and `x-error` (what to tell who breaks it), each in Arabic and
+English.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from foundation.definitions import Bilingual, Strict
+from integrations.form_scalars import (
+    Activity,
+    ActivityField,
+    BaseField,
+    BooleanField,
+    Choice,
+    ChoiceField,
+    DateField,
+    IntegerField,
+    Name,
+    Names,
+    NumberField,
+    ScalarField,
+    Text,
+    TextField,
+    ValueFault,
+    Words,
+    one_or_more,
+)
+from integrations.form_shapes import LineField, Place, PlaceField, PolygonField
+from integrations.identifiers import Kind, fault, title
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+__all__ = [
+    "Activity",
+    "ActivityField",
+    "BooleanField",
+    "Choice",
+    "ChoiceField",
+    "DateField",
+    "FormField",
+    "IntegerField",
+    "LineField",
+    "ListField",
+    "Name",
+    "Names",
+    "NumberField",
+    "PartyField",
+    "Place",
+    "PlaceField",
+    "PlainField",
+    "PolygonField",
+    "Text",
+    "TextField",
+    "ValueFault",
+    "Words",
+    "faults_of",
+    "one_or_more",
+    "schema_of_fields",
+]
+
+_MOBILE_TEXT = {
+    "ar": "رقم الجوال هو +9665 تليها ثمانية أرقام.",
+    "en": "The mobile number is +9665 followed by eight digits.",
+}
 
 
-def _not_blank(text: Bilingual) -> Bilingual:
-    if not text.ar.strip() or not text.en.strip():
-        raise ValueError("both languages are needed")
-    return text
+class Party(Strict):
+    """A person or an establishment, as an applicant is given."""
+
+    kind: Kind
+    identifier: str
+    name: str
+    mobile: str
 
 
-Text = Annotated[Bilingual, AfterValidator(_not_blank)]
-
-
-class Choice(Strict):
-    """One value a field may take.
+class PartyField(BaseField):
+    """Somebody other than the applicant, such as the new holder of a licence; always personal.
 
     Args:
-        code: the value, as it is sent and stored.
-        title: how people read it.
+        identifiers: kinds of identifier taken.
     """
 
-    code: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")
-    title: Text
-
-
-class Activity(Choice):
-    """A trade that a service licenses.
-
-    Args:
-        code: as the national classification (ISIC4) or the municipality writes it.
-        immediate: licensed at once on payment; otherwise a reviewer decides first.
-        sample: the value stands for one that the municipality has to set.
-    """
-
-    immediate: bool
-    sample: bool = False
-
-
-class _Field(Strict):
-    """What every field has.
-
-    Args:
-        name: key in the form.
-        label: how people read it.
-        required: whether an application without it is refused.
-        personal: says something of a person; never shown to the public.
-    """
-
-    name: Name
-    label: Text
-    required: bool = True
-    personal: bool = False
-
-    def show(self, value: Any) -> Bilingual:
-        """The value as people read it."""
-        return Bilingual(ar=str(value), en=str(value))
-
-
-class TextField(_Field):
-    """One line of text.
-
-    Args:
-        min_length, max_length: in characters.
-        pattern: regular expression that the whole text must match.
-        pattern_text: what to tell who breaks the pattern; needed with one.
-    """
-
-    type: Literal["text"]
-    min_length: int = Field(1, ge=0)
-    max_length: int = Field(ge=1, le=2_000)
-    pattern: str | None = None
-    pattern_text: Text | None = None
-    example: str
+    type: Literal["party"]
+    personal: bool = True
+    identifiers: tuple[Kind, ...] = Field(("national_id", "iqama", "unified_number"), min_length=1)
+    example: Party
 
     @model_validator(mode="after")
-    def _explained(self) -> "TextField":
-        if (self.pattern is None) != (self.pattern_text is None):
-            raise ValueError("pattern and pattern_text go together")
+    def _is_personal(self) -> "PartyField":
+        if not self.personal:
+            raise ValueError("a party is always personal")
         return self
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value."""
-        schema: dict[str, Any] = {
-            "type": "string",
-            "minLength": self.min_length,
-            "maxLength": self.max_length,
-            "examples": [self.example],
-        }
-        return {**schema, "pattern": f"^(?:{self.pattern})$"} if self.pattern else schema
-
-
-class NumberField(_Field):
-    """A measured number.
-
-    Args:
-        min, max: bounds, both inclusive, in `unit`.
-        decimals: decimal places taken.
-        unit: unit of the value.
-    """
-
-    type: Literal["number"]
-    min: Decimal
-    max: Decimal
-    decimals: int = Field(0, ge=0, le=6)
-    unit: Text
-    example: Decimal
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value; bounds stay Decimal, so that 0.1 is a tenth."""
-        return {
-            "type": "number",
-            "minimum": self.min,
-            "maximum": self.max,
-            "multipleOf": Decimal(1).scaleb(-self.decimals),
-            "examples": [self.example],
-        }
-
-    def show(self, value: Any) -> Bilingual:
-        """The value with its unit."""
-        return Bilingual(ar=f"{value} {self.unit.ar}", en=f"{value} {self.unit.en}")
-
-
-class IntegerField(_Field):
-    """A counted number between two bounds, both inclusive."""
-
-    type: Literal["integer"]
-    min: int
-    max: int
-    example: int
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value."""
-        return {"type": "integer", "minimum": self.min, "maximum": self.max, "examples": [self.example]}
-
-
-class ChoiceField(_Field):
-    """One of a list."""
-
-    type: Literal["choice"]
-    choices: tuple[Choice, ...] = Field(min_length=1)
-    example: str
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value; each choice carries its titles."""
-        options = [
-            {"const": choice.code, "title": choice.title.en, "x-title": choice.title.model_dump()}
-            for choice in self.choices
-        ]
-        return {"type": "string", "oneOf": options, "examples": [self.example]}
-
-    def show(self, value: Any) -> Bilingual:
-        """The title of the choice."""
-        return next(choice.title for choice in self.choices if choice.code == value)
-
-
-class ActivityField(_Field):
-    """One of the service's activities."""
-
-    type: Literal["activity"]
-    example: str
-
-    def as_choice(self, activities: tuple[Activity, ...]) -> ChoiceField:
-        """The same field as a choice among the activities."""
-        return ChoiceField(
-            name=self.name,
-            label=self.label,
-            required=self.required,
-            personal=self.personal,
-            type="choice",
-            choices=activities,
-            example=self.example,
-        )
-
-
-class BooleanField(_Field):
-    """Yes or no."""
-
-    type: Literal["boolean"]
-    example: bool
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value."""
-        return {"type": "boolean", "examples": [self.example]}
-
-    def show(self, value: Any) -> Bilingual:
-        """Yes or no."""
-        return Bilingual(ar="نعم", en="Yes") if value else Bilingual(ar="لا", en="No")
-
-
-class DateField(_Field):
-    """A Gregorian date, ISO 8601."""
-
-    type: Literal["date"]
-    example: date
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value."""
-        # The format alone lets 20261122 and 2026-W47-7 pass: Python's reader takes all of ISO 8601.
-        return {
-            "type": "string",
-            "format": "date",
-            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-            "examples": [self.example.isoformat()],
-        }
-
-
-class Place(Strict):
-    """A point on the ground, in degrees of EPSG:4326 (WGS 84)."""
-
-    latitude: Decimal = Field(ge=-90, le=90)
-    longitude: Decimal = Field(ge=-180, le=180)
-
-
-class PlaceField(_Field):
-    """A point on the ground; the coordinate reference system is named, never assumed."""
-
-    type: Literal["place"]
-    crs: Literal["EPSG:4326"]
-    example: Place
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of the value."""
         return {
             "type": "object",
             "properties": {
-                "latitude": {"type": "number", "minimum": -90, "maximum": 90},
-                "longitude": {"type": "number", "minimum": -180, "maximum": 180},
+                "kind": {
+                    "type": "string",
+                    "title": "Kind of identifier",
+                    "x-title": {"ar": "نوع الهوية", "en": "Kind of identifier"},
+                    "oneOf": [
+                        {"const": kind, "title": title(kind).en, "x-title": title(kind).model_dump()}
+                        for kind in self.identifiers
+                    ],
+                },
+                "identifier": _line("رقم الهوية", "Identifier", 1, 20),
+                "name": _line("الاسم", "Name", 2, 120),
+                "mobile": {
+                    **_line("رقم الجوال", "Mobile number", 1, 20),
+                    "pattern": r"^\+9665[0-9]{8}$",
+                    "x-error": _MOBILE_TEXT,
+                },
             },
-            "required": ["latitude", "longitude"],
+            "required": ["kind", "identifier", "name", "mobile"],
             "additionalProperties": False,
             "examples": [self.example.model_dump()],
         }
 
+    def faults(self, value: Any) -> Iterator[ValueFault]:
+        """The identifier is one of its kind."""
+        wrong = fault(value["kind"], value["identifier"])
+        if wrong is not None:
+            yield ("identifier",), wrong
+
     def show(self, value: Any) -> Bilingual:
-        """Latitude, then longitude, in degrees."""
-        text = f"{value['latitude']}, {value['longitude']}"
-        return Bilingual(ar=text, en=text)
+        """The name."""
+        return Bilingual(ar=value["name"], en=value["name"])
 
 
-PlainField = TextField | NumberField | IntegerField | ChoiceField | BooleanField | DateField | PlaceField
+class ListField(BaseField):
+    """Rows of the same fields, such as the boards of one advertising permit.
+
+    Args:
+        fields: what each row holds.
+        min_rows, max_rows: how many rows, both inclusive.
+        example: one row.
+    """
+
+    type: Literal["list"]
+    fields: tuple[Annotated[ScalarField, Field(discriminator="type")], ...] = Field(min_length=1)
+    min_rows: int = Field(1, ge=0)
+    max_rows: int = Field(ge=1, le=200)
+
+    @model_validator(mode="after")
+    def _rows(self) -> "ListField":
+        if self.min_rows > self.max_rows:
+            raise ValueError("min_rows is above max_rows")
+        names = [field.name for field in self.fields]
+        if len(set(names)) != len(names):
+            raise ValueError("a field stands twice in a row")
+        if not self.personal and any(field.personal for field in self.fields):
+            raise ValueError("a list with a personal field is itself personal")
+        return self
+
+    @property
+    def row(self) -> dict[str, ScalarField]:
+        """The fields of a row by name."""
+        return {field.name: field for field in self.fields}
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of the value."""
+        row = schema_of_fields(self.row)
+        return {
+            "type": "array",
+            "items": row,
+            "minItems": self.min_rows,
+            "maxItems": self.max_rows,
+            "examples": [[{name: each["examples"][0] for name, each in row["properties"].items()}]],
+        }
+
+    def show(self, value: Any) -> Bilingual:
+        """Each row in brackets, its values in order."""
+        rows = [[field.show(row[field.name]) for field in self.fields if field.name in row] for row in value]
+        return Bilingual(
+            ar="؛ ".join("، ".join(cell.ar for cell in row) for row in rows),
+            en="; ".join(", ".join(cell.en for cell in row) for row in rows),
+        )
+
+
+PlainField = ScalarField | PlaceField | LineField | PolygonField | PartyField | ListField
 FormField = Annotated[PlainField | ActivityField, Field(discriminator="type")]
+
+
+def schema_of_fields(fields: Mapping[str, PlainField]) -> dict[str, Any]:
+    """JSON Schema of an object of these fields; bounds are Decimal."""
+    return {
+        "type": "object",
+        "properties": {name: _described(field) for name, field in fields.items()},
+        "required": [name for name, field in fields.items() if field.required],
+        "additionalProperties": False,
+    }
+
+
+def faults_of(fields: Mapping[str, PlainField], form: Mapping[str, Any]) -> Iterator[ValueFault]:
+    """What is wrong with a form that satisfies its schema: open rings, mistyped identifiers.
+
+    Args:
+        fields: those of the form, by name.
+        form: as it was sent.
+    """
+    for name, value in form.items():
+        for steps, reason in fields[name].faults(value):
+            yield (name, *steps), reason
+
+
+def _described(field: PlainField) -> dict[str, Any]:
+    hint = {"description": field.hint.en, "x-hint": field.hint.model_dump()} if field.hint else {}
+    return {"title": field.label.en, "x-title": field.label.model_dump(), **hint, **field.json_schema()}
+
+
+def _line(ar: str, en: str, shortest: int, longest: int) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "title": en,
+        "x-title": {"ar": ar, "en": en},
+        "minLength": shortest,
+        "maxLength": longest,
+    }

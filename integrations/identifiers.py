@@ -7,34 +7,38 @@ from stdnum import luhn
 
 from foundation.definitions import Bilingual
 
-Kind = Literal["national_id", "iqama", "unified_number"]
+Kind = Literal["national_id", "iqama", "border_number", "unified_number"]
 
-_RULES: dict[Kind, tuple[str, Bilingual]] = {
-    "national_id": ("1", Bilingual(ar="رقم الهوية الوطنية", en="The national id")),
-    "iqama": ("2", Bilingual(ar="رقم الإقامة", en="The iqama number")),
-    "unified_number": ("7", Bilingual(ar="الرقم الموحد للمنشأة", en="The unified number")),
+_TITLES: dict[Kind, Bilingual] = {
+    "national_id": Bilingual(ar="رقم الهوية الوطنية", en="The national id"),
+    "iqama": Bilingual(ar="رقم الإقامة", en="The iqama number"),
+    "border_number": Bilingual(ar="رقم الحدود", en="The border number"),
+    "unified_number": Bilingual(ar="الرقم الموحد للمنشأة", en="The unified number"),
 }
+_FIRST_DIGIT: dict[Kind, str] = {"national_id": "1", "iqama": "2", "unified_number": "7"}
+_CHECKED: frozenset[Kind] = frozenset({"national_id", "iqama"})
 
 
 def title(kind: Kind) -> Bilingual:
     """What this kind of identifier is called."""
-    return _RULES[kind][1]
+    return _TITLES[kind]
 
 
 def fault(kind: Kind, number: str) -> Bilingual | None:
     """What is wrong with an identifier, or None.
 
-    A national id has ten digits and starts with 1, an iqama with 2; both end in a Luhn check digit. A unified
-    number has ten digits and starts with 7; no rule for its check digit is published, so none is applied.
+    Each has ten digits. A national id starts with 1, an iqama with 2; both end in a Luhn check digit. A
+    unified number starts with 7; no rule for its check digit is published, so none is applied. Of the border
+    number
+    neither a first digit nor a check digit is published: ten digits are all that can be asked of it.
 
     Source: ISO/IEC 7812-1, annex B (Luhn); SAMA circular 42007290 (unified number).
     """
-    first, name = _RULES[kind]
-    if not re.fullmatch(r"[0-9]{10}", number) or number[0] != first:
-        return Bilingual(
-            ar=f"{name.ar} عشرة أرقام أولها {first}.", en=f"{name.en} is ten digits that start with {first}."
-        )
-    if kind != "unified_number" and not luhn.is_valid(number):
+    name, first = _TITLES[kind], _FIRST_DIGIT.get(kind)
+    if not re.fullmatch(r"[0-9]{10}", number) or (first is not None and number[0] != first):
+        ar, en = (f" أولها {first}", f" that start with {first}") if first else ("", "")
+        return Bilingual(ar=f"{name.ar} عشرة أرقام{ar}.", en=f"{name.en} is ten digits{en}.")
+    if kind in _CHECKED and not luhn.is_valid(number):
         return Bilingual(
             ar=f"{name.ar} غير صحيح: رقم التحقق لا يطابق.",
             en=f"{name.en} is mistyped: its check digit does not fit.",

@@ -1,13 +1,13 @@
 """A procedure of a service: what is applied for, by whom, and what becomes of it in the end."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from foundation.calendar import Calendar
 from foundation.definitions import Strict
 from integrations.cases.conditions import Condition
-from integrations.form import Name, Text
+from integrations.form import Name, Names, Text, Words, one_or_more
 
 Outcome = Literal[
     "issue",
@@ -43,7 +43,9 @@ class Window(Strict):
         same_day: only on the day of its issue.
     """
 
-    statuses: tuple[LicenceStatus, ...] = Field(("valid",), min_length=1)
+    statuses: Annotated[tuple[LicenceStatus, ...], BeforeValidator(one_or_more)] = Field(
+        ("valid",), min_length=1
+    )
     from_days_before_end: int | None = Field(None, ge=0, le=3_660)
     until_days_after_end: int | None = Field(None, ge=0, le=3_660)
     within_days: int | None = Field(None, ge=1, le=3_660)
@@ -72,25 +74,36 @@ class Procedure(Strict):
         initiator: "applicant" through a centre, or "office": the municipality itself, about a licence; the
             case's applicant is then the licence's holder.
         capacities: in which the applicant may act; an agent or a manager needs a delegation of the owner.
-        form: fields of the service that are asked, "*" is all.
+            None where the office begins.
+        form: fields of the service that are asked, "*" is all. A condition or a fee of a procedure on a
+            licence
+            may also name a field that issuing asks: it is then the licence's own.
         documents: codes of the service's checklist that apply.
         fees: codes of the service's fees that apply; none means it is free.
         on: which licence it may be opened on; all outcomes but `issue` need it.
         promise: what the applicant is told.
-        channels: where it is offered.
+        channels: where it is offered; at the office alone where the office begins.
     """
 
     title: Text
     outcome: Outcome
     flow: Name
     initiator: Literal["applicant", "office"] = "applicant"
-    capacities: tuple[Capacity, ...] = Field(("owner",), min_length=1)
-    form: tuple[str, ...] = ()
-    documents: tuple[Name, ...] = ()
-    fees: tuple[Name, ...] = ()
+    capacities: Annotated[tuple[Capacity, ...], BeforeValidator(one_or_more)] = ("owner",)
+    form: Words = ()
+    documents: Names = ()
+    fees: Names = ()
     on: Window | None = None
     promise: Promise | None = None
-    channels: tuple[Channel, ...] = Field(("centre",), min_length=1)
+    channels: Annotated[tuple[Channel, ...], BeforeValidator(one_or_more)] = Field(("centre",), min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _office(cls, data: Any) -> Any:
+        # What the municipality begins has no applicant, and is begun at its own desks.
+        if isinstance(data, dict) and data.get("initiator") == "office":
+            return {"capacities": (), "channels": ("office",), **data}
+        return data
 
 
 class Requirement(Strict):
@@ -132,7 +145,7 @@ class Check(Strict):
 
 
 class FixedEnd(Strict):
-    """The day of the year on which every licence of the service ends; the month's last day if it is shorter."""
+    """The day of the year on which every licence of the service ends; a shorter month ends on its last day."""
 
     month: int = Field(ge=1, le=12)
     day: int = Field(ge=1, le=31)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from foundation.definitions import Strict, load_yaml
@@ -28,8 +28,11 @@ from integrations.form import (
     Name,
     PlainField,
     Text,
+    Words,
+    one_or_more,
+    schema_of_fields,
 )
-from integrations.identifiers import Kind
+from integrations.identifiers import Kind, title
 from integrations.procedure import Check, Parent, Procedure, Requirement, Retention, Validity
 from integrations.service_rules import broken_rules
 
@@ -51,7 +54,7 @@ class Applicant(Strict):
         notices: whether the applicant is sent a message on each step that concerns him.
     """
 
-    identifiers: tuple[Kind, ...] = Field(min_length=1)
+    identifiers: Annotated[tuple[Kind, ...], BeforeValidator(one_or_more)] = Field(min_length=1)
     notices: bool = True
 
 
@@ -70,7 +73,7 @@ class Payment(Strict):
 class Document(Strict):
     """The paper: fields of the form it shows, in order, and `applicant.name`."""
 
-    lines: tuple[str, ...] = Field(min_length=1)
+    lines: Words = Field(min_length=1)
 
 
 class Service(Strict):
@@ -103,7 +106,7 @@ class Service(Strict):
     parent: Parent | None = None
     flows: dict[Name, Flow] = Field(min_length=1)
     procedures: dict[Name, Procedure] = Field(min_length=1)
-    public: tuple[str, ...]
+    public: Words = ()
     document: Document
     retention: Retention
 
@@ -125,44 +128,108 @@ class Service(Strict):
         }
 
     @cached_property
-    def schema_of_form(self) -> dict[str, Any]:
-        """JSON Schema of the form (draft 2020-12)."""
-        return {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "properties": {
-                name: {
-                    "title": field.label.en,
-                    "x-title": field.label.model_dump(),
-                    **field.json_schema(),
-                }
-                for name, field in self.fields.items()
-            },
-            "required": [name for name, field in self.fields.items() if field.required],
-            "additionalProperties": False,
-        }
+    def default_procedure(self) -> str | None:
+        """The first procedure that makes a licence: what an application without a name asks for."""
+        return next((name for name, each in self.procedures.items() if each.outcome == "issue"), None)
+
+    def form_of(self, procedure: str) -> dict[str, PlainField]:
+        """The fields that a procedure asks, by name."""
+        return self._forms[procedure]
+
+    def known_to(self, procedure: str) -> dict[str, PlainField]:
+        """The fields that a procedure's conditions, fees and checks may name: those it asks, and for a
+        procedure on a licence also those that issuing asked, which are then the licence's own."""
+        if self.procedures[procedure].outcome == "issue":
+            return self.form_of(procedure)
+        return {**self.licence_fields, **self.form_of(procedure)}
 
     @cached_property
-    def form_json(self) -> dict[str, Any]:
-        """The form's schema as it is served: bounds as JSON numbers."""
-        served: dict[str, Any] = json.loads(json.dumps(self.schema_of_form, default=_json_number))
+    def licence_fields(self) -> dict[str, PlainField]:
+        """The fields that a licence keeps: what the procedures that issue ask."""
+        issuing = [name for name, each in self.procedures.items() if each.outcome == "issue"]
+        return {name: field for each in issuing for name, field in self.form_of(each).items()}
+
+    @cached_property
+    def _forms(self) -> dict[str, dict[str, PlainField]]:
+        return {
+            code: {
+                name: field
+                for name, field in self.fields.items()
+                if name in procedure.form or "*" in procedure.form
+            }
+            for code, procedure in self.procedures.items()
+        }
+
+    def schema_of(self, procedure: str) -> dict[str, Any]:
+        """JSON Schema of a procedure's form (draft 2020-12); bounds are Decimal, so that 0.1 is a tenth."""
+        return self._schemas[procedure]
+
+    def form_json(self, procedure: str) -> dict[str, Any]:
+        """The schema as it is served: bounds as JSON numbers."""
+        return self._served[procedure]
+
+    @cached_property
+    def _schemas(self) -> dict[str, dict[str, Any]]:
+        draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        return {name: {**draft, **schema_of_fields(self.form_of(name))} for name in self.procedures}
+
+    @cached_property
+    def _served(self) -> dict[str, dict[str, Any]]:
+        served: dict[str, dict[str, Any]] = json.loads(json.dumps(self._schemas, default=_json_number))
         return served
+
+    def flow_of(self, procedure: str) -> Flow:
+        """The flow that a procedure follows."""
+        return self.flows[self.procedures[procedure].flow]
 
     def summary(self) -> dict[str, Any]:
         """The service in a list."""
         return {"code": self.code, "version": self.version, "title": self.title.model_dump()}
 
     def for_clients(self) -> dict[str, Any]:
-        """The service as a client needs it to fill in an application."""
+        """The service as a client needs it to show what can be asked and to fill in an application."""
         return {
             **self.summary(),
-            "applicant": {"identifiers": list(self.applicant.identifiers)},
-            "form": self.form_json,
+            "licence_title": self.licence_title.model_dump(),
+            "applicant": {
+                "identifiers": [
+                    {"kind": kind, "title": title(kind).model_dump()} for kind in self.applicant.identifiers
+                ]
+            },
+            "parent": self.parent.model_dump(mode="json") if self.parent else None,
             "activities": [
                 {"code": a.code, "title": a.title.model_dump(), "immediate": a.immediate}
                 for a in self.activities
             ],
-            "states": {name: state.title.model_dump() for name, state in self.states.items()},
+            "default_procedure": self.default_procedure,
+            "procedures": {name: self._procedure_for_clients(name) for name in self.procedures},
+        }
+
+    def _procedure_for_clients(self, name: str) -> dict[str, Any]:
+        procedure = self.procedures[name]
+        return {
+            "title": procedure.title.model_dump(),
+            "outcome": procedure.outcome,
+            "initiator": procedure.initiator,
+            "capacities": list(procedure.capacities),
+            "channels": list(procedure.channels),
+            "on": procedure.on.model_dump(mode="json", exclude_none=True) if procedure.on else None,
+            "promise": procedure.promise.model_dump(exclude_none=True) if procedure.promise else None,
+            "free": not procedure.fees,
+            "form": self.form_json(name),
+            "documents": [
+                each.model_dump(mode="json", by_alias=True, exclude_none=True)
+                for each in self.documents
+                if each.code in procedure.documents
+            ],
+            "states": {
+                state: {
+                    "title": each.title.model_dump(),
+                    "final": each.final,
+                    "applicant": each.applicant,
+                }
+                for state, each in self.flow_of(name).states.items()
+            },
         }
 
     @cached_property

@@ -23,15 +23,34 @@ _OPERATORS = ("equals", "one_of", "at_least", "below")
 _FORMS = ("field", "all", "any", "not", "done", "check")
 
 
+FactType = Literal["text", "integer", "boolean"]
+FACTS: dict[str, FactType] = {
+    "activity.code": "text",
+    "activity.immediate": "boolean",
+    "applicant.kind": "text",
+    "applicant.capacity": "text",
+    "licence.status": "text",
+    "licence.days_late": "integer",
+    "licence.excused": "boolean",
+    "quote.free": "boolean",
+    "procedure": "text",
+}
+"""What conditions can name beside the fields of the form, and its type.
+
+`activity.*` is what the chosen activity says of itself; `licence.*` is not known in a procedure that issues;
+`licence.days_late` counts whole days after the end; `quote.free` is false until a quote comes to nothing."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a condition is judged on.
 
     Args:
-        fields: value of each field: the form's by name, and the facts around the case, as `activity.code`,
-            `licence.days_late` or `quote.free` (see `integrations.cases.facts`).
+        fields: value of each field by name, and the facts of `FACTS` that are known. In a procedure on a
+            licence a field that the procedure does not ask has the licence's own value.
         done: names of the actions the case has been through.
-        checks: what back-ends answered, by the name of the check: "passed", "failed"; nothing yet is no entry.
+        checks: what back-ends answered, by the name of the check: "passed", "failed"; nothing yet is no
+            entry.
     """
 
     fields: Mapping[str, Any]
