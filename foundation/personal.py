@@ -2,8 +2,8 @@
 
 Each record is encrypted under a data key of its own, and that key, wrapped by a master key of the platform,
 lies in the same bytes. Whoever deletes the bytes has erased the data; what stays elsewhere is a blind index
-(equal for equal people, and nothing else) and salted hashes in the chain (they say nothing without their salt,
-which is deleted with the record).
+(equal for equal people, and nothing else) and salted hashes in the chain (nothing without their salt, which
+is deleted with the record).
 
 The bytes: format 1 (1 byte), number of the master key (2), nonce and wrapped key (12 + 48), nonce and data
 with its tag (12 + n + 16).
