@@ -1,197 +1,314 @@
-"""Licences: the number, the row, the sealed credential, and the order for the paper, in one transaction.
+"""Licences: what they are, how they stand on a day, and the statements that read and write them.
 
-Tables: `licence`, `licence_document`.
+Tables: `licence` (each as it is now) and `licence_version` (what each case made of it). What says something
+of a person lies sealed in `personal`, to the context `licence/NUMBER`.
+
+A licence is locked together with all that it hangs on, the topmost first, and what hangs on it after it: so
+two transactions that meet in one family wait for each other at its top, and never in a circle.
 """
 
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, select
-from sqlalchemy.dialects.postgresql import BYTEA, JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Identity,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
 
-from foundation.calendar import add_years
-from foundation.chain import JSON
 from foundation.database import Base
-from foundation.definitions import Bilingual
-from foundation.errors import Conflict, InvalidInput, NotFound, TooLarge
-from foundation.events import publish
-from foundation.wire.credential import LicenceClaims, seal
-from integrations.cases.case import MOMENT, Work
-from integrations.cases.fees import years_of
-from integrations.cases.invoices import newest_invoice
-from integrations.cases.numbers import is_number, next_number
-from integrations.service import Service
+from foundation.errors import NotFound
+from integrations.cases.case import MOMENT
+from integrations.cases.numbers import is_number
+from integrations.procedure import LicenceStatus
 
-ISSUED = "licence.issued"
-"""A licence was issued. Subject: licence/NUMBER. Payload: number, case, service, valid_from, valid_to."""
-DOCUMENT_JOB = "licence.document"
-"""Job that makes the paper of a licence. Payload: licence."""
+LICENCES = Table(
+    "licence",
+    Base.metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("number", Text, nullable=False, unique=True),
+    Column("service", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("subject", LargeBinary, nullable=False),
+    Column("personal", LargeBinary),
+    Column("form", JSONB, nullable=False),
+    Column("municipality", JSONB, nullable=False),
+    Column("title", JSONB, nullable=False),
+    Column("lines", JSONB, nullable=False),
+    Column("parent_id", BigInteger),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date, nullable=False),
+    Column("calendar", Text, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("status_since", MOMENT, nullable=False),
+    Column("status_reason", Text, nullable=False),
+    Column("with_parent", Boolean, nullable=False),
+    Column("standings", JSONB, nullable=False),
+    Column("excused", Boolean, nullable=False),
+    Column("copies", Integer, nullable=False),
+    Column("issued_at", MOMENT, nullable=False),
+)
+
+VERSIONS = Table(
+    "licence_version",
+    Base.metadata,
+    Column("case_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("licence_id", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("copy", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("subject", LargeBinary, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date, nullable=False),
+    Column("shown", JSONB(none_as_null=True)),
+    Column("form", JSONB(none_as_null=True)),
+    Column("personal", LargeBinary),
+    Column("credential", Text),
+    Column("made_at", MOMENT, nullable=False),
+)
 
 
-class Licence(Base):
-    """One licence. A case has at most one: the database itself refuses a second.
+@dataclass
+class Licence:
+    """One licence as it is now.
 
     Args:
-        municipality, title: as they were at issue, so that the paper and the register agree for ever.
-        holder: identifier and name; personal data.
+        version: counts what its paper has said: issue, renewal, amendment, transfer, correction.
+        subject: blind index of the holder.
+        personal: sealed: `holder` (kind, identifier, name, mobile), `lines` of the paper that only the holder
+            sees, `form` with the personal fields; None once erased.
+        form: the other fields, as licensed.
+        municipality: code, ar and en of who issued it.
         lines: what the paper shows to everyone, each with label and value in both languages.
-        private_lines: what only the holder's paper shows.
+        parent_id: the licence it hangs on, for ever.
         valid_to: the last day it is valid.
+        calendar: whose years its validity counts.
         credential: the signed text of the QR code.
-        status: `valid`, `suspended` or `revoked`; whether it has expired is a question of the day.
+        status: how it stands; whether it has expired is a question of the day (`status_on`).
+        status_since: when it came to stand so.
+        status_reason: number of the case that brought it there, or of the licence that it fell with.
+        with_parent: it stands so because of the licence it hangs on.
+        standings: how it stood by itself, the present one last: status, since, reason.
+        excused: it lapsed by our own fault.
+        copies: replacement copies made of the present version's paper.
+        issued_at: when its first version was made.
     """
 
-    __tablename__ = "licence"
+    id: int
+    number: str
+    service: str
+    version: int
+    subject: bytes
+    personal: bytes | None
+    form: dict[str, Any]
+    municipality: dict[str, str]
+    title: dict[str, str]
+    lines: list[dict[str, Any]]
+    parent_id: int | None
+    valid_from: date
+    valid_to: date
+    calendar: str
+    credential: str
+    status: LicenceStatus
+    status_since: datetime
+    status_reason: str
+    with_parent: bool
+    standings: list[dict[str, str]]
+    excused: bool
+    copies: int
+    issued_at: datetime
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    number: Mapped[str] = mapped_column(unique=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case_file.id"), unique=True)
-    service: Mapped[str]
-    municipality: Mapped[dict[str, str]] = mapped_column(JSONB)
-    title: Mapped[dict[str, str]] = mapped_column(JSONB)
-    holder: Mapped[dict[str, str]] = mapped_column(JSONB)
-    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    private_lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    valid_from: Mapped[date]
-    valid_to: Mapped[date]
-    calendar: Mapped[str]
-    credential: Mapped[str]
-    status: Mapped[str]
-    issued_at: Mapped[datetime] = mapped_column(MOMENT)
+    @property
+    def context(self) -> str:
+        """Name of its chain, subject of its events, and what its personal data is sealed to."""
+        return f"licence/{self.number}"
 
 
-class Paper(Base):
-    """The paper of a licence, as it was made once."""
+@dataclass(frozen=True)
+class Version:
+    """What one case made of a licence.
 
-    __tablename__ = "licence_document"
-
-    licence_id: Mapped[int] = mapped_column(ForeignKey("licence.id"), primary_key=True)
-    pdf: Mapped[bytes] = mapped_column(BYTEA)
-    sha256: Mapped[bytes] = mapped_column(BYTEA)
-    made_at: Mapped[datetime] = mapped_column(MOMENT)
-
-
-def foresee(work: Work) -> None:
-    """Refuse an application whose licence could never be sealed: told now, before any money is taken.
-
-    Raises:
-        InvalidInput: what the public may see does not fit into one QR code.
+    Args:
+        version: of the licence's paper, from then on.
+        copy: number of the replacement copy that the case made, or the last one of that version; 0 is none.
+        status: how the licence stood after it.
+        subject: blind index of the holder after it.
+        shown: title, municipality and public lines of the paper; None where the paper did not change, and so
+            with `form`, `personal` and `credential`.
     """
-    code = work.office.key().municipality
-    try:
-        seal(_claims(work, f"{work.service.numbers.licence}-9999-999999999", code), work.office.key())
-    except TooLarge as error:
-        raise InvalidInput(
-            "What the licence shows to the public does not fit into its code.",
-            remedy="Shorten the trade name or the address.",
-            message_ar="البيانات المعلنة في الرخصة أطول مما يتسع له رمزها؛ اختصر الاسم أو العنوان.",
-        ) from error
+
+    case_id: int
+    licence_id: int
+    version: int
+    copy: int
+    outcome: str
+    status: str
+    subject: bytes
+    valid_from: date
+    valid_to: date
+    shown: dict[str, Any] | None
+    form: dict[str, Any] | None
+    personal: bytes | None
+    credential: str | None
+    made_at: datetime
 
 
-def issue(work: Work) -> Mapping[str, JSON]:
-    """Effect `issue`: the licence of a case whose bill is settled.
+_COLUMNS = tuple(field.name for field in fields(Licence))
+_LASTING = frozenset({"id", "number", "service", "parent_id", "issued_at"})
+_CHANGING = tuple(name for name in _COLUMNS if name not in _LASTING)
+_ALL = select(*(LICENCES.c[name] for name in _COLUMNS))
+_BY_NUMBER = _ALL.where(LICENCES.c.number == bindparam("number"))
+_BY_ID = _ALL.where(LICENCES.c.id == bindparam("id"))
+_INSERT = insert(LICENCES).returning(LICENCES.c.id)
+_SAVE = (
+    update(LICENCES)
+    .where(LICENCES.c.id == bindparam("of"))
+    .values({name: bindparam(f"new_{name}", type_=LICENCES.c[name].type) for name in _CHANGING})
+)
+_VERSIONS_OF = (
+    select(*(VERSIONS.c[field.name] for field in fields(Version)))
+    .where(VERSIONS.c.licence_id == bindparam("licence"))
+    .order_by(VERSIONS.c.made_at, VERSIONS.c.case_id)
+)
+_CHILDREN = _ALL.where(LICENCES.c.parent_id == bindparam("parent")).order_by(LICENCES.c.id)
 
-    Raises:
-        Conflict: the bill is not settled.
-    """
-    case, service = work.case, work.service
-    invoice = newest_invoice(work.session, case)
-    if invoice is None or invoice.state != "settled":
-        # The definition was walked at load; this is the last door, and it does not trust the others.
-        raise Conflict(f"The bill of the case {case.number} is not settled.", remedy="Pay it first.")
-    municipality = work.office.municipality(work.session)
-    lines, private_lines = _lines(service, case.form, case.applicant)
-    # The counter stays locked until the commit: from here on others who issue wait.
-    number = next_number(work.session, service.numbers.licence, work.day)
-    claims = _claims(work, number, municipality.code)
-    work.session.add(
-        Licence(
-            number=number,
-            case_id=case.id,
-            service=service.code,
-            municipality={"code": municipality.code, **municipality.name.model_dump()},
-            title=service.licence_title.model_dump(),
-            holder={name: case.applicant[name] for name in ("kind", "identifier", "name")},
-            lines=lines,
-            private_lines=private_lines,
-            valid_from=claims.valid_from,
-            valid_to=claims.valid_to,
-            calendar=service.validity.calendar,
-            credential=seal(claims, work.office.key()),
-            status="valid",
-            issued_at=work.at,
-        )
+
+def _line(start: Any) -> Select[Any]:
+    # The licence and all that it hangs on, the topmost first; rows are locked in the order they are sorted.
+    line = select(LICENCES.c.id, LICENCES.c.parent_id, literal(0).label("height")).where(start)
+    line_cte = line.cte("line", recursive=True)
+    above = LICENCES.alias("above")
+    line_cte = line_cte.union_all(
+        select(above.c.id, above.c.parent_id, line_cte.c.height + 1).where(above.c.id == line_cte.c.parent_id)
     )
-    told: dict[str, JSON] = {
-        "number": number,
-        "case": case.number,
-        "service": service.code,
-        "valid_from": claims.valid_from.isoformat(),
-        "valid_to": claims.valid_to.isoformat(),
-    }
-    publish(work.session, ISSUED, f"licence/{number}", told)
-    work.office.jobs.enqueue(work.session, DOCUMENT_JOB, {"licence": number})
-    return {"licence": number}
+    joined = _ALL.join(line_cte, line_cte.c.id == LICENCES.c.id)
+    return joined.order_by(line_cte.c.height.desc()).with_for_update(of=LICENCES, key_share=True)
 
 
-def find(session: Session, number: str) -> Licence:
+def _below() -> Select[Any]:
+    below = select(LICENCES.c.id, literal(1).label("depth")).where(LICENCES.c.parent_id == bindparam("top"))
+    below_cte = below.cte("below", recursive=True)
+    child = LICENCES.alias("child")
+    below_cte = below_cte.union_all(
+        select(child.c.id, below_cte.c.depth + 1).where(child.c.parent_id == below_cte.c.id)
+    )
+    joined = _ALL.join(below_cte, below_cte.c.id == LICENCES.c.id)
+    order = joined.order_by(below_cte.c.depth, LICENCES.c.id)
+    return order.with_for_update(of=LICENCES, key_share=True)
+
+
+_LOCKED_BY_NUMBER = _line(LICENCES.c.number == bindparam("number"))
+_LOCKED_BY_ID = _line(LICENCES.c.id == bindparam("id"))
+_BELOW = _below()
+
+
+def read(row: RowMapping) -> Licence:
+    """The licence in a row of `licence`."""
+    return Licence(**{name: row[name] for name in _COLUMNS})
+
+
+def of_number(session: Session, number: str, lock: bool = False) -> Licence:
     """The licence of a number.
+
+    Args:
+        lock: also lock it, after all that it hangs on, until the transaction ends.
 
     Raises:
         NotFound: there is none.
     """
-    licence = session.scalar(select(Licence).where(Licence.number == number)) if is_number(number) else None
-    if licence is None:
-        shown = number if is_number(number) else "this number"
-        raise NotFound(f"There is no licence {shown}.", message_ar="لا توجد رخصة بهذا الرقم.")
-    return licence
+    found = None
+    if is_number(number):
+        found = _last(session, _LOCKED_BY_NUMBER if lock else _BY_NUMBER, {"number": number})
+    if found is None:
+        raise absent(number)
+    return found
 
 
-def number_of(session: Session, case_id: int) -> str | None:
-    """Number of the licence of a case, if it has one."""
-    return session.scalar(select(Licence.number).where(Licence.case_id == case_id))
+def by_id(session: Session, id: int, lock: bool = False) -> Licence:
+    """A licence by its row; it exists. Locks as `of_number` does."""
+    found = _last(session, _LOCKED_BY_ID if lock else _BY_ID, {"id": id})
+    assert found is not None, f"licence {id} exists"
+    return found
 
 
-def status_on(licence: Licence, day: date) -> str:
-    """What a licence is on a day: valid, expired, suspended or revoked."""
+def descendants(session: Session, licence: Licence) -> list[Licence]:
+    """All that hangs on a licence, directly or not: parents before children, each locked in that order.
+
+    Args:
+        licence: locked; so nothing is hung on it meanwhile.
+    """
+    return [read(row) for row in session.execute(_BELOW, {"top": licence.id}).mappings()]
+
+
+def children(session: Session, licence: Licence) -> list[Licence]:
+    """What hangs on a licence directly, oldest first."""
+    return [read(row) for row in session.execute(_CHILDREN, {"parent": licence.id}).mappings()]
+
+
+def add(session: Session, licence: Licence) -> None:
+    """Write a new licence, and give it its id."""
+    values = {name: getattr(licence, name) for name in _COLUMNS if name != "id"}
+    licence.id = session.execute(_INSERT, values).scalar_one()
+
+
+def save(session: Session, *licences: Licence) -> None:
+    """Write what may have changed of some licences."""
+    rows = [
+        {"of": licence.id, **{f"new_{name}": getattr(licence, name) for name in _CHANGING}}
+        for licence in licences
+    ]
+    if rows:
+        session.connection().execute(_SAVE, rows)
+
+
+def add_version(session: Session, version: Version) -> None:
+    """Write down what a case made of a licence."""
+    values = {field.name: getattr(version, field.name) for field in fields(Version)}
+    session.execute(insert(VERSIONS), values)
+
+
+def versions(session: Session, licence: Licence) -> list[Version]:
+    """What cases made of a licence, oldest first."""
+    rows = session.execute(_VERSIONS_OF, {"licence": licence.id}).mappings()
+    return [Version(**row) for row in rows]
+
+
+def erase(session: Session, licence_id: int) -> None:
+    """Forget whom a licence is of: in the licence and in each version of it."""
+    statement = update(LICENCES).where(LICENCES.c.id == licence_id).values(personal=None)
+    session.execute(statement)
+    session.execute(update(VERSIONS).where(VERSIONS.c.licence_id == licence_id).values(personal=None))
+
+
+def status_on(licence: Licence, day: date) -> LicenceStatus:
+    """What a licence is on a day: valid, expired, suspended, revoked, closed or void."""
     return "expired" if licence.status == "valid" and day > licence.valid_to else licence.status
 
 
-def _claims(work: Work, number: str, municipality: str) -> LicenceClaims:
-    service, form = work.service, work.case.form
-    # The last day is the eve of the anniversary: a year is a year, and not a year and a day.
-    anniversary = add_years(work.day, years_of(service, form), service.validity.calendar)
-    return LicenceClaims(
-        number=number,
-        service=service.code,
-        title=service.licence_title,
-        municipality=municipality,
-        valid_from=work.day,
-        valid_to=anniversary - timedelta(days=1),
-        issued_at=work.at,
-        # In Arabic alone, the language a licence is legally written in: a QR code is small.
-        public={name: service.fields[name].show(form[name]).ar for name in service.public if name in form},
-    )
+def absent(number: str) -> NotFound:
+    """What is told of a licence that is not there, or not there for this caller."""
+    shown = number if is_number(number) else "this number"
+    return NotFound(f"There is no licence {shown}.", message_ar="لا توجد رخصة بهذا الرقم.")
 
 
-def _lines(
-    service: Service, form: Mapping[str, Any], applicant: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    lines: list[dict[str, Any]] = []
-    private_lines: list[dict[str, Any]] = []
-    for name in service.document.lines:
-        if name == "applicant.name":
-            label, value = HOLDER, Bilingual(ar=applicant["name"], en=applicant["name"])
-        elif form.get(name) is not None:
-            label, value = service.fields[name].label, service.fields[name].show(form[name])
-        else:
-            continue
-        line = {"label": label.model_dump(), "value": value.model_dump()}
-        (lines if name in service.public else private_lines).append(line)
-    return lines, private_lines
-
-
-HOLDER = Bilingual(ar="صاحب الرخصة", en="Holder")
-"""Label of the holder's name on the paper."""
+def _last(session: Session, statement: Select[Any], words: dict[str, Any]) -> Licence | None:
+    rows = session.execute(statement, words).mappings().all()
+    return read(rows[-1]) if rows else None
