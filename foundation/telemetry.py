@@ -1,4 +1,4 @@
-"""What the platform says of itself: one JSON line a record, secrets masked; and its health."""
+"""What the platform says of itself: one JSON line a record, with no secret and no person in it; its health."""
 
 import json
 import logging
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
+
+from stdnum import luhn
 
 from foundation.errors import RakeezaError
 from foundation.secret import Secret
@@ -20,15 +22,31 @@ _PATTERNS = (
     re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)"),
     re.compile(r"(?i)\b((?:password|client_secret|access_token)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+"),
 )
+# A national id (1…) or iqama (2…), ten digits; a Saudi mobile as people write it. In digits of any script.
+_PERSON = re.compile(
+    r"(?<!\d)(?:([12١٢\u06f1\u06f2]\d{9})"
+    r"|(?:\+|[0٠]{2})?[9٩][6٦]{2}[ -]?(?:\([0٠]\))?[5٥](?:[ -]?\d){8}"
+    r"|[0٠][5٥]\d{8})(?!\d)"
+)
+# What any of them begins with; most texts have nothing of the kind, and this is found out quickly.
+_LONG_NUMBER = re.compile(r"[+\d][\d() -]{9}")
+_PERSON_MASK = "<personal>"
+_LEAST_TEN_DIGITS = 10**9
 # What every record has; the rest was given by `extra` and becomes a field.
 _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def masked(text: str) -> str:
-    """The text with tokens and passwords replaced by `<secret>`."""
+    """The text with tokens and passwords replaced by `<secret>`, people's numbers by `<personal>`."""
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\1{_MASK}", text)
-    return text
+    return _PERSON.sub(_without_person, text) if _LONG_NUMBER.search(text) else text
+
+
+def _without_person(found: re.Match[str]) -> str:
+    # Of ten other numbers nine pass, such as moments in seconds; int() reads the digits of every script.
+    other = found[1] and not luhn.is_valid(str(int(found[1])))
+    return found[0] if other else _PERSON_MASK
 
 
 class JsonLines(logging.Formatter):
@@ -52,7 +70,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": masked(record.getMessage()),
         }
-        line |= {key: _plain(value) for key, value in vars(record).items() if key not in _ORDINARY}
+        line |= {masked(key): _plain(value) for key, value in vars(record).items() if key not in _ORDINARY}
         if record.exc_info:
             line["traceback"] = masked(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
@@ -118,6 +136,10 @@ def _plain(value: Any) -> Any:
         return {masked(str(key)): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(inner) for inner in value]
+    if isinstance(value, int | float) and abs(value) >= _LEAST_TEN_DIGITS:
+        # A number stays a number, unless it is somebody's.
+        whole = str(int(value)) if isinstance(value, int) or value.is_integer() else ""
+        return value if masked(whole) == whole else _PERSON_MASK
     if value is None or isinstance(value, bool | int | float):
         return value
     return masked(str(value))

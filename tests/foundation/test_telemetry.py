@@ -1,4 +1,4 @@
-"""Logs: one JSON line a record, and no secret in any of them."""
+"""Logs: one JSON line a record, and no secret and no person in any of them."""
 
 import io
 import json
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum import luhn
 
 from foundation.errors import DatabaseUnavailable
 from foundation.secret import Secret
@@ -84,6 +87,86 @@ def test_a_secret_is_masked_wherever_it_stands(stream: io.StringIO) -> None:
 )
 def test_tokens_and_passwords_in_a_text_are_masked(text: str, expected: str) -> None:
     assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("holder 1058529940 (resident 2000000006)", "holder <personal> (resident <personal>)"),
+        ("GET /v1/cases?holder=1058529940&x=1", "GET /v1/cases?holder=<personal>&x=1"),
+        ("1058529940.pdf,1058529940", "<personal>.pdf,<personal>"),
+        ("صاحب الطلب ١٠٥٨٥٢٩٩٤٠.", "صاحب الطلب <personal>."),
+        ("call +966501234567, 00966501234567 or 0501234567", "call <personal>, <personal> or <personal>"),
+        ("+966 50 123 4567; +966-50-123-4567; 966501234567", "<personal>; <personal>; <personal>"),
+        ("الجوال ٠٥٠١٢٣٤٥٦٧", "الجوال <personal>"),
+        # No check digit, another first digit, more digits: a moment, a licence, a bill, a landline.
+        ("at 1058529941 of 3058529940, 71058529940, 10585299400", None),
+        ("2026-05-11 12:30:45.123456 SC-2026-000001", None),
+        ("+966114567890 2026051112304512", None),
+    ],
+)
+def test_the_numbers_of_people_are_masked_in_any_text(text: str, expected: str | None) -> None:
+    assert masked(text) == (text if expected is None else expected)
+
+
+class _Form:
+    """What prints its content, as data classes do."""
+
+    def __repr__(self) -> str:
+        return "Form(national_id='1058529940')"
+
+
+def test_no_number_of_a_person_is_in_any_field_of_a_record(stream: io.StringIO) -> None:
+    logging.getLogger("rakeeza.test").warning(
+        "%s is wrong: %r",
+        "1058529940",
+        _Form(),
+        extra={
+            "holder": 1058529940,
+            "mobile": "+966501234567",
+            "1058529940": {"2000000006": [("1058529940",), 1058529940.0, _Form(), b"1058529940"]},
+            "count": 1058529941,
+            "ratio": float("inf"),
+            "seconds": 1790000000.25,
+        },
+    )
+    (line,) = _lines(stream)
+    assert line["message"] == "<personal> is wrong: Form(national_id='<personal>')"
+    assert (line["holder"], line["mobile"]) == ("<personal>", "<personal>")
+    assert line["<personal>"] == {
+        "<personal>": [
+            ["<personal>"],
+            "<personal>",
+            "Form(national_id='<personal>')",
+            "b'<personal>'",
+        ]
+    }
+    assert (line["count"], line["ratio"], line["seconds"]) == (1058529941, float("inf"), 1790000000.25)
+
+
+def test_no_number_of_a_person_is_in_a_traceback(stream: io.StringIO) -> None:
+    def fail() -> None:
+        try:
+            int("1058529940x")
+        except ValueError as error:
+            raise LookupError("No applicant 2000000006, +966501234567") from error
+
+    try:
+        fail()
+    except LookupError:
+        logging.getLogger("rakeeza.test").exception("It failed.")
+    (line,) = _lines(stream)
+    assert "LookupError: No applicant <personal>, <personal>" in line["traceback"]
+    assert "'<personal>x'" in line["traceback"]
+    for number in ("1058529940", "2000000006", "501234567"):
+        assert number not in stream.getvalue()
+
+
+@given(st.sampled_from("12"), st.integers(0, 10**8 - 1), st.text("ab .,:;/=\"'\n-_ه", max_size=5))
+def test_every_number_with_its_check_digit_is_masked(first: str, middle: int, around: str) -> None:
+    number = first + f"{middle:08}"
+    number += luhn.calc_check_digit(number)
+    assert masked(f"{around}{number}{around}") == f"{around}<personal>{around}"
 
 
 def test_logs_go_to_standard_error() -> None:
