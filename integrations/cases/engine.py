@@ -1,36 +1,52 @@
 """The engine: moves a case from state to state as its definition says. It knows no service.
 
-One action is one step in the caller's transaction: the effect, the new state and version, the journal entry,
-the event and the jobs stand or fall together. Automatic actions follow at once, each as a step of its own.
+An action is one transaction of the caller's: what it does, the new state and version, the journal entry, the
+event and the jobs stand or fall together. Automatic actions follow at once, each as a step of its own. All is
+written at the end, in one statement of each kind.
 """
 
-import secrets
+import copy
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from foundation import audit, events
 from foundation.chain import JSON
-from foundation.errors import Conflict, NotFound, Stale
 from foundation.identity import Caller
-from integrations.cases import fees, invoices, journal
-from integrations.cases.application import Application, facts_of
-from integrations.cases.case import Case, Invoice, Payment, Work
+from integrations.cases import (
+    calls,
+    case_store,
+    choice,
+    clock,
+    comments,
+    delegations,
+    files,
+    journal,
+    notices,
+    opening,
+)
+from integrations.cases.application import Application, Reader
+from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
+from integrations.cases.invoices import Invoice, Payment
 from integrations.cases.numbers import next_number
-from integrations.licences import licence
+from integrations.flow import Action, Effect, State
+from integrations.licences import admission, outcomes
+from integrations.licences import licence as licences
+from integrations.licences.licence import Licence
 from integrations.municipality import Office
-from integrations.service import Action, Effect, Service
+from integrations.service import Service
 
 SYSTEM = Caller("engine", "system", frozenset())
 """Who takes automatic actions."""
+CLOCK = Caller("clock", "system", frozenset())
+"""Who takes timed actions."""
+BACKENDS = Caller("backends", "system", frozenset())
+"""Who answers questions."""
 
-_EFFECTS: dict[Effect, Callable[[Work], Mapping[str, JSON]]] = {
-    "quote": fees.make_quote,
-    "invoice": invoices.open_invoice,
-    "settle": invoices.settle,
-    "issue": licence.issue,
-}
+Effects = Mapping[Effect, Callable[[Work], Mapping[str, JSON]]]
 
 
 class Engine:
@@ -39,44 +55,67 @@ class Engine:
     Args:
         definitions: of services, those of today and those that cases keep.
         office: who issues.
+        effects: what each effect does to a case, and what the journal says of it.
+        reader: of forms.
     """
 
-    def __init__(self, definitions: Definitions, office: Office) -> None:
+    def __init__(self, definitions: Definitions, office: Office, effects: Effects, reader: Reader) -> None:
         self._definitions = definitions
         self._office = office
+        self._effects = effects
+        self._reader = reader
 
     def open(
-        self, session: Session, service: Service, caller: Caller, application: Application, at: datetime
+        self,
+        session: Session,
+        service: Service,
+        procedure: str,
+        caller: Caller,
+        application: Application,
+        at: datetime,
+        licence: Licence | None = None,
+        parent: Licence | None = None,
     ) -> Case:
         """A new case, with what follows by itself.
 
+        Args:
+            application: of this procedure; of the office's own procedures its form alone.
+            licence: that it is about, locked.
+            parent: that the licence it makes will hang on, locked.
+
         Raises:
-            PermissionDenied: the caller has none of the roles that open a case of this service.
+            PermissionDenied: the caller may not open it, here, or the applicant may not act on the licence.
+            Conflict: the licences do not allow it, or such a case is open on the licence.
             InvalidInput: its licence could never be sealed.
         """
-        opening = next(action for action in service.actions if not action.from_)
-        caller.require(*opening.roles)
+        asked = service.procedures[procedure]
+        first = service.flows[asked.flow].opening
+        caller.require(*first.roles)
+        choice.check_channel(asked, caller)
         self._definitions.keep(session, service, at)
-        case = Case(
-            service=service.code,
-            definition=service.fingerprint,
-            state="",
-            version=0,
-            centre=caller.actor,
-            applicant=application.applicant,
-            form=application.form,
-            salt=secrets.token_bytes(16),
-            done=[],
-            submitted_at=at,
-            changed_at=at,
+        applicant = application.applicant or opening.holder(self._office, licence)
+        case = opening.new_case(service, procedure, caller, application, at, licence, parent)
+        case.subject = self._office.vault.subject(applicant["kind"], applicant["identifier"])
+        work = Work(
+            session, case, service, self._office, caller, at, applicant, application.private, licence, parent
         )
-        work = Work(session, case, service, self._office, caller, at)
-        licence.foresee(work)
+        if asked.initiator == "applicant":
+            delegations.check(session, self._office, application, service, procedure, work.day, licence)
+        opening.refuse_second(work)
+        admission.admit(work)
+        outcomes.foresee(work)
+        if asked.promise is not None:
+            case.promised_for = clock.ends(asked.promise, at, self._office.working_time(session))
         # Last before the first write: others who open a case wait for this number's transaction.
         case.number = next_number(session, service.numbers.case, work.day)
-        session.add(case)
-        self._step(work, opening, {"application": journal.digest(case)})
+        case.personal, digests = journal.sealed(self._office.vault, work)
+        self._set(work, first)
+        case_store.insert(session, case)
+        written = copy.copy(case)
+        journal.moved(work, first.name, "", {"application": digests}, {})
+        self._entered(work, first)
         self._follow(work)
+        self._write(work, changed=case != written)
         return case
 
     def take(
@@ -90,84 +129,220 @@ class Engine:
         effect: Effect | None = None,
         version: int | None = None,
         paid: tuple[Payment, Invoice] | None = None,
+        comment: str | None = None,
+        form: Mapping[str, Any] | None = None,
     ) -> Case:
         """An action of a case, by its name or by its effect, with what follows by itself.
 
         Args:
-            case: locked by this transaction (see `integrations.cases.case.locked`).
+            case: locked by this transaction (see `case_store.locked`).
             version: the version the caller saw; another one now refuses the action.
             paid: the payment that causes it and its bill, where one does.
+            comment: why.
+            form: fields changed with it.
 
         Raises:
-            NotFound: its service has no such action.
-            PermissionDenied: the caller has none of the action's roles.
-            Conflict: the case's state or form does not allow it.
+            NotFound: its procedure has no such action.
+            PermissionDenied: the caller has none of the action's roles, or opened the case himself.
+            Conflict: the case's state, form, answers or documents do not allow it.
             Stale: it was changed since the caller saw it.
+            InvalidInput: the comment is missing, or the changed form is wrong.
         """
         service = self._definitions.of(session, case)
-        if version is not None and version != case.version:
-            raise Stale(
-                f"The case {case.number} was changed: it is at version {case.version}, not {version}.",
-                remedy="Read it again, then decide.",
-                message_ar="تغيّرت المعاملة بعد قراءتك لها؛ اقرأها مرة أخرى ثم قرّر.",
-            )
-        action = _choose(service, case, caller, name, effect)
-        work = Work(session, case, service, self._office, caller, at, paid)
-        self._step(work, action, {})
+        flow = service.flows[service.procedures[case.procedure].flow]
+        # The role first: whoever may not act learns nothing of the state.
+        meant = choice.named(flow, caller, name, effect)
+        choice.check_version(case, version)
+        work = self._work(session, service, case, caller, at)
+        work.paid, work.comment = paid, comment
+        action = choice.chosen(work, meant)
+        choice.check_comment(action, comment)
+        did = self._edit(work, action, form) if form else {}
+        if action.complete:
+            choice.check_complete(case, files.missing(work))
+        if comment:
+            did = {**did, **comments.add(work, action.name, comment)}
+        self._step(work, action, did)
         self._follow(work)
+        self._write(work)
         return case
 
     def allows(self, session: Session, case: Case, effect: Effect) -> bool:
-        """Whether the case's state and form allow an action with this effect, whoever takes it."""
+        """Whether the case's state and facts allow an action with this effect, whoever takes it."""
         service = self._definitions.of(session, case)
-        return any(action.effect == effect for action in _possible(service, case))
+        flow = service.flows[service.procedures[case.procedure].flow]
+        meant = [action for action in flow.actions if action.effect == effect]
+        here = [action for action in meant if case.state in action.from_]
+        if not any(action.when is not None for action in here):
+            return bool(here)
+        return bool(
+            choice.possible(self._work(session, service, case, SYSTEM, case.changed_at, lock=False), here)
+        )
+
+    def actions(self, session: Session, case: Case, caller: Caller, at: datetime) -> list[Action]:
+        """The actions that a caller may take now by himself; those that a payment takes are not his."""
+        service = self._definitions.of(session, case)
+        flow = service.flows[service.procedures[case.procedure].flow]
+        his = [
+            action
+            for action in flow.actions
+            if case.state in action.from_
+            and action.taker == "role"
+            and action.effect != "settle"
+            and caller.roles.intersection(action.roles)
+            and not (action.four_eyes and caller.actor == case.centre)
+        ]
+        return choice.possible(self._work(session, service, case, caller, at, lock=False), his) if his else []
+
+    def answer(
+        self,
+        session: Session,
+        case: Case,
+        at: datetime,
+        check: str,
+        answer: Literal["passed", "failed"],
+        detail: str | None = None,
+    ) -> Case:
+        """Write down what a back-end answered, with what follows by itself.
+
+        Args:
+            case: locked.
+            detail: in the back-end's words; nothing of a person.
+        """
+        work = self._work(session, self._definitions.of(session, case), case, BACKENDS, at)
+        case.checks = {**case.checks, check: answer}
+        case.changed_at = work.at
+        said: dict[str, JSON] = {"check": check, "answer": answer}
+        journal.noted(work, "answered", journal.ANSWERED, {**said, **({"detail": detail} if detail else {})})
+        self._follow(work)
+        self._write(work)
+        return case
+
+    def time_passed(self, session: Session, case: Case, at: datetime) -> Case:
+        """Let the clock act on a case whose deadline has passed; on any other it does nothing.
+
+        Args:
+            case: locked.
+        """
+        service = self._definitions.of(session, case)
+        work = self._work(session, service, case, CLOCK, at)
+        deadline = work.flow.states[case.state].deadline
+        if deadline is None or case.timer_at is None or at < case.timer_at:
+            return case
+        case.timer_at = None
+        timed = [action for action in work.flow.actions if action.timed and action.name == deadline.then]
+        able = choice.possible(work, timed)
+        if able:
+            self._step(work, able[0], {})
+            self._follow(work)
+        else:
+            self._escalate(work, deadline.escalate)
+        self._write(work)
+        return case
+
+    def _work(
+        self, session: Session, service: Service, case: Case, caller: Caller, at: datetime, lock: bool = True
+    ) -> Work:
+        vault = self._office.vault
+        envelope = vault.open(case.personal, case.context) if case.personal is not None else {}
+        # A clock that was set back must not make a case younger than its last change.
+        return Work(
+            session,
+            case,
+            service,
+            self._office,
+            caller,
+            max(at, case.changed_at),
+            envelope.get("applicant", {}),
+            envelope.get("form", {}),
+            _licence(session, case.licence_id, lock),
+            _licence(session, case.parent_id, lock),
+        )
 
     def _step(self, work: Work, action: Action, did: Mapping[str, JSON]) -> None:
-        case, before = work.case, work.case.state
+        before = work.case.state
         if action.effect is not None:
-            did = {**did, **_EFFECTS[action.effect](work)}
-        case.state = action.to
-        case.version += 1
-        case.done = [*case.done, action.name]
-        case.changed_at = work.at
-        journal.write(work.session, case, work.caller, action.name, before, did)
+            did = {**did, **self._effects[action.effect](work)}
+        stayed = self._leave(work, action)
+        self._set(work, action)
+        journal.moved(work, action.name, before, did, stayed)
+        # In the state that it stands in already nothing is asked again, unless the form was changed.
+        if before != action.to or "application" in did:
+            self._entered(work, action)
+        elif work.service.applicant.notices:
+            notices.tell(work, action)
 
     def _follow(self, work: Work) -> None:
         # A definition whose automatic actions never come to rest was refused at load.
-        automatic = Work(work.session, work.case, work.service, work.office, SYSTEM, work.at)
-        while action := next((a for a in _possible(work.service, work.case) if a.automatic), None):
-            self._step(automatic, action, {})
+        automatic = [action for action in work.flow.actions if action.automatic]
+        work.caller, work.comment, work.paid = SYSTEM, None, None
+        while following := choice.possible(work, automatic):
+            self._step(work, following[0], {})
+
+    def _leave(self, work: Work, action: Action) -> dict[str, int]:
+        # How long it was in its state; it stands still, for the promise, while the applicant has it.
+        case = work.case
+        if action.to == case.state:
+            return {}
+        time = self._office.working_time(work.session)
+        promise = work.procedure.promise
+        if work.flow.states[case.state].applicant and promise is not None and case.promised_for is not None:
+            case.promised_for = clock.moved(promise, case.promised_for, case.entered_at, work.at, time)
+        stayed = int((work.at - case.entered_at).total_seconds())
+        return {"stayed_s": stayed, "working_s": time.working_seconds(case.entered_at, work.at)}
+
+    def _set(self, work: Work, action: Action) -> None:
+        case, before = work.case, work.case.state
+        state = work.flow.states[action.to]
+        case.state = action.to
+        case.version += 1
+        case.done = case.done if action.name in case.done else [*case.done, action.name]
+        case.changed_at = work.at
+        if before != action.to:
+            self._begin(work, state)
+
+    def _begin(self, work: Work, state: State) -> None:
+        case = work.case
+        case.entered_at, case.escalated, case.assignee = work.at, False, None
+        case.due = None
+        if state.deadline is not None:
+            case.due = clock.ends(state.deadline, work.at, self._office.working_time(work.session))
+        case.timer_at = case.due
+        case.closed_at = work.at if state.final else None
+        case.desk = None if state.final else opening.desk_of(work)
+        # What was answered of an earlier form is no answer to what is asked now.
+        case.checks = {name: said for name, said in case.checks.items() if name not in state.checks}
+
+    def _entered(self, work: Work, action: Action) -> None:
+        for name in work.flow.states[action.to].checks:
+            calls.ask(work, name, work.service.checks[name])
+        if work.service.applicant.notices:
+            notices.tell(work, action)
+
+    def _edit(self, work: Work, action: Action, form: Mapping[str, Any]) -> dict[str, JSON]:
+        case = work.case
+        read = self._reader.edited(work.service, case.procedure, action, work.whole_form, form)
+        case.form, work.private = read.form, read.private
+        case.place = opening.place_of(work.service, case.form, work.licence)
+        outcomes.foresee(work)
+        case.personal, digests = journal.sealed(self._office.vault, work)
+        return {"application": digests}
+
+    def _escalate(self, work: Work, role: str | None) -> None:
+        case = work.case
+        case.escalated = True
+        case.changed_at = work.at
+        case.desk = opening.desk_of(work)
+        journal.noted(work, "escalated", journal.ESCALATED, {"state": case.state, "role": role})
+
+    def _write(self, work: Work, changed: bool = True) -> None:
+        session = work.session
+        if changed:
+            case_store.save(session, work.case)
+        audit.record_all(session, chain=work.case.context, entries=work.entries)
+        events.publish_all(session, work.events)
+        self._office.jobs.enqueue_all(session, work.jobs)
 
 
-def _possible(service: Service, case: Case) -> list[Action]:
-    facts = facts_of(service, case.form, frozenset(case.done))
-    return [
-        action
-        for action in service.actions
-        if case.state in action.from_ and (action.when is None or action.when.holds(facts))
-    ]
-
-
-def _choose(service: Service, case: Case, caller: Caller, name: str | None, effect: Effect | None) -> Action:
-    wanted = name or effect
-    named = [
-        action
-        for action in service.actions
-        if action.from_ and not action.automatic and wanted == (action.name if name else action.effect)
-    ]
-    if not named:
-        raise NotFound(
-            f"The service {service.code} has no action {wanted!r}.",
-            message_ar="ليس في هذه الخدمة إجراء بهذا الاسم.",
-        )
-    possible = [action for action in named if action in _possible(service, case)]
-    # The role first: whoever may not act learns nothing of the state.
-    caller.require(*(possible or named)[0].roles)
-    if not possible:
-        state = service.states[case.state].title
-        raise Conflict(
-            f"The case {case.number} is {state.en!r}, which does not allow {named[0].title.en!r}.",
-            remedy="Read the case to see where it stands.",
-            message_ar=f"المعاملة {case.number} في حالة «{state.ar}» ولا يمكن فيها «{named[0].title.ar}».",
-        )
-    return possible[0]
+def _licence(session: Session, id: int | None, lock: bool) -> Licence | None:
+    return licences.by_id(session, id, lock) if id is not None else None

@@ -27,6 +27,7 @@ _KINDS = {
     "integer": ("a whole number", "عددًا صحيحًا"),
     "boolean": ("true or false", "نعم أو لا"),
     "object": ("an object", "كائنًا"),
+    "array": ("a list", "قائمة"),
 }
 
 
@@ -34,13 +35,12 @@ class Checked:
     """A JSON Schema with its validator, made once.
 
     Args:
-        schema: draft 2020-12; `x-title` of a property is what its field is called in both languages.
-        patterns: by name of a field, what to tell who breaks its pattern.
+        schema: draft 2020-12; `x-title` of a property is what its field is called, and `x-error` what to tell
+            who breaks it, in both languages.
     """
 
-    def __init__(self, schema: dict[str, Any], patterns: Mapping[str, Bilingual | None]) -> None:
+    def __init__(self, schema: dict[str, Any]) -> None:
         self._validator = Draft202012Validator(schema, format_checker=FormatChecker(["date"]))
-        self._patterns = patterns
 
     def faults(self, value: Any, pointer: str) -> Iterator[FieldError]:
         """What is wrong with a value, each field once.
@@ -51,7 +51,7 @@ class Checked:
         errors = list(self._validator.iter_errors(exact(value)))
         seen: set[str] = set()
         for error in sorted(errors, key=_order):
-            for place, text in _explained(error, self._patterns):
+            for place, text in _explained(error):
                 at = "".join([pointer, *(f"/{escaped(str(step))}" for step in (*error.path, *place))])
                 # One sentence a field: a text that is too short and breaks its pattern is wrong once.
                 if at not in seen:
@@ -119,9 +119,7 @@ def _unreadable(value: Any, pointer: str, levels: int) -> Iterator[FieldError]:
             yield from _unreadable(item, f"{pointer}/{index}", levels - 1)
 
 
-def _explained(
-    error: ValidationError, patterns: Mapping[str, Bilingual | None]
-) -> Iterator[tuple[tuple[str, ...], Bilingual]]:
+def _explained(error: ValidationError) -> Iterator[tuple[tuple[str, ...], Bilingual]]:
     label = _label(error.schema, str(error.path[-1]) if error.path else "value")
     # Unset only in errors that no schema raised.
     limit: Any = error.validator_value
@@ -181,6 +179,20 @@ def _explained(
                     en=f"{label.en} must have at most {limit} characters.",
                 ),
             )
+        case "minItems":
+            yield (
+                (),
+                Bilingual(
+                    ar=f"أقل عدد في «{label.ar}» هو {limit}.", en=f"{label.en} needs at least {limit}."
+                ),
+            )
+        case "maxItems":
+            yield (
+                (),
+                Bilingual(ar=f"أكثر عدد في «{label.ar}» هو {limit}.", en=f"{label.en} has at most {limit}."),
+            )
+        case "const":
+            yield (), Bilingual(ar=f"قيمة «{label.ar}» هي {limit}.", en=f"{label.en} is {limit}.")
         case "enum":
             known = ", ".join(limit)
             yield (
@@ -200,11 +212,11 @@ def _explained(
                 ),
             )
         case _:
-            name = str(error.path[0]) if error.path else ""
+            told = error.schema.get("x-error") if isinstance(error.schema, Mapping) else None
             plain = Bilingual(
                 ar=f"صيغة «{label.ar}» غير صحيحة.", en=f"{label.en} is not written as it should be."
             )
-            yield (), patterns.get(name) or plain
+            yield (), Bilingual(**told) if told else plain
 
 
 def _label(schema: Any, name: str) -> Bilingual:

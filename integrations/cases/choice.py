@@ -1,0 +1,156 @@
+"""Which actions a case allows, and which of them a caller means: pure questions, nothing is moved."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from foundation.definitions import Bilingual
+from foundation.errors import Conflict, FieldError, InvalidInput, NotFound, PermissionDenied, Stale
+from foundation.identity import Caller
+from integrations.cases import facts
+from integrations.cases.case import Case, Work
+from integrations.flow import Action, Effect, Flow
+from integrations.procedure import Channel, Procedure, Requirement
+
+
+def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
+    """Those of some actions that the case's state and facts allow, whoever takes them."""
+    here = [action for action in actions if work.case.state in action.from_]
+    if not any(action.when is not None for action in here):
+        return here
+    known = facts.of(work)
+    return [action for action in here if action.when is None or action.when.holds(known)]
+
+
+def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -> list[Action]:
+    """The actions that a caller means and may take in some state.
+
+    Args:
+        name, effect: one of them says which.
+
+    Raises:
+        NotFound: the flow has no such action for a caller to take.
+        PermissionDenied: the caller has none of its roles.
+    """
+    wanted = name or effect
+    meant = [
+        action
+        for action in flow.actions
+        if action.from_ and action.taker == "role" and wanted == (action.name if name else action.effect)
+    ]
+    if not meant:
+        raise NotFound(
+            f"This procedure has no action {wanted!r}.", message_ar="ليس في هذا الإجراء خطوة بهذا الاسم."
+        )
+    allowed = [action for action in meant if caller.roles.intersection(action.roles)]
+    if not allowed:
+        caller.require(*sorted({role for action in meant for role in action.roles}))
+    return allowed
+
+
+def chosen(work: Work, meant: Sequence[Action]) -> Action:
+    """The one of the actions a caller means that the case allows now.
+
+    Raises:
+        Conflict: its state, form or answers allow none.
+        PermissionDenied: it is not for who opened the case.
+    """
+    able = possible(work, meant)
+    if not able:
+        number, state, title = work.case.number, work.flow.states[work.case.state].title, meant[0].title
+        raise Conflict(
+            f"The case {number} is {state.en!r}, which does not allow {title.en!r}.",
+            remedy="Read the case to see where it stands.",
+            message_ar=f"المعاملة {number} في حالة «{state.ar}» ولا يمكن فيها «{title.ar}».",
+        )
+    if able[0].four_eyes and work.caller.actor == work.case.centre:
+        raise PermissionDenied(
+            f"{able[0].title.en!r} is not for who opened the case.",
+            remedy="A second person takes it.",
+            message_ar=f"«{able[0].title.ar}» لا ينفذها من فتح المعاملة؛ ينفذها شخص آخر.",
+        )
+    return able[0]
+
+
+def check_version(case: Case, seen: int | None) -> None:
+    """Refuse who saw the case as it was before.
+
+    Args:
+        seen: the version the caller saw; None does not say.
+
+    Raises:
+        Stale: it was changed since.
+    """
+    if seen is not None and seen != case.version:
+        raise Stale(
+            f"The case {case.number} was changed: it is at version {case.version}, not {seen}.",
+            remedy="Read it again, then decide.",
+            message_ar="تغيّرت المعاملة بعد قراءتك لها؛ اقرأها مرة أخرى ثم قرّر.",
+        )
+
+
+def check_comment(action: Action, comment: str | None) -> None:
+    """Refuse an action without the reason that it needs.
+
+    Raises:
+        InvalidInput: whoever takes it has to say why.
+    """
+    if action.comment == "required" and not (comment or "").strip():
+        en, ar = f"{action.title.en!r} needs a comment.", f"«{action.title.ar}» تحتاج إلى ذكر السبب."
+        raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
+
+
+def check_complete(case: Case, missing: Sequence[Requirement]) -> None:
+    """Refuse an action that needs the whole checklist.
+
+    Raises:
+        Conflict: documents are missing; it names them.
+    """
+    if missing:
+        titles = [requirement.title for requirement in missing]
+        raise Conflict(
+            f"The case {case.number} lacks: {', '.join(title.en for title in titles)}.",
+            remedy="Add them, then try again.",
+            message_ar=f"ينقص المعاملة {case.number}: {'، '.join(title.ar for title in titles)}.",
+        )
+
+
+def check_channel(procedure: Procedure, caller: Caller) -> None:
+    """Refuse an application by a channel that the procedure is not offered at.
+
+    Raises:
+        PermissionDenied: it is offered elsewhere.
+    """
+    channel = channel_of(caller)
+    if channel not in procedure.channels:
+        offered = [_CHANNELS[each] for each in procedure.channels]
+        raise PermissionDenied(
+            f"{procedure.title.en!r} is not offered at {_CHANNELS[channel].en}.",
+            remedy=f"Go to {' or '.join(each.en for each in offered)}.",
+            message_ar=f"«{procedure.title.ar}» لا تقدَّم عبر {_CHANNELS[channel].ar}، بل عبر "
+            f"{' أو '.join(each.ar for each in offered)}.",
+        )
+
+
+def channel_of(caller: Caller) -> Channel:
+    """Where a caller stands, by its roles."""
+    if "centre" in caller.roles:
+        return "centre"
+    return "kiosk" if "kiosk" in caller.roles else "office"
+
+
+_CHANNELS: dict[Channel, Bilingual] = {
+    "centre": Bilingual(ar="مراكز الخدمة", en="a service centre"),
+    "kiosk": Bilingual(ar="أجهزة الخدمة الذاتية", en="a kiosk"),
+    "online": Bilingual(ar="المنصة الإلكترونية", en="the web site"),
+    "office": Bilingual(ar="مكاتب الأمانة", en="the office"),
+}
+
+
+def shown(action: Action) -> dict[str, Any]:
+    """An action as its taker needs to see it."""
+    return {
+        "name": action.name,
+        "title": action.title.model_dump(),
+        "comment": action.comment,
+        "edits": list(action.edits),
+    }
