@@ -1,4 +1,4 @@
-"""What the platform says of itself: one JSON line a record, with no secret and no person in it; its health."""
+"""What the platform says of itself: one JSON line a record, no secret and no person in it; and its health."""
 
 import json
 import logging
