@@ -28,6 +28,8 @@ _UNKNOWN_LETTER = re.compile('the text `"(.*)"` could not be displayed')
 _ISSUED = Bilingual(ar="تاريخ الإصدار", en="Issued")
 _FROM = Bilingual(ar="سارية من", en="Valid from")
 _TO = Bilingual(ar="سارية إلى", en="Valid to")
+_COPY = Bilingual(ar="نسخة بدل فاقد رقم {}", en="Replacement copy {}")
+_VERSION = Bilingual(ar="الإصدار رقم {}", en="Version {}")
 
 
 class Unprintable(InvalidInput):
@@ -65,6 +67,8 @@ class LicenceDocument:
         valid_to: last day it is valid.
         credential: text of its QR code, from `foundation.wire.credential.seal`.
         verify_url: address that tells its present status; None prints none.
+        version: of the licence; told from the second on.
+        copy: number of the replacement copy of a lost paper; 0 is the original.
     """
 
     number: str
@@ -76,6 +80,8 @@ class LicenceDocument:
     valid_to: date
     credential: str
     verify_url: str | None = None
+    version: int = 1
+    copy: int = 0
 
 
 def render(licence: LicenceDocument, fonts: Path) -> bytes:
@@ -158,11 +164,21 @@ def _data(licence: LicenceDocument) -> dict[str, Any]:
         "number": _clean(licence.number),
         "title": _both(licence.title),
         "municipality": _both(licence.municipality),
+        "marks": _marks(licence),
         "lines": [{"label": _both(line.label), "value": _directed(line.value)} for line in licence.lines],
         "dates": [_dated(label, day) for label, day in days],
         "url": _clean(licence.verify_url) if licence.verify_url else None,
         "qr": Symbol(licence.credential).svg(),
     }
+
+
+def _marks(licence: LicenceDocument) -> list[dict[str, str]]:
+    told = []
+    if licence.version > 1:
+        told.append((_VERSION, licence.version))
+    if licence.copy > 0:
+        told.append((_COPY, licence.copy))
+    return [{"ar": text.ar.format(number), "en": text.en.format(number)} for text, number in told]
 
 
 def _both(text: Bilingual) -> dict[str, str]:

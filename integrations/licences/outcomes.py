@@ -1,0 +1,339 @@
+"""What fulfilling a procedure does to a licence: each outcome of `integrations.procedure.Outcome`.
+
+The last door: it trusts neither the definition nor the engine, and asks again whether the fees are paid, and
+whether the licence and its parent still allow it. Each outcome writes the licence and one row of its
+versions; where its holder or its standing changes, its chain `licence/NUMBER` gets an entry too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from foundation import audit
+from foundation.chain import JSON
+from foundation.errors import Conflict
+from integrations.cases import payments
+from integrations.cases.case import Work
+from integrations.cases.numbers import next_number
+from integrations.licences import licence as licences
+from integrations.licences import sealing, standing
+from integrations.licences.admission import admit, parent_of
+from integrations.licences.cascade import cascade, payload
+from integrations.licences.licence import Licence, Version
+from integrations.licences.validity import Period, issued, renewed
+from integrations.procedure import LicenceStatus, Outcome
+
+DOCUMENT_JOB = "licence.document"
+"""Job that makes a paper of a licence. Payload: licence, version, copy."""
+
+EVENTS: dict[Outcome, str] = {
+    "issue": "licence.issued",
+    "renew": "licence.renewed",
+    "amend": "licence.amended",
+    "transfer": "licence.transferred",
+    "correct": "licence.corrected",
+    "copy": "licence.copied",
+    "void": "licence.voided",
+    "suspend": "licence.suspended",
+    "reinstate": "licence.reinstated",
+    "revoke": "licence.revoked",
+    "close": "licence.closed",
+    "uphold": "licence.upheld",
+    "excuse": "licence.excused",
+}
+"""What each outcome publishes. Subject: licence/NUMBER. Payload: number, case, service, version, valid_from,
+valid_to, status."""
+
+_PAPER_CHANGES: tuple[Outcome, ...] = ("issue", "renew", "amend", "transfer", "correct")
+_COMES_TO: dict[Outcome, LicenceStatus] = {
+    "suspend": "suspended",
+    "revoke": "revoked",
+    "close": "closed",
+    "void": "void",
+}
+_HOLDER = ("kind", "identifier", "name", "mobile")
+_LONGEST_NUMBER = "-9999-847301965"
+
+
+def foresee(work: Work) -> None:
+    """Refuse an application that could never be fulfilled: told now, before any money is taken.
+
+    Raises:
+        InvalidInput: what the public may see does not fit into one QR code, or the licence would end beyond
+            the calendar's table.
+        Conflict: the renewal would not lengthen it, or its parent ends before.
+    """
+    outcome = work.procedure.outcome
+    if outcome not in ("issue", "renew", "amend", "correct"):
+        return
+    key = work.office.key()
+    number = work.licence.number if work.licence else work.service.numbers.licence + _LONGEST_NUMBER
+    title = work.licence.title if work.licence else work.service.licence_title.model_dump()
+    form = {**(work.licence.form if work.licence else {}), **work.case.form}
+    public = sealing.shown(work.service, form, "").public
+    period = _period(work, form, work.parent)
+    content = sealing.claims(work.service, number, key.municipality, title, period, public, work.at)
+    sealing.check_fits(content, key)
+
+
+def fulfil(work: Work) -> Mapping[str, JSON]:
+    """Effect `fulfil`: what the case was opened for is done.
+
+    Raises:
+        Conflict: the fees are not paid, or the licence or its parent does not allow it (any more).
+        InvalidInput: the licence cannot be sealed.
+    """
+    if work.procedure.fees and not payments.covered(work.session, work.case):
+        raise Conflict(
+            f"The fees of the case {work.case.number} are not paid.",
+            remedy="Pay its bill first.",
+            message_ar=f"رسوم المعاملة {work.case.number} لم تسدَّد.",
+        )
+    admit(work)
+    outcome = work.procedure.outcome
+    if outcome == "issue":
+        return _issue(work)
+    licence = _acted_on(work)
+    before = licence.status
+    did = _DO[outcome](work, licence)
+    licences.save(work.session, licence)
+    if outcome not in _PAPER_CHANGES:
+        licences.add_version(work.session, _row(work, licence))
+    if outcome in _RECORDED:
+        _record(work, licence, before)
+    if licence.status != before:
+        did = {**did, **cascade(work, licence)}
+    work.publish(EVENTS[outcome], licence.context, payload(work, licence))
+    return {"licence": licence.number, "status": licence.status, **did}
+
+
+def _issue(work: Work) -> Mapping[str, JSON]:
+    case, service, holder = work.case, work.service, {name: work.applicant[name] for name in _HOLDER}
+    municipality = work.office.municipality(work.session)
+    period = issued(service, case.form, work.day, work.parent)
+    # The counter stays locked until the commit: from here on others who issue wait.
+    number = next_number(work.session, service.numbers.licence, work.day)
+    licence = Licence(
+        id=0,
+        number=number,
+        service=service.code,
+        version=0,
+        subject=case.subject,
+        personal=None,
+        form={},
+        municipality={"code": municipality.code, **municipality.name.model_dump()},
+        title=service.licence_title.model_dump(),
+        lines=[],
+        parent_id=work.parent.id if work.parent else None,
+        valid_from=period.first,
+        valid_to=period.last,
+        calendar=service.validity.calendar,
+        credential="",
+        status="valid",
+        status_since=work.at,
+        status_reason=case.number,
+        with_parent=False,
+        standings=standing.new(work.at, case.number),
+        excused=False,
+        copies=0,
+        issued_at=work.at,
+    )
+    shown = _new_version(work, licence, holder, case.form, work.private, period)
+    licences.add(work.session, licence)
+    licences.add_version(work.session, replace(_row(work, licence), **shown))
+    work.licence, case.licence_id = licence, licence.id
+    work.publish(EVENTS["issue"], licence.context, payload(work, licence))
+    return {"licence": number, "valid_to": licence.valid_to.isoformat()}
+
+
+def _renew(work: Work, licence: Licence) -> dict[str, JSON]:
+    holder, private = _opened(work, licence)
+    form = {**licence.form, **work.case.form}
+    period = renewed(work.service, form, licence, work.day, work.parent)
+    municipality = work.office.municipality(work.session)
+    licence.municipality = {"code": municipality.code, **municipality.name.model_dump()}
+    licence.title = work.service.licence_title.model_dump()
+    licence.excused = False
+    _write_version(work, licence, holder, form, {**private, **work.private}, period)
+    return {"version": licence.version, "valid_to": licence.valid_to.isoformat()}
+
+
+def _amend(work: Work, licence: Licence) -> dict[str, JSON]:
+    holder, private = _opened(work, licence)
+    form = {**licence.form, **work.case.form}
+    _write_version(work, licence, holder, form, {**private, **work.private}, _present(licence))
+    return {"version": licence.version}
+
+
+def _transfer(work: Work, licence: Licence) -> dict[str, JSON]:
+    _opened(work, licence)
+    parties = [n for n, field in work.service.fields.items() if field.type == "party" and n in work.private]
+    if len(parties) != 1:
+        raise Conflict(
+            f"The case {work.case.number} does not say to whom the licence is transferred.",
+            remedy="Name the new holder in the application.",
+            message_ar="لم يذكر في الطلب المرخص له الجديد.",
+        )
+    party = work.private[parties[0]]
+    holder = {name: str(party[name]) for name in _HOLDER}
+    licence.subject = work.office.vault.subject(holder["kind"], holder["identifier"])
+    # What else the form says of persons, the old holder said of himself and his own: it stays with his version.
+    private = {name: value for name, value in work.private.items() if name != parties[0]}
+    _write_version(work, licence, holder, licence.form, private, _present(licence))
+    return {"version": licence.version}
+
+
+def _copy(work: Work, licence: Licence) -> dict[str, JSON]:
+    licence.copies += 1
+    _order_paper(work, licence)
+    return {"copy": licence.copies}
+
+
+def _come_to(work: Work, licence: Licence) -> dict[str, JSON]:
+    standing.enter(licence, _COMES_TO[work.procedure.outcome], work.at, work.case.number)
+    standing.settle(licence, parent_of(work))
+    return {}
+
+
+def _reinstate(work: Work, licence: Licence) -> dict[str, JSON]:
+    standing.reinstate(licence, work.at, work.case.number)
+    standing.settle(licence, parent_of(work))
+    return {}
+
+
+def _uphold(work: Work, licence: Licence) -> dict[str, JSON]:
+    standing.restore(licence)
+    standing.settle(licence, parent_of(work))
+    return {}
+
+
+def _excuse(work: Work, licence: Licence) -> dict[str, JSON]:  # noqa: ARG001 -- each outcome is called alike
+    licence.excused = True
+    return {}
+
+
+_DO: dict[Outcome, Callable[[Work, Licence], dict[str, JSON]]] = {
+    "renew": _renew,
+    "amend": _amend,
+    "transfer": _transfer,
+    "correct": _amend,
+    "copy": _copy,
+    "void": _come_to,
+    "suspend": _come_to,
+    "reinstate": _reinstate,
+    "revoke": _come_to,
+    "close": _come_to,
+    "uphold": _uphold,
+    "excuse": _excuse,
+}
+_RECORDED: tuple[Outcome, ...] = (*_COMES_TO, "reinstate", "uphold", "excuse", "transfer")
+
+
+def _acted_on(work: Work) -> Licence:
+    assert work.licence is not None, "every outcome but issue acts on a licence"
+    work.case.licence_id = work.licence.id
+    return work.licence
+
+
+def _period(work: Work, form: Mapping[str, Any], parent: Licence | None) -> Period:
+    if work.licence is None:
+        return issued(work.service, form, work.day, parent)
+    if work.procedure.outcome == "renew":
+        return renewed(work.service, form, work.licence, work.day, parent)
+    return _present(work.licence)
+
+
+def _present(licence: Licence) -> Period:
+    return Period(licence.valid_from, licence.valid_to)
+
+
+def _opened(work: Work, licence: Licence) -> tuple[dict[str, str], dict[str, Any]]:
+    if licence.personal is None:
+        raise Conflict(
+            f"The holder of the licence {licence.number} was erased, its time of keeping being over.",
+            remedy="Apply for a new licence.",
+            message_ar=f"حُذفت بيانات صاحب الرخصة {licence.number} بانتهاء مدة حفظها؛ قدّم طلب رخصة جديدة.",
+        )
+    content = work.office.vault.open(licence.personal, licence.context)
+    return content["holder"], content["form"]
+
+
+def _write_version(
+    work: Work,
+    licence: Licence,
+    holder: dict[str, str],
+    form: Mapping[str, Any],
+    private: Mapping[str, Any],
+    period: Period,
+) -> None:
+    shown = _new_version(work, licence, holder, form, private, period)
+    licences.add_version(work.session, replace(_row(work, licence), **shown))
+
+
+def _new_version(
+    work: Work,
+    licence: Licence,
+    holder: dict[str, str],
+    form: Mapping[str, Any],
+    private: Mapping[str, Any],
+    period: Period,
+) -> dict[str, Any]:
+    """Give a licence its next version, and order its paper; what the version's row says of it."""
+    key = work.office.key()
+    shown = sealing.shown(work.service, {**form, **private}, holder["name"])
+    licence.version += 1
+    licence.copies = 0
+    licence.form, licence.lines = dict(form), shown.lines
+    licence.valid_from, licence.valid_to = period.first, period.last
+    code = licence.municipality["code"]
+    content = sealing.claims(work.service, licence.number, code, licence.title, period, shown.public, work.at)
+    licence.credential = sealing.sealed(content, key)
+    personal = {"holder": holder, "lines": shown.private_lines, "form": dict(private)}
+    licence.personal = work.office.vault.seal(personal, licence.context)
+    _order_paper(work, licence)
+    return {
+        "shown": {"title": licence.title, "municipality": licence.municipality, "lines": licence.lines},
+        "form": licence.form,
+        "personal": licence.personal,
+        "credential": licence.credential,
+    }
+
+
+def _row(work: Work, licence: Licence) -> Version:
+    return Version(
+        case_id=work.case.id,
+        licence_id=licence.id,
+        version=licence.version,
+        copy=licence.copies,
+        outcome=work.procedure.outcome,
+        status=licence.status,
+        subject=licence.subject,
+        valid_from=licence.valid_from,
+        valid_to=licence.valid_to,
+        shown=None,
+        form=None,
+        personal=None,
+        credential=None,
+        made_at=work.at,
+    )
+
+
+def _order_paper(work: Work, licence: Licence) -> None:
+    work.enqueue(
+        DOCUMENT_JOB, {"licence": licence.number, "version": licence.version, "copy": licence.copies}
+    )
+
+
+def _record(work: Work, licence: Licence, before: str) -> None:
+    audit.record(
+        work.session,
+        chain=licence.context,
+        actor=work.caller.actor,
+        action=EVENTS[work.procedure.outcome].removeprefix("licence."),
+        details={
+            "from": before,
+            "to": licence.status,
+            "version": licence.version,
+            "case": work.case.number,
+        },
+    )
