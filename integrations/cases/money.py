@@ -6,6 +6,7 @@ amount is read, because it has already lost what it meant.
 """
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Annotated, Any
 
@@ -46,6 +47,14 @@ def multiply(*factors: Decimal | int) -> Decimal:
     for factor in factors:
         product = _EXACT.multiply(product, Decimal(factor))
     return product
+
+
+def plus(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum, unrounded; of nothing 0.00."""
+    total = Decimal("0.00")
+    for amount in amounts:
+        total = _EXACT.add(total, amount)
+    return total
 
 
 def amount_text(amount: Decimal) -> str:
