@@ -154,6 +154,73 @@ def add_years(day: date, years: int, calendar: Calendar = "gregorian") -> date:
     return date(year, day.month, min(day.day, length))
 
 
+def add_months(day: date, months: int, calendar: Calendar = "gregorian") -> date:
+    """The same day of the month, some months later or earlier.
+
+    Where that month is too short for the day, it is the month's last day; so two steps of one month may end
+    before one step of two.
+
+    Args:
+        day: the day to count from.
+        months: how many; negative counts back.
+        calendar: whose months are counted.
+
+    Raises:
+        InvalidInput: the result lies outside the calendar.
+    """
+    if calendar == "umm_al_qura":
+        lunar = hijri(day)
+        year, month = divmod(lunar.year * 12 + lunar.month - 1 + months, 12)
+        return _clamped(year, month + 1, lunar.day, calendar)
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return _clamped(year, month + 1, day.day, calendar)
+
+
+def next_fixed(day: date, month: int, day_of_month: int, calendar: Calendar) -> date:
+    """The next occurrence of a fixed day of the year, such as 15 Muharram, on `day` or after it.
+
+    In a year whose month is too short for it (30 Muharram in 1436 H, where it has 29 days; 29 February), it
+    is the month's last day. To have the one strictly after a day, give the day after it.
+
+    Args:
+        day: the first day that may be the answer.
+        month: 1 to 12, of the calendar.
+        day_of_month: 1 to 30 in the Umm al-Qura calendar, 1 to 31 in the Gregorian one.
+        calendar: whose month and day they are.
+
+    Raises:
+        InvalidInput: there is no such month or day, or its next occurrence lies outside the calendar.
+    """
+    longest = 30 if calendar == "umm_al_qura" else 31
+    if not 1 <= month <= 12 or not 1 <= day_of_month <= longest:
+        raise InvalidInput(
+            f"There is no day {day_of_month} in a month {month} of this calendar.",
+            remedy=f"Give a month of 1 to 12 and a day of 1 to {longest}.",
+        )
+    year = hijri(day).year if calendar == "umm_al_qura" else day.year
+    this = _clamped(year, month, day_of_month, calendar)
+    return this if this >= day else _clamped(year + 1, month, day_of_month, calendar)
+
+
+def _month_length(year: int, month: int, calendar: Calendar) -> int:
+    if calendar == "umm_al_qura":
+        return Hijri(year, month, 1).month_length()
+    return gregorian_calendar.monthrange(year, month)[1]
+
+
+def _clamped(year: int, month: int, day: int, calendar: Calendar) -> date:
+    first, last = (_FIRST_YEAR, _LAST_YEAR) if calendar == "umm_al_qura" else (date.min.year, date.max.year)
+    if not first <= year <= last:
+        raise InvalidInput(
+            f"The year {year} is outside the calendar's years {first} to {last}.",
+            remedy="Give a day or a span within them.",
+        )
+    clamped = min(day, _month_length(year, month, calendar))
+    if calendar == "umm_al_qura":
+        return HijriDate(year, month, clamped).gregorian()
+    return date(year, month, clamped)
+
+
 def today(zone: str = "Asia/Riyadh", now: datetime | None = None) -> date:
     """The date in a time zone.
 

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.calendar import FIRST_DATE, LAST_DATE, HijriDate, add_years, format_date, hijri, today
+from foundation.calendar import (
+    FIRST_DATE,
+    LAST_DATE,
+    Calendar,
+    HijriDate,
+    add_months,
+    add_years,
+    format_date,
+    hijri,
+    next_fixed,
+    today,
+)
 from foundation.errors import InvalidInput
 
 DAYS = st.dates(FIRST_DATE, LAST_DATE)
@@ -108,6 +119,98 @@ def test_an_anniversary_keeps_its_month_or_is_refused(day: date, years: int) -> 
 def test_a_gregorian_anniversary_beyond_the_calendar_is_refused() -> None:
     with pytest.raises(InvalidInput, match="outside the years 1 to 9999"):
         add_years(date(2026, 1, 1), 8000)
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "calendar", "expected"),
+    [
+        (date(2026, 1, 31), 1, "gregorian", date(2026, 2, 28)),
+        (date(2026, 1, 31), -2, "gregorian", date(2025, 11, 30)),
+        (date(2024, 12, 31), 14, "gregorian", date(2026, 2, 28)),
+        (date(2026, 11, 22), 0, "gregorian", date(2026, 11, 22)),
+        # Ramadan of 1447 had 30 days, Shawwal 29.
+        (HijriDate(1447, 9, 30).gregorian(), 1, "umm_al_qura", HijriDate(1447, 10, 29).gregorian()),
+        (HijriDate(1447, 11, 3).gregorian(), 3, "umm_al_qura", HijriDate(1448, 2, 3).gregorian()),
+        (HijriDate(1447, 1, 3).gregorian(), -1, "umm_al_qura", HijriDate(1446, 12, 3).gregorian()),
+    ],
+)
+def test_months_later_it_is_the_same_day_or_the_months_last(
+    day: date, months: int, calendar: Calendar, expected: date
+) -> None:
+    assert add_months(day, months, calendar) == expected
+
+
+@given(DAYS, st.integers(-2500, 2500))
+def test_twelve_months_are_a_year_and_a_month_keeps_its_day_or_is_shorter(day: date, months: int) -> None:
+    lunar = hijri(day)
+    place = lunar.year * 12 + lunar.month - 1 + months
+    if not 1343 <= place // 12 <= 1500:
+        with pytest.raises(InvalidInput, match="outside the calendar's years 1343 to 1500"):
+            add_months(day, months, "umm_al_qura")
+        return
+    later = hijri(add_months(day, months, "umm_al_qura"))
+    assert (later.year, later.month) == (place // 12, place % 12 + 1)
+    assert later.day == lunar.day or (lunar.day, later.day) == (30, 29)
+    if months % 12 == 0:
+        assert later.gregorian() == add_years(day, months // 12, "umm_al_qura")
+
+
+@pytest.mark.parametrize(
+    ("day", "month", "day_of_month", "calendar", "expected"),
+    [
+        # The seasonal card that ends on 15 Muharram: this year's, on the day itself, and after it.
+        (HijriDate(1446, 9, 1).gregorian(), 1, 15, "umm_al_qura", HijriDate(1447, 1, 15).gregorian()),
+        (HijriDate(1447, 1, 15).gregorian(), 1, 15, "umm_al_qura", HijriDate(1447, 1, 15).gregorian()),
+        (HijriDate(1447, 1, 16).gregorian(), 1, 15, "umm_al_qura", HijriDate(1448, 1, 15).gregorian()),
+        # Muharram of 1435 had 30 days, that of 1436 had 29.
+        (HijriDate(1435, 1, 30).gregorian(), 1, 30, "umm_al_qura", HijriDate(1435, 1, 30).gregorian()),
+        (HijriDate(1435, 2, 1).gregorian(), 1, 30, "umm_al_qura", HijriDate(1436, 1, 29).gregorian()),
+        (date(2026, 11, 22), 2, 29, "gregorian", date(2027, 2, 28)),
+        (date(2027, 3, 1), 2, 29, "gregorian", date(2028, 2, 29)),
+        (date(2026, 12, 31), 12, 31, "gregorian", date(2026, 12, 31)),
+        (date(2026, 11, 22), 4, 31, "gregorian", date(2027, 4, 30)),
+    ],
+)
+def test_a_fixed_day_is_found_from_any_day(
+    day: date, month: int, day_of_month: int, calendar: Calendar, expected: date
+) -> None:
+    assert next_fixed(day, month, day_of_month, calendar) == expected
+
+
+@given(DAYS.filter(lambda day: day.year < 2076), st.integers(1, 12), st.integers(1, 30))
+def test_the_next_fixed_day_is_the_first_of_its_kind(day: date, month: int, day_of_month: int) -> None:
+    found = next_fixed(day, month, day_of_month, "umm_al_qura")
+    assert day <= found <= day + timedelta(days=355)
+    lunar = hijri(found)
+    assert lunar.month == month
+    assert lunar.day == day_of_month or (day_of_month, lunar.day) == (30, 29)
+    between = [day + timedelta(days=number) for number in range((found - day).days)]
+    assert (month, lunar.day) not in [(hijri(one).month, hijri(one).day) for one in between]
+
+
+@pytest.mark.parametrize(
+    ("month", "day_of_month", "calendar"),
+    [
+        (0, 1, "gregorian"),
+        (13, 1, "umm_al_qura"),
+        (1, 0, "gregorian"),
+        (1, 31, "umm_al_qura"),
+        (1, 32, "gregorian"),
+    ],
+)
+def test_a_fixed_day_that_no_year_has_is_refused(month: int, day_of_month: int, calendar: Calendar) -> None:
+    with pytest.raises(InvalidInput, match="There is no day"):
+        next_fixed(date(2026, 1, 1), month, day_of_month, calendar)
+
+
+def test_a_fixed_day_beyond_the_table_is_refused() -> None:
+    assert next_fixed(LAST_DATE, 12, 30, "umm_al_qura") == LAST_DATE
+    with pytest.raises(InvalidInput, match="The year 1501 is outside"):
+        next_fixed(LAST_DATE, 1, 15, "umm_al_qura")
+    with pytest.raises(InvalidInput, match="outside the Umm al-Qura table"):
+        next_fixed(LAST_DATE + timedelta(days=1), 1, 15, "umm_al_qura")
+    with pytest.raises(InvalidInput, match="The year 10000 is outside"):
+        next_fixed(date.max, 1, 15, "gregorian")
 
 
 def test_today_is_the_date_in_riyadh() -> None:
