@@ -291,13 +291,6 @@ def versions(session: Session, licence: Licence) -> list[Version]:
     return [Version(**row) for row in rows]
 
 
-def erase(session: Session, licence_id: int) -> None:
-    """Forget whom a licence is of: in the licence and in each version of it."""
-    statement = update(LICENCES).where(LICENCES.c.id == licence_id).values(personal=None)
-    session.execute(statement)
-    session.execute(update(VERSIONS).where(VERSIONS.c.licence_id == licence_id).values(personal=None))
-
-
 def status_on(licence: Licence, day: date) -> LicenceStatus:
     """What a licence is on a day: valid, expired, suspended, revoked, closed or void."""
     return "expired" if licence.status == "valid" and day > licence.valid_to else licence.status

@@ -177,7 +177,7 @@ def _transfer(work: Work, licence: Licence) -> dict[str, JSON]:
     party = work.private[parties[0]]
     holder = {name: str(party[name]) for name in _HOLDER}
     licence.subject = work.office.vault.subject(holder["kind"], holder["identifier"])
-    # What else the form says of persons, the old holder said of himself and his own: it stays with his version.
+    # What else the form says of persons the old holder said of himself and his own: his version keeps it.
     private = {name: value for name, value in work.private.items() if name != parties[0]}
     _write_version(work, licence, holder, licence.form, private, _present(licence))
     return {"version": licence.version}

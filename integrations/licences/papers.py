@@ -1,0 +1,174 @@
+"""The papers of licences: made by a job from a version's row, kept encrypted, each made once.
+
+Table: `licence_document`. A paper carries the holder's name, so it lies sealed, to the context
+`licence/NUMBER/VERSION/COPY`; beside it the SHA-256 of the PDF, by which a paper is known again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, RowMapping, Table, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from foundation.chain import JSON
+from foundation.database import Base, Database
+from foundation.definitions import Bilingual
+from foundation.errors import NotFound
+from foundation.jobs import Jobs
+from foundation.personal import Vault
+from integrations.cases.case import MOMENT
+from integrations.licences import licence as licences
+from integrations.licences.document import LicenceDocument, Line, render
+from integrations.licences.licence import LICENCES, VERSIONS, Licence
+from integrations.licences.outcomes import DOCUMENT_JOB
+
+PAPERS = Table(
+    "licence_document",
+    Base.metadata,
+    Column("licence_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("copy", Integer, primary_key=True, autoincrement=False),
+    Column("pdf", LargeBinary),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("made_at", MOMENT, nullable=False),
+)
+
+
+class NotReady(NotFound):
+    """The paper of a licence is not made yet."""
+
+
+@dataclass(frozen=True)
+class Papers:
+    """Makes papers, and gives them out.
+
+    Args:
+        fonts: folder with the fonts of the page.
+        public_url: address of this platform as the public reaches it; without one none is printed.
+        clock: the present moment, aware.
+    """
+
+    database: Database
+    vault: Vault
+    fonts: Path
+    public_url: str | None
+    clock: Callable[[], datetime]
+
+    def make(self, payload: dict[str, JSON], attempt: int) -> None:  # noqa: ARG002 -- a job's signature
+        """Job `DOCUMENT_JOB`: make a paper, once, however often the job runs.
+
+        A licence whose holder was erased meanwhile gets none.
+        """
+        number, version, copy = str(payload["licence"]), _whole(payload["version"]), _whole(payload["copy"])
+        with self.database.transaction() as session:
+            licence = licences.of_number(session, number)
+            row = self._version(session, licence, version)
+            if row is None or row["personal"] is None or self._kept(session, licence, version, copy):
+                return
+        # Between two transactions: rendering takes a while, and holds nothing meanwhile.
+        pdf = render(self._page(licence, row, copy), self.fonts)
+        with self.database.transaction() as session:
+            if licences.by_id(session, licence.id, lock=True).personal is None:
+                return
+            made = {
+                "licence_id": licence.id,
+                "version": version,
+                "copy": copy,
+                "pdf": self.vault.seal_bytes(pdf, context(licence, version, copy)),
+                "sha256": hashlib.sha256(pdf).digest(),
+                "made_at": self.clock(),
+            }
+            session.execute(insert(PAPERS).values(**made).on_conflict_do_nothing())
+
+    def read(self, session: Session, licence: Licence, version: int, copy: int) -> bytes:
+        """A paper, as PDF.
+
+        Raises:
+            NotReady: its job has not made it yet.
+            NotFound: the licence has no such version, or its holder was erased.
+        """
+        row = self._kept(session, licence, version, copy)
+        if row is not None and row["pdf"] is not None:
+            return self.vault.open_bytes(row["pdf"], context(licence, version, copy))
+        if row is not None or licence.personal is None or self._version(session, licence, version) is None:
+            raise NotFound(
+                f"There is no paper of version {version} of the licence {licence.number}.",
+                message_ar=f"لا توجد وثيقة للإصدار {version} من الرخصة {licence.number}.",
+            )
+        raise NotReady(
+            f"The document of {licence.number} is not ready yet.",
+            remedy="Ask again in a moment.",
+            message_ar="وثيقة الرخصة قيد الإعداد؛ أعد المحاولة بعد قليل.",
+        )
+
+    def resume(self, jobs: Jobs) -> int:
+        """Put back the jobs whose worker was killed: made twice, a paper is still one paper.
+
+        Returns:
+            How many were put back.
+        """
+        with self.database.transaction() as session:
+            stalled = [job for job in jobs.stalled(session) if job.name == DOCUMENT_JOB]
+            for job in stalled:
+                jobs.run_again(session, job.id)
+        return len(stalled)
+
+    def _page(self, licence: Licence, row: RowMapping, copy: int) -> LicenceDocument:
+        shown = row["shown"]
+        private = self.vault.open(row["personal"], licence.context)["lines"]
+        municipality = shown["municipality"]
+        return LicenceDocument(
+            number=licence.number,
+            title=Bilingual(**shown["title"]),
+            municipality=Bilingual(ar=municipality["ar"], en=municipality["en"]),
+            lines=tuple(
+                Line(Bilingual(**line["label"]), Bilingual(**line["value"]))
+                for line in (*shown["lines"], *private)
+            ),
+            issued_at=row["made_at"],
+            valid_from=row["valid_from"],
+            valid_to=row["valid_to"],
+            credential=row["credential"],
+            verify_url=self._address(licence.number),
+            version=row["version"],
+            copy=copy,
+        )
+
+    def _address(self, number: str) -> str | None:
+        return f"{self.public_url.rstrip('/')}/v1/verify/{number}" if self.public_url else None
+
+    def _version(self, session: Session, licence: Licence, version: int) -> RowMapping | None:
+        found = select(VERSIONS).where(
+            VERSIONS.c.licence_id == licence.id,
+            VERSIONS.c.version == version,
+            VERSIONS.c.credential.is_not(None),
+        )
+        return session.execute(found).mappings().one_or_none()
+
+    def _kept(self, session: Session, licence: Licence, version: int, copy: int) -> RowMapping | None:
+        found = select(PAPERS.c.pdf, PAPERS.c.sha256).where(
+            PAPERS.c.licence_id == licence.id, PAPERS.c.version == version, PAPERS.c.copy == copy
+        )
+        return session.execute(found).mappings().one_or_none()
+
+
+def context(licence: Licence, version: int, copy: int) -> str:
+    """What a paper is sealed to."""
+    return f"{licence.context}/{version}/{copy}"
+
+
+def erase(session: Session, licence_id: int) -> None:
+    """Forget whom a licence is of: in the licence, in each version, and on each paper. Hashes stay."""
+    of = {"licence_id": licence_id}
+    session.execute(update(LICENCES).where(LICENCES.c.id == licence_id).values(personal=None))
+    session.execute(update(VERSIONS).filter_by(**of).values(personal=None))
+    session.execute(update(PAPERS).filter_by(**of).values(pdf=None))
+
+
+def _whole(value: JSON) -> int:
+    assert isinstance(value, int), "the job's payload is ours"
+    return value
