@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from foundation.errors import InvalidInput, Malformed, NotFound, RakeezaError, S
 from foundation.wire import qr_reader
 from foundation.wire.credential import PREFIX, REFUSALS, Credential, KeySet, Status, open_credential
 from foundation.wire.credential_keys import KEYS_FILE, trusted_keys
+
+if TYPE_CHECKING:
+    from foundation.identity import Caller
 
 _VERDICTS = {
     Status.VALID: ("VALID", "سارية"),
@@ -64,19 +67,17 @@ def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str)
 @click.pass_context
 def show(ctx: click.Context, number: str, document: Path | None, output: str) -> None:
     """Show the licence NUMBER as it stands now."""
-    # Not at the top: `verify` works without a database, and must not load what speaks to one.
-    from foundation.identity import Caller
-
     with open_platform(ctx) as platform:
-        licence = platform.licensing.licence(number)
+        licence = platform.licensing.licences.licence(number)
         if document is not None:
-            pdf = platform.licensing.document(Caller("command line", "system", frozenset()), number)
+            pdf = platform.licensing.licences.document(_caller(), number)
             _write(document, pdf)
     if output == "json":
         click.echo(json.dumps(licence, ensure_ascii=False, indent=2))
         return
     rows = [
-        ("status", licence["status"], None),
+        ("status", f"{licence['status']} since {licence['since']}", licence["status_title"]["ar"]),
+        ("version", str(licence["version"]), None),
         ("licence", licence["title"]["en"], licence["title"]["ar"]),
         ("municipality", licence["municipality"]["en"], licence["municipality"]["ar"]),
         ("valid from", licence["valid_from"], None),
@@ -84,6 +85,41 @@ def show(ctx: click.Context, number: str, document: Path | None, output: str) ->
         *((line["label"]["en"], line["value"]["en"], line["value"]["ar"]) for line in licence["lines"]),
     ]
     print_table(f"Licence {licence['number']}", ("field", "English", "Arabic"), rows)
+
+
+@command.command()
+@click.argument("number")
+@format_choice("table", "json")
+@click.pass_context
+def history(ctx: click.Context, number: str, output: str) -> None:
+    """Show what became of the licence NUMBER: each case, each change of its standing, what hangs on it."""
+    with open_platform(ctx) as platform:
+        told = platform.licensing.licences.history(_caller(), number)
+    if output == "json":
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    columns = ("at", "outcome", "case", "version", "copy", "status", "valid_to")
+    steps = [tuple(str(step[name]) for name in columns) for step in told["steps"]]
+    print_table(f"Licence {number}, {told['status']} since {told['since']}", columns, steps)
+    if told["entries"]:
+        rows = [(entry["at"], entry["action"], entry["actor"], _why(entry)) for entry in told["entries"]]
+        print_table("Changes of its standing and holder", ("at", "action", "actor", "by"), rows)
+    if told["children"]:
+        names = ("number", "service", "status", "since", "valid_to")
+        hanging = [tuple(str(child[name]) for name in names) for child in told["children"]]
+        print_table("What hangs on it", names, hanging)
+
+
+def _why(entry: dict[str, Any]) -> str:
+    parent = entry.get("parent")
+    return f"with {parent}" if parent else str(entry["case"])
+
+
+def _caller() -> "Caller":
+    # Not at the top: `verify` works without a database, and must not load what speaks to one.
+    from foundation.identity import Caller
+
+    return Caller("command line", "system", frozenset())
 
 
 def _keys(ctx: click.Context, keys_file: Path | None) -> KeySet:
