@@ -1,0 +1,336 @@
+"""Delegations: an owner lets a manager or an authorised agent act for him, for some services, until a day.
+
+Who may act is asked by blind indexes; who they are lies sealed. A delegation is the owner's alone to give:
+acting for him is judged by what he himself granted, never by way of a third, so a manager or an agent passes
+nothing on.
+
+Table `delegation`; each has a chain `delegation/ID`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from foundation import audit
+from foundation.calendar import format_date, today
+from foundation.chain import JSON
+from foundation.definitions import Bilingual
+from foundation.errors import Conflict, NotFound, PermissionDenied
+from foundation.identity import Caller
+from foundation.personal import Vault, salted
+from integrations.cases.application import Application
+from integrations.municipality import Office
+from integrations.procedure import Capacity
+from integrations.service import Service
+
+if TYPE_CHECKING:
+    from integrations.licences.licence import Licence
+
+CAPACITIES: dict[Capacity, Bilingual] = {
+    "owner": Bilingual(ar="المالك", en="owner"),
+    "manager": Bilingual(ar="المدير", en="manager"),
+    "agent": Bilingual(ar="الوكيل المفوّض", en="authorised agent"),
+}
+"""What each capacity is called."""
+
+_COLUMNS = (
+    "id, principal, agent, capacity, services, procedures, valid_from, valid_until, personal, evidence, "
+    "granted_by, granted_at, ended_by, ended_at, erased_at"
+)
+# Whoever ends one of these waits for us, or we see that it has ended.
+_BETWEEN = text(
+    f"SELECT {_COLUMNS} FROM delegation WHERE principal = :principal AND agent = :agent "
+    "ORDER BY id DESC FOR SHARE"
+)
+_OF_PERSON = text(
+    f"SELECT {_COLUMNS} FROM delegation WHERE principal = :subject OR agent = :subject ORDER BY id"
+)
+_LOCKED = text(f"SELECT {_COLUMNS} FROM delegation WHERE id = :id FOR UPDATE")
+_NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('delegation', 'id'))")
+_INSERT = text(
+    """
+    INSERT INTO delegation (id, principal, agent, capacity, services, procedures, valid_from, valid_until,
+                            personal, evidence, granted_by, granted_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (:id, :principal, :agent, :capacity, :services, :procedures, :valid_from, :valid_until,
+            :personal, :evidence, :granted_by, :granted_at)
+    """
+)
+_END = text("UPDATE delegation SET ended_by = :by, ended_at = :at WHERE id = :id")
+_ERASE = text(
+    "UPDATE delegation SET personal = NULL, evidence = NULL, erased_at = :at, principal = :principal, "
+    "agent = :agent WHERE id = :id"
+)
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """One delegation.
+
+    Args:
+        principal, agent: blind indexes of who lets act and who acts.
+        services, procedures: what for; empty is everything.
+        valid_until: the last day it holds; None is until it is ended.
+        personal: sealed `principal` and `agent`, each with kind, identifier, name; None once erased.
+        evidence: SHA-256 of the paper that shows it.
+        ended_at: when it was revoked.
+    """
+
+    id: int
+    principal: bytes
+    agent: bytes
+    capacity: Capacity
+    services: Sequence[str]
+    procedures: Sequence[str]
+    valid_from: date
+    valid_until: date | None
+    personal: bytes | None
+    evidence: bytes | None
+    granted_by: str
+    granted_at: datetime
+    ended_by: str | None
+    ended_at: datetime | None
+    erased_at: datetime | None
+
+    @property
+    def context(self) -> str:
+        """Name of its chain, and what its personal data is sealed to."""
+        return f"delegation/{self.id}"
+
+    def covers(self, service: str, procedure: str) -> bool:
+        """Whether it is for this."""
+        return (not self.services or service in self.services) and (
+            not self.procedures or procedure in self.procedures
+        )
+
+    def status(self, day: date) -> str:
+        """`valid`, `revoked`, `expired` or `future` on a day."""
+        if self.ended_at is not None:
+            return "revoked"
+        if day < self.valid_from:
+            return "future"
+        return "expired" if self.valid_until is not None and day > self.valid_until else "valid"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A delegation to be kept.
+
+    Args:
+        principal, agent: kind, identifier, name.
+        evidence: SHA-256 of a paper, in hex.
+    """
+
+    principal: Mapping[str, str]
+    agent: Mapping[str, str]
+    capacity: Capacity
+    services: Sequence[str]
+    procedures: Sequence[str]
+    valid_from: date
+    valid_until: date | None
+    evidence: str | None
+
+
+def grant(session: Session, vault: Vault, given: Grant, actor: str, at: datetime) -> Delegation:
+    """Keep a delegation, with the first entry of its chain.
+
+    Args:
+        actor: the centre before which it was given.
+    """
+    number = int(session.execute(_NEXT_ID).scalar_one())
+    people = {"principal": dict(given.principal), "agent": dict(given.agent)}
+    salts: dict[str, str] = {}
+    digests: dict[str, JSON] = {}
+    hashed = {
+        **{f"/{who}/{name}": value for who, person in people.items() for name, value in person.items()},
+        **({"/evidence": given.evidence} if given.evidence is not None else {}),
+    }
+    for pointer, value in hashed.items():
+        salt, digests[pointer] = salted(value)
+        salts[pointer] = salt.hex()
+    made = Delegation(
+        id=number,
+        principal=_subject(vault, given.principal),
+        agent=_subject(vault, given.agent),
+        capacity=given.capacity,
+        services=list(given.services),
+        procedures=list(given.procedures),
+        valid_from=given.valid_from,
+        valid_until=given.valid_until,
+        personal=vault.seal({**people, "salts": salts}, f"delegation/{number}"),
+        evidence=bytes.fromhex(given.evidence) if given.evidence is not None else None,
+        granted_by=actor,
+        granted_at=at,
+        ended_by=None,
+        ended_at=None,
+        erased_at=None,
+    )
+    session.execute(_INSERT, vars(made))
+    details: dict[str, JSON] = {**terms(made), "personal": digests}
+    audit.record(session, chain=made.context, actor=actor, action="granted", details=details)
+    return made
+
+
+def end(session: Session, delegation: Delegation, caller: Caller, at: datetime) -> None:
+    """Revoke a delegation from this moment on.
+
+    Args:
+        delegation: locked by this transaction (see `locked`).
+
+    Raises:
+        Conflict: it was revoked before.
+    """
+    if delegation.ended_at is not None:
+        day = _date(today(now=delegation.ended_at))
+        raise Conflict(
+            f"This delegation was revoked on {day.en}.", message_ar=f"أُلغي هذا التفويض في {day.ar}."
+        )
+    session.execute(_END, {"id": delegation.id, "by": caller.actor, "at": at})
+    audit.record(session, chain=delegation.context, actor=caller.actor, action="ended", details={})
+
+
+def locked(session: Session, number: int) -> Delegation:
+    """A delegation; until the transaction ends, no case is opened by it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = session.execute(_LOCKED, {"id": number}).mappings().one_or_none()
+    if row is None:
+        raise NotFound("There is no delegation of this number.", message_ar="لا يوجد تفويض بهذا الرقم.")
+    return Delegation(**row)
+
+
+def of_person(session: Session, subject: bytes) -> list[Delegation]:
+    """The delegations that a person gave or holds, oldest first."""
+    return [Delegation(**row) for row in session.execute(_OF_PERSON, {"subject": subject}).mappings()]
+
+
+def people(vault: Vault, delegation: Delegation) -> dict[str, Any]:
+    """Who lets act and who acts: `principal` and `agent`; empty once erased."""
+    if delegation.personal is None:
+        return {}
+    opened = vault.open(delegation.personal, delegation.context)
+    return {"principal": opened["principal"], "agent": opened["agent"]}
+
+
+def terms(delegation: Delegation) -> dict[str, JSON]:
+    """What a delegation says, without the people in it."""
+    until = delegation.valid_until
+    return {
+        "capacity": delegation.capacity,
+        "services": list(delegation.services),
+        "procedures": list(delegation.procedures),
+        "from": delegation.valid_from.isoformat(),
+        "until": until.isoformat() if until is not None else None,
+    }
+
+
+def check(
+    session: Session,
+    office: Office,
+    application: Application,
+    service: Service,
+    procedure: str,
+    day: date,
+    licence: "Licence | None",
+) -> None:
+    """Refuse an applicant who may not do this: for the owner he acts for, or on this licence.
+
+    Until the transaction ends, the delegations that let him wait to be revoked.
+
+    Raises:
+        PermissionDenied: says why, and since when, in both languages.
+    """
+    applicant = application.applicant
+    subject = office.vault.subject(applicant["kind"], applicant["identifier"])
+    if applicant["capacity"] != "owner":
+        actor = office.vault.subject(applicant["actor_kind"], applicant["actor_identifier"])
+        _check_between(session, subject, actor, service, procedure, day, applicant["capacity"])
+    if licence is not None and licence.subject != subject:
+        _check_between(session, licence.subject, subject, service, procedure, day, None)
+
+
+def erase(session: Session, number: int, principal: bytes, agent: bytes, at: datetime) -> None:
+    """Delete who a delegation was between.
+
+    Args:
+        principal, agent: what takes the place of their indexes.
+    """
+    session.execute(_ERASE, {"id": number, "principal": principal, "agent": agent, "at": at})
+
+
+def _check_between(
+    session: Session,
+    principal: bytes,
+    agent: bytes,
+    service: Service,
+    procedure: str,
+    day: date,
+    capacity: str | None,
+) -> None:
+    rows = session.execute(_BETWEEN, {"principal": principal, "agent": agent}).mappings()
+    found = [Delegation(**row) for row in rows]
+    title = service.procedures[procedure].title
+    reasons = [_reason(each, service.code, procedure, title, day, capacity) for each in found]
+    if any(reason is None for reason in reasons):
+        return
+    told = [reason for reason in reasons if reason is not None]
+    if not told:
+        holder = capacity is None
+        raise _refused(
+            "The licence is another's, who has given the applicant no delegation."
+            if holder
+            else "The owner has given this person no delegation.",
+            "الرخصة لغير مقدم الطلب، ولا يوجد له تفويض من صاحبها."
+            if holder
+            else "لا يوجد تفويض من المالك لهذا الشخص.",
+        )
+    # Of several the one that comes nearest, and of these the newest.
+    _, en, ar = min(told, key=lambda reason: reason[0])
+    raise _refused(en, ar)
+
+
+def _reason(
+    each: Delegation, service: str, procedure: str, title: Bilingual, day: date, capacity: str | None
+) -> tuple[int, str, str] | None:
+    """Why a delegation does not let act, with how far it is from it; None if it does."""
+    status = each.status(day)
+    if capacity is not None and each.capacity != capacity:
+        given, wanted = CAPACITIES[each.capacity], CAPACITIES["manager" if capacity == "manager" else "agent"]
+        return (
+            3,
+            f"The delegation is given as {given.en}, not as {wanted.en}.",
+            f"التفويض بصفة «{given.ar}» وليس بصفة «{wanted.ar}».",
+        )
+    if not each.covers(service, procedure):
+        return 2, f"The delegation does not cover {title.en!r}.", f"التفويض لا يشمل «{title.ar}»."
+    if each.ended_at is not None:
+        text = _date(today(now=each.ended_at))
+        return 1, f"The delegation was revoked on {text.en}.", f"أُلغي التفويض في {text.ar}."
+    if status == "expired":
+        assert each.valid_until is not None
+        text = _date(each.valid_until)
+        return 1, f"The delegation expired on {text.en}.", f"انتهى التفويض في {text.ar}."
+    if status == "future":
+        text = _date(each.valid_from)
+        return 0, f"The delegation begins on {text.en}.", f"يبدأ التفويض في {text.ar}."
+    return None
+
+
+def _refused(en: str, ar: str) -> PermissionDenied:
+    return PermissionDenied(
+        en, remedy="The owner applies himself, or gives a delegation at a service centre.", message_ar=ar
+    )
+
+
+def _subject(vault: Vault, person: Mapping[str, str]) -> bytes:
+    return vault.subject(person["kind"], person["identifier"])
+
+
+def _date(day: date) -> Bilingual:
+    return Bilingual(ar=format_date(day, "ar", "gregorian"), en=format_date(day, "en", "gregorian"))
