@@ -1,0 +1,170 @@
+"""The API, a worker and a private PostgreSQL behind a relay, each of which can be killed and comes back."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from benchmarks.campaigns import Failed
+from benchmarks.faults.relay import Relay
+from foundation.guard import free_port
+from foundation.postgres import PrivatePostgres
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 90.0
+
+
+class Process:
+    """One role of the platform as a process of its own; killed, it is started again.
+
+    Args:
+        role: api or worker.
+        settings: its settings file.
+    """
+
+    def __init__(self, role: str, settings: Path) -> None:
+        self.role = role
+        self._settings = settings
+        self._log = settings.with_name(f"{role}.log").open("ab")
+        self._process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "console", "--settings", str(self._settings), "serve", "--roles"]
+        return subprocess.Popen([*command, self.role], cwd=_ROOT, stdout=self._log, stderr=self._log)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+
+    def again(self) -> None:
+        """Start it again."""
+        self._process.kill()
+        self._process.wait()
+        self._process = self._start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        if self.alive:
+            self._process.terminate()
+        self._process.wait(_PATIENCE)
+        self._log.close()
+
+
+class Platform:
+    """What the campaign breaks.
+
+    Args:
+        folder: of everything it writes.
+        url: of the private PostgreSQL itself, for the checker.
+    """
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.url = url
+        self._data = folder / "postgres" / "data"
+        parts: dict[str, Any] = conninfo_to_dict(url)
+        self.relay = Relay(folder / "relay", f"{parts['host']}/.s.PGSQL.{parts.get('port', '5432')}")
+        relayed = make_conninfo(**{**parts, "host": str(folder / "relay"), "port": "5432"})
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self._settings = folder / "rakeeza.toml"
+        sections: dict[str, dict[str, Any]] = {
+            "platform": {"folder": str(folder / "platform")},
+            "database": {"url": relayed},
+            "http": {"port": self.port},
+            "identity": {"token_lifetime": 86_400},
+        }
+        lines = []
+        for name, options in sections.items():
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
+        self._settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.tokens: dict[str, str] = {}
+        secrets = {role: self._client(role) for role in ("centre", "payment")}
+        self.api = Process("api", self._settings)
+        self.worker = Process("worker", self._settings)
+        self.await_api()
+        for role, secret in secrets.items():
+            grant = {"grant_type": "client_credentials"}
+            answer = httpx.post(f"{self.base}/v1/oauth/token", data=grant, auth=(f"{role}-1", secret))
+            self.tokens[role] = answer.raise_for_status().json()["access_token"]
+
+    def await_api(self) -> None:
+        """Wait until the API answers.
+
+        Raises:
+            Failed: it does not come back.
+        """
+        limit = time.monotonic() + _PATIENCE
+        while time.monotonic() < limit:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.base}/healthz", timeout=5).status_code == 200:
+                    return
+            if not self.api.alive:
+                self.api.again()
+            time.sleep(0.1)
+        raise Failed("the API does not come back")
+
+    def kill_postgres(self) -> None:
+        """End PostgreSQL's first process as a power cut would; its keeper starts it again."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            number = int((self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+            os.kill(number, signal.SIGKILL)
+
+    def example(self) -> dict[str, Any]:
+        """A submission of the shop licence's own example."""
+        service = httpx.get(f"{self.base}/v1/services/shop_licence").raise_for_status().json()
+        form = service["procedures"]["issue"]["form"]["properties"]
+        return {
+            "service": "shop_licence",
+            "applicant": {
+                "kind": "national_id",
+                "identifier": "1058529940",
+                "name": "نورة بنت عبدالعزيز",
+                "mobile": "+966501234567",
+            },
+            "form": {name: field["examples"][0] for name, field in form.items() if "examples" in field},
+        }
+
+    def stop(self) -> None:
+        """End the API and the worker."""
+        self.api.stop()
+        self.worker.stop()
+        self.relay.close()
+
+    def _client(self, role: str) -> str:
+        command = [sys.executable, "-m", "console", "--settings", str(self._settings), "identity", "client"]
+        done = subprocess.run(
+            [*command, "add", f"{role}-1", "--role", role, "--format", "json"],
+            cwd=_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        if done.returncode:
+            raise Failed(f"no client could be made: {done.stderr}")
+        return str(json.loads(done.stdout)["secret"])
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Platform]:
+    """The platform in a folder, stopped at the end of the block."""
+    with PrivatePostgres(folder / "postgres", max_connections=80).lease() as url:
+        platform = Platform(folder, url)
+        try:
+            yield platform
+        finally:
+            platform.stop()

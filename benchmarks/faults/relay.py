@@ -1,0 +1,200 @@
+"""A relay before PostgreSQL that can act at one statement's boundary: before the server has it, or after it
+has answered and before the client hears of it. The program under test knows nothing of it.
+
+Source: PostgreSQL 18 manual, chapter 54 (frontend/backend protocol).
+"""
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+When = Literal["before", "after"]
+
+_STARTUP = 196608
+_VALUES = re.compile(r"\((?:\$?\d+(?:::\w+)?|'[^']*')(?:, *(?:\$?\d+(?:::\w+)?|'[^']*'))*\)")
+
+
+def fingerprint(sql: str) -> str:
+    """A statement without what differs from one call to the next."""
+    return re.sub(r"\s+", " ", _VALUES.sub("(…)", sql)).strip()[:160]
+
+
+@dataclass
+class Trap:
+    """What is done at one boundary, once.
+
+    Args:
+        application: beginning of the connection's application_name.
+        statement: fingerprint of the statement.
+        when: before the server has it, or after it answered.
+        action: what is done; the statement, or its answer, goes no further until it returns.
+    """
+
+    application: str
+    statement: str
+    when: When
+    action: Callable[[], None]
+    sprung: threading.Event = field(default_factory=threading.Event)
+
+
+class Relay:
+    """Listens on a Unix socket and passes everything on to a server.
+
+    Args:
+        folder: of the socket; libpq's `host`.
+        server: path of the server's own socket.
+    """
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self._server = server
+        self._trap: Trap | None = None
+        self._lock = threading.Lock()
+        self.seen: dict[str, set[str]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        path = folder / ".s.PGSQL.5432"
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        path.chmod(0o777)
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def set(self, trap: Trap | None) -> None:
+        """Lay a trap in place of the one before."""
+        with self._lock:
+            self._trap = trap
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(self._server)
+        except OSError:
+            client.close()
+            return
+        _Connection(self, client, server).run()
+
+    def spring(self, application: str, statement: str, when: When) -> bool:
+        """Do what the trap says if it is for this boundary; whether it was."""
+        with self._lock:
+            trap = self._trap
+            if trap is None or trap.sprung.is_set() or trap.when != when:
+                return False
+            if not application.startswith(trap.application) or trap.statement != statement:
+                return False
+            trap.sprung.set()
+        trap.action()
+        return True
+
+
+class _Connection:
+    def __init__(self, relay: Relay, client: socket.socket, server: socket.socket) -> None:
+        self._relay, self._client, self._server = relay, client, server
+        self._application = ""
+        self._prepared: dict[bytes, str] = {}
+        self._current = ""
+        self._waiting = ""
+
+    def run(self) -> None:
+        back = threading.Thread(target=self._answers, daemon=True)
+        back.start()
+        with contextlib.suppress(OSError):
+            self._questions()
+        self._close()
+        back.join()
+
+    def _questions(self) -> None:
+        while True:
+            head = _exactly(self._client, 4)
+            body = _exactly(self._client, struct.unpack("!I", head)[0] - 4)
+            self._server.sendall(head + body)
+            if struct.unpack("!I", body[:4])[0] == _STARTUP:
+                words = body[4:].split(b"\0")
+                told = dict(zip(words[::2], words[1::2], strict=False))
+                self._application = told.get(b"application_name", b"").decode()
+                break
+        buffer = b""
+        while True:
+            kind = _exactly(self._client, 1)
+            head = _exactly(self._client, 4)
+            body = _exactly(self._client, struct.unpack("!I", head)[0] - 4)
+            buffer += kind + head + body
+            self._note(kind, body)
+            if kind in (b"Q", b"S", b"H"):
+                if kind != b"H" and self._current:
+                    statement = self._current
+                    self._relay.seen.setdefault(self._application, set()).add(statement)
+                    self._relay.spring(self._application, statement, "before")
+                    self._waiting, self._current = statement, ""
+                self._server.sendall(buffer)
+                buffer = b""
+            elif kind == b"X":
+                self._server.sendall(buffer)
+                return
+
+    def _note(self, kind: bytes, body: bytes) -> None:
+        if kind == b"Q":
+            self._current = fingerprint(body.rstrip(b"\0").decode(errors="replace"))
+        elif kind == b"P":
+            name, sql, _ = body.split(b"\0", 2)
+            self._prepared[name] = fingerprint(sql.decode(errors="replace"))
+            self._current = self._prepared[name]
+        elif kind == b"B":
+            _, name, _ = body.split(b"\0", 2)
+            self._current = self._prepared.get(name, self._current)
+
+    def _answers(self) -> None:
+        held = b""
+        with contextlib.suppress(OSError):
+            while data := self._server.recv(65536):
+                held += data
+                # Ready for query: the statement is done, and the client does not know it yet.
+                if self._waiting and _is_ready(held):
+                    statement, self._waiting = self._waiting, ""
+                    self._relay.spring(self._application, statement, "after")
+                if not self._waiting:
+                    self._client.sendall(held)
+                    held = b""
+        self._close()
+
+    def _close(self) -> None:
+        for each in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+def _is_ready(held: bytes) -> bool:
+    place = 0
+    while place + 5 <= len(held):
+        length = struct.unpack("!I", held[place + 1 : place + 5])[0]
+        if held[place : place + 1] == b"Z" and place + 1 + length <= len(held):
+            return True
+        place += 1 + length
+    return False
+
+
+def _exactly(source: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = source.recv(count - len(data))
+        if not more:
+            raise ConnectionError("the client has gone")
+        data += more
+    return data
