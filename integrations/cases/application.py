@@ -11,10 +11,11 @@ from foundation.definitions import Bilingual
 from foundation.errors import FieldError
 from integrations.cases.faults import Checked, check_readable, escaped, exact, field, refused
 from integrations.flow import Action
+from integrations.form import faults_of
 from integrations.identifiers import fault
 from integrations.service import Service
 
-__all__ = ["Application", "Reader", "asked_fields", "check_readable", "exact"]
+__all__ = ["Application", "Reader", "check_readable", "exact", "split"]
 
 _APPLICANT: dict[str, Any] = {
     "kind": {"type": "string", "x-title": {"ar": "نوع الهوية", "en": "Kind of identifier"}},
@@ -33,6 +34,10 @@ _APPLICANT: dict[str, Any] = {
         "type": "string",
         "x-title": {"ar": "رقم الجوال", "en": "Mobile number"},
         "pattern": "^\\+9665[0-9]{8}$",
+        "x-error": {
+            "ar": "رقم الجوال هو +9665 تليها ثمانية أرقام.",
+            "en": "The mobile number is +9665 followed by eight digits.",
+        },
     },
 }
 # Who stands at the counter for the applicant: a manager or an agent is a person.
@@ -45,13 +50,6 @@ _ACTOR: dict[str, Any] = {
     },
     "required": ["kind", "identifier", "name"],
     "additionalProperties": False,
-}
-
-_APPLICANT_PATTERNS = {
-    "mobile": Bilingual(
-        ar="رقم الجوال هو +9665 تليها ثمانية أرقام.",
-        en="The mobile number is +9665 followed by eight digits.",
-    )
 }
 
 _NO_OBJECT = Bilingual(ar="يجب أن يكون الطلب كائنًا.", en="This must be an object.")
@@ -110,10 +108,10 @@ class Reader:
             faults = [] if applicant is None else [field("/applicant", _OF_THE_OFFICE)]
         else:
             faults = [*for_applicant.faults(applicant, "/applicant")] or _identified(applicant)
-        wrong = [*for_form.faults(form, "/form")] or _parties(service, form)
+        wrong = [*for_form.faults(form, "/form")] or _unsaid(service, form)
         if faults or wrong:
             raise refused([*faults, *wrong])
-        return Application(_flat(applicant or {}), *_split(service, _settled(form)))
+        return Application(_flat(applicant or {}), *split(service, _settled(form)))
 
     def edited(
         self, service: Service, procedure: str, action: Action, form: Mapping[str, Any], sent: Any
@@ -129,42 +127,23 @@ class Reader:
         """
         if not isinstance(sent, Mapping):
             raise refused([field("/form", _NO_OBJECT)])
-        takes = set(asked_fields(service, procedure) if "*" in action.edits else action.edits)
+        takes = service.form_of(procedure) if "*" in action.edits else action.edits
         if closed := [name for name in sent if name not in takes]:
             raise refused([field(f"/form/{escaped(name)}", _NOT_OPEN) for name in closed])
         whole = {name: value for name, value in {**form, **sent}.items() if value is not None}
-        wrong = [*self._checked(service, procedure)[1].faults(whole, "/form")] or _parties(service, whole)
+        wrong = [*self._checked(service, procedure)[1].faults(whole, "/form")] or _unsaid(service, whole)
         if wrong:
             raise refused(wrong)
-        return Application({}, *_split(service, _settled(whole)))
+        return Application({}, *split(service, _settled(whole)))
 
     def _checked(self, service: Service, procedure: str) -> tuple[Checked, Checked]:
         known = (service.fingerprint, procedure)
         if known not in self._made:
             self._made[known] = (
-                Checked(_applicant_schema(service, procedure), _APPLICANT_PATTERNS),
-                Checked(form_schema(service, procedure), _patterns(service)),
+                Checked(_applicant_schema(service, procedure)),
+                Checked(service.schema_of(procedure)),
             )
         return self._made[known]
-
-
-def asked_fields(service: Service, procedure: str) -> tuple[str, ...]:
-    """Names of the fields that a procedure asks for, in the order of the form."""
-    named = service.procedures[procedure].form
-    return tuple(name for name in service.fields if "*" in named or name in named)
-
-
-def form_schema(service: Service, procedure: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the form that a procedure asks for; bounds are Decimal."""
-    asked = {name: service.fields[name] for name in asked_fields(service, procedure)}
-    return {
-        "type": "object",
-        "properties": {
-            name: {"x-title": asks.label.model_dump(), **asks.json_schema()} for name, asks in asked.items()
-        },
-        "required": [name for name, asks in asked.items() if asks.required],
-        "additionalProperties": False,
-    }
 
 
 def _settled(value: Any) -> Any:
@@ -189,14 +168,6 @@ def _applicant_schema(service: Service, procedure: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _patterns(service: Service) -> dict[str, Bilingual | None]:
-    return {
-        name: each.pattern_text
-        for name, each in service.fields.items()
-        if each.type == "text" and each.pattern
-    }
-
-
 def _identified(applicant: Mapping[str, Any]) -> list[FieldError]:
     actor = applicant.get("actor")
     owner = applicant.get("capacity", "owner") == "owner"
@@ -210,14 +181,12 @@ def _identified(applicant: Mapping[str, Any]) -> list[FieldError]:
     return faults
 
 
-def _parties(service: Service, form: Mapping[str, Any]) -> list[FieldError]:
-    # What a schema cannot say of a person: his check digit.
-    faults = []
-    for name, value in form.items():
-        wrong = fault(value["kind"], value["identifier"]) if service.fields[name].type == "party" else None
-        if wrong is not None:
-            faults.append(field(f"/form/{escaped(name)}/identifier", wrong))
-    return faults
+def _unsaid(service: Service, form: Mapping[str, Any]) -> list[FieldError]:
+    # What no schema can say: a mistyped check digit, a ring that is not closed.
+    return [
+        field("".join(["/form", *(f"/{escaped(str(step))}" for step in steps)]), reason)
+        for steps, reason in faults_of(service.fields, form)
+    ]
 
 
 def _flat(applicant: Mapping[str, Any]) -> dict[str, str]:
@@ -228,6 +197,7 @@ def _flat(applicant: Mapping[str, Any]) -> dict[str, str]:
     return {"capacity": "owner", **said, **actor}
 
 
-def _split(service: Service, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(service: Service, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A form in two: what says nothing of a person, and what does."""
     private = {name: value for name, value in form.items() if service.fields[name].personal}
     return {name: value for name, value in form.items() if name not in private}, private

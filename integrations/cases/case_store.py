@@ -80,6 +80,9 @@ _DUE = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
+_PUT_OFF = (
+    update(CASES).where(CASES.c.id == bindparam("of")).values(timer_at=bindparam("until", type_=MOMENT))
+)
 _OPEN_ON_LICENCE = (
     select(CASES.c.number)
     .where(
@@ -147,6 +150,15 @@ def save(session: Session, case: Case) -> None:
     """Write what may have changed of a case, in one statement."""
     values: dict[str, Any] = {f"new_{name}": getattr(case, name) for name in _CHANGING}
     session.execute(_SAVE, {"of": case.id, **values})
+
+
+def put_off(session: Session, id: int, until: datetime) -> None:
+    """Let the clock look at a case not before a moment.
+
+    Args:
+        until: aware.
+    """
+    session.execute(_PUT_OFF, {"of": id, "until": until})
 
 
 def absent(number: str) -> NotFound:

@@ -10,6 +10,7 @@ from integrations.cases import facts
 from integrations.cases.case import Case, Work
 from integrations.flow import Action, Effect, Flow
 from integrations.procedure import Channel, Procedure, Requirement
+from integrations.service import Service
 
 
 def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
@@ -19,6 +20,20 @@ def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
         return here
     known = facts.of(work)
     return [action for action in here if action.when is None or action.when.holds(known)]
+
+
+def open_to(work: Work) -> list[Action]:
+    """The actions that the caller of a work may take now by himself; those that a payment takes are not his."""
+    caller, case = work.caller, work.case
+    his = [
+        action
+        for action in work.flow.actions
+        if action.taker == "role"
+        and action.effect != "settle"
+        and caller.roles.intersection(action.roles)
+        and not (action.four_eyes and caller.actor == case.centre)
+    ]
+    return possible(work, his)
 
 
 def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -> list[Action]:
@@ -114,12 +129,17 @@ def check_complete(case: Case, missing: Sequence[Requirement]) -> None:
         )
 
 
-def check_channel(procedure: Procedure, caller: Caller) -> None:
-    """Refuse an application by a channel that the procedure is not offered at.
+def check_opener(service: Service, procedure: str, caller: Caller) -> None:
+    """Refuse an application by a caller, or at a channel, that the procedure is not offered to.
 
     Raises:
-        PermissionDenied: it is offered elsewhere.
+        PermissionDenied: the caller has none of the roles that open it, or it is offered elsewhere.
     """
+    caller.require(*service.flow_of(procedure).opening.roles)
+    _check_channel(service.procedures[procedure], caller)
+
+
+def _check_channel(procedure: Procedure, caller: Caller) -> None:
     channel = channel_of(caller)
     if channel not in procedure.channels:
         offered = [_CHANNELS[each] for each in procedure.channels]

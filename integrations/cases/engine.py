@@ -24,10 +24,11 @@ from integrations.cases import (
     delegations,
     files,
     journal,
+    migration,
     notices,
     opening,
 )
-from integrations.cases.application import Application, Reader
+from integrations.cases.application import Application, Reader, split
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.cases.invoices import Invoice, Payment
@@ -89,9 +90,8 @@ class Engine:
             InvalidInput: its licence could never be sealed.
         """
         asked = service.procedures[procedure]
-        first = service.flows[asked.flow].opening
-        caller.require(*first.roles)
-        choice.check_channel(asked, caller)
+        first = service.flow_of(procedure).opening
+        choice.check_opener(service, procedure, caller)
         self._definitions.keep(session, service, at)
         applicant = application.applicant or opening.holder(self._office, licence)
         case = opening.new_case(service, procedure, caller, application, at, licence, parent)
@@ -148,12 +148,11 @@ class Engine:
             Stale: it was changed since the caller saw it.
             InvalidInput: the comment is missing, or the changed form is wrong.
         """
-        service = self._definitions.of(session, case)
-        flow = service.flows[service.procedures[case.procedure].flow]
+        flow = self._definitions.of(session, case).flow_of(case.procedure)
         # The role first: whoever may not act learns nothing of the state.
         meant = choice.named(flow, caller, name, effect)
         choice.check_version(case, version)
-        work = self._work(session, service, case, caller, at)
+        work = self.work(session, case, caller, at, lock=True)
         work.paid, work.comment = paid, comment
         action = choice.chosen(work, meant)
         choice.check_comment(action, comment)
@@ -161,7 +160,9 @@ class Engine:
         if action.complete:
             choice.check_complete(case, files.missing(work))
         if comment:
-            did = {**did, **comments.add(work, action.name, comment)}
+            vault, actor = self._office.vault, caller.actor
+            kept = comments.keep(session, vault, case, actor, action.name, comment, work.at)
+            did = {**did, "comment": kept}
         self._step(work, action, did)
         self._follow(work)
         self._write(work)
@@ -169,30 +170,33 @@ class Engine:
 
     def allows(self, session: Session, case: Case, effect: Effect) -> bool:
         """Whether the case's state and facts allow an action with this effect, whoever takes it."""
-        service = self._definitions.of(session, case)
-        flow = service.flows[service.procedures[case.procedure].flow]
-        meant = [action for action in flow.actions if action.effect == effect]
-        here = [action for action in meant if case.state in action.from_]
+        flow = self._definitions.of(session, case).flow_of(case.procedure)
+        here = [a for a in flow.actions if a.effect == effect and case.state in a.from_]
         if not any(action.when is not None for action in here):
             return bool(here)
-        return bool(
-            choice.possible(self._work(session, service, case, SYSTEM, case.changed_at, lock=False), here)
-        )
+        return bool(choice.possible(self.work(session, case, SYSTEM, case.changed_at), here))
 
-    def actions(self, session: Session, case: Case, caller: Caller, at: datetime) -> list[Action]:
-        """The actions that a caller may take now by himself; those that a payment takes are not his."""
-        service = self._definitions.of(session, case)
-        flow = service.flows[service.procedures[case.procedure].flow]
-        his = [
-            action
-            for action in flow.actions
-            if case.state in action.from_
-            and action.taker == "role"
-            and action.effect != "settle"
-            and caller.roles.intersection(action.roles)
-            and not (action.four_eyes and caller.actor == case.centre)
-        ]
-        return choice.possible(self._work(session, service, case, caller, at, lock=False), his) if his else []
+    def work(self, session: Session, case: Case, caller: Caller, at: datetime, lock: bool = False) -> Work:
+        """A case with all that it is judged on.
+
+        Args:
+            lock: also lock the licences it is about; the case is locked before.
+        """
+        vault = self._office.vault
+        envelope = vault.open(case.personal, case.context) if case.personal is not None else {}
+        # A clock that was set back must not make a case younger than its last change.
+        return Work(
+            session,
+            case,
+            self._definitions.of(session, case),
+            self._office,
+            caller,
+            max(at, case.changed_at),
+            envelope.get("applicant", {}),
+            envelope.get("form", {}),
+            _licence(session, case.licence_id, lock),
+            _licence(session, case.parent_id, lock),
+        )
 
     def answer(
         self,
@@ -209,7 +213,7 @@ class Engine:
             case: locked.
             detail: in the back-end's words; nothing of a person.
         """
-        work = self._work(session, self._definitions.of(session, case), case, BACKENDS, at)
+        work = self.work(session, case, BACKENDS, at, lock=True)
         case.checks = {**case.checks, check: answer}
         case.changed_at = work.at
         said: dict[str, JSON] = {"check": check, "answer": answer}
@@ -224,8 +228,7 @@ class Engine:
         Args:
             case: locked.
         """
-        service = self._definitions.of(session, case)
-        work = self._work(session, service, case, CLOCK, at)
+        work = self.work(session, case, CLOCK, at, lock=True)
         deadline = work.flow.states[case.state].deadline
         if deadline is None or case.timer_at is None or at < case.timer_at:
             return case
@@ -240,24 +243,51 @@ class Engine:
         self._write(work)
         return case
 
-    def _work(
-        self, session: Session, service: Service, case: Case, caller: Caller, at: datetime, lock: bool = True
-    ) -> Work:
-        vault = self._office.vault
-        envelope = vault.open(case.personal, case.context) if case.personal is not None else {}
-        # A clock that was set back must not make a case younger than its last change.
-        return Work(
-            session,
-            case,
-            service,
-            self._office,
-            caller,
-            max(at, case.changed_at),
-            envelope.get("applicant", {}),
-            envelope.get("form", {}),
-            _licence(session, case.licence_id, lock),
-            _licence(session, case.parent_id, lock),
-        )
+    def migrate(
+        self,
+        session: Session,
+        case: Case,
+        new: Service,
+        states: Mapping[str, str],
+        caller: Caller,
+        at: datetime,
+    ) -> Case:
+        """Let a case go on under another version of its definition; see `integrations.cases.migration`.
+
+        Args:
+            case: locked, and open.
+            states: new name of each state that is called otherwise.
+
+        Raises:
+            Conflict: the new version does not know its procedure, its state or a field of its form.
+        """
+        work = self.work(session, case, caller, at, lock=True)
+        before, old = case.state, case.definition
+        state = migration.target(new, case, work.private, states)
+        self._definitions.keep(session, new, work.at)
+        work.service, case.definition, case.state = new, new.fingerprint, state
+        case.version += 1
+        case.changed_at = work.at
+        did: dict[str, JSON] = {"definition": {"from": old, "to": new.fingerprint}}
+        # What is personal now may not have been, and the other way round.
+        form, private = split(new, work.whole_form)
+        if private != work.private:
+            case.form, work.private = form, private
+            case.personal, digests = journal.sealed(self._office.vault, work)
+            did["application"] = digests
+        case.place = opening.place_of(new, case.form, work.licence)
+        case.desk = opening.desk_of(work)
+        deadline = work.flow.states[state].deadline
+        time = self._office.working_time(session)
+        case.due = clock.ends(deadline, case.entered_at, time) if deadline is not None else None
+        case.timer_at = None if case.escalated else case.due
+        journal.migrated(work, before, did)
+        for name in work.flow.states[state].checks:
+            if name not in case.checks:
+                calls.ask(work, name, new.checks[name])
+        self._follow(work)
+        self._write(work)
+        return case
 
     def _step(self, work: Work, action: Action, did: Mapping[str, JSON]) -> None:
         before = work.case.state

@@ -12,6 +12,7 @@ from typing import Any
 
 from foundation.audit import Entry
 from foundation.chain import JSON
+from foundation.errors import Damaged
 from foundation.personal import Vault, matches, salted
 from integrations.cases.case import Case, Work
 
@@ -43,6 +44,14 @@ def moved(work: Work, action: str, before: str, did: Mapping[str, JSON], stayed:
     work.publish(MOVED if before else SUBMITTED, case.context, told)
 
 
+def migrated(work: Work, before: str, did: Mapping[str, JSON]) -> None:
+    """Write down that a case goes on under another version of its definition."""
+    case = work.case
+    step: dict[str, JSON] = {"from": before, "to": case.state, "version": case.version, **did}
+    work.entries.append((work.caller.actor, "migrated", step))
+    work.publish(MIGRATED, case.context, {**_of(case), **step})
+
+
 def noted(work: Work, action: str, kind: str, details: Mapping[str, JSON]) -> None:
     """Write down what happened to a case without moving it, as an entry and an event."""
     step: dict[str, JSON] = {"from": work.case.state, "to": work.case.state, "version": work.case.version}
@@ -71,18 +80,23 @@ def form_digest(form: Mapping[str, Any]) -> str:
     return hashlib.sha256(_spelt(form).encode()).hexdigest()
 
 
-def intact(case: Case, envelope: Mapping[str, Any] | None, entries: Iterable[Entry]) -> bool:
+def intact(vault: Vault, case: Case, entries: Iterable[Entry]) -> bool:
     """Whether a case's form is what its journal says was submitted, or last edited.
 
+    Of a case whose envelope was erased the rest of the form is compared.
+
     Args:
-        envelope: opened; None once it is erased, and then only the rest of the form is compared.
         entries: the journal, oldest first.
     """
     said = [entry.details["application"] for entry in entries if "application" in entry.details]
     if not said or said[-1]["form"] != form_digest(case.form):
         return False
-    if envelope is None:
+    if case.personal is None:
         return case.erased_at is not None
+    try:
+        envelope = vault.open(case.personal, case.context)
+    except Damaged:
+        return False
     salts, values = envelope["salts"], dict(_values(envelope["applicant"], envelope["form"]))
     digests = said[-1]["personal"]
     return digests.keys() == values.keys() and all(

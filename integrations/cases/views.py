@@ -1,125 +1,80 @@
-"""What the faces show of cases and licences, as JSON: one shape, whatever the face."""
+"""What the faces show of cases, as JSON: one shape, whatever the face."""
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.errors import Malformed
-from integrations.cases import invoices, journal
-from integrations.cases.case import Case, Invoice, Payment, Quote
-from integrations.cases.money import amount_text
-from integrations.licences.licence import Licence, number_of
+from integrations.cases import choice, files, invoices, journal
+from integrations.cases.case import Case, Work
+from integrations.cases.definitions import Definitions
 from integrations.service import Service
 
 # More than any case takes; a journal is shown whole.
 _JOURNAL = 1_000
 _STEP = ("from", "to", "version")
 
+_AROUND = text(
+    """
+    SELECT (SELECT number FROM licence WHERE id = :licence) AS licence,
+           (SELECT number FROM licence WHERE id = :parent) AS parent,
+           (SELECT count(*) FROM case_comment WHERE case_id = :case) AS comments
+    """
+)
+
 
 def summary(service: Service, case: Case) -> dict[str, Any]:
-    """A case in a list, and as the answer to an action."""
+    """A case in a list, and as the answer to an action; nothing of a person."""
+    procedure = service.procedures[case.procedure]
+    state = service.flow_of(case.procedure).states[case.state]
     return {
         "number": case.number,
         "service": case.service,
+        "procedure": case.procedure,
+        "procedure_title": procedure.title.model_dump(),
         "state": case.state,
-        "state_title": service.states[case.state].title.model_dump(),
+        "state_title": state.title.model_dump(),
+        "final": state.final,
         "version": case.version,
         "submitted_at": moment(case.submitted_at),
         "changed_at": moment(case.changed_at),
+        "promised_for": maybe(case.promised_for),
+        "due": maybe(case.due),
+        "escalated": case.escalated,
+        "place": case.place,
+        "assignee": case.assignee,
     }
 
 
-def full(session: Session, service: Service, case: Case) -> dict[str, Any]:
-    """A case with all that its centre may see."""
-    found_quote = invoices.newest_quote(session, case)
-    found_invoice = invoices.newest_invoice(session, case)
-    entries = audit.entries(session, journal.chain_of(case), _JOURNAL)
-    sealed = entries[0].details.get("application") if entries else None
+def full(work: Work, definitions: Definitions) -> dict[str, Any]:
+    """A case with all that those who may see it may know, and what the work's caller may do with it."""
+    session, case, service = work.session, work.case, work.service
+    entries = audit.entries(session, case.context, _JOURNAL)
+    words = {"licence": case.licence_id, "parent": case.parent_id, "case": case.id}
+    around = session.execute(_AROUND, words).one()
     return {
         **summary(service, case),
         "definition": {"code": service.code, "version": service.version, "sha256": service.fingerprint},
-        "applicant": case.applicant,
-        "form": case.form,
-        "intact": sealed == journal.digest(case),
-        "quote": quote(service, case, found_quote) if found_quote else None,
-        "invoice": {**invoice(case, found_invoice), "state": found_invoice.state} if found_invoice else None,
-        "licence": number_of(session, case.id),
-        "journal": [
-            {
-                "at": moment(entry.at),
-                "actor": entry.actor,
-                "action": entry.action,
-                **{name: entry.details.get(name) for name in _STEP},
-                "details": {name: value for name, value in entry.details.items() if name not in _STEP},
-            }
-            for entry in entries
-        ],
-    }
-
-
-def quote(service: Service, case: Case, made: Quote) -> dict[str, Any]:
-    """A quote with its lines."""
-    return {
-        "case": case.number,
-        "lines": made.lines,
-        "total": amount_text(made.total),
-        "currency": "SAR",
-        "day": made.day.isoformat(),
-        "fee_class": made.fee_class,
-        "definition": {"code": service.code, "version": service.version, "sha256": made.definition},
-    }
-
-
-def invoice(case: Case, bill: Invoice) -> dict[str, Any]:
-    """A bill."""
-    return {
-        "case": case.number,
-        "bill_number": bill.bill_number,
-        "amount": amount_text(bill.amount),
-        "currency": "SAR",
-        "due": bill.due.isoformat(),
-    }
-
-
-def payment(kept: Payment, case: str | None) -> dict[str, Any]:
-    """What became of a payment; `settled` says whether it settled its bill."""
-    return {
-        "bill_number": kept.bill_number,
-        "reference": kept.reference,
-        "amount": amount_text(kept.amount),
-        "settled": kept.outcome == invoices.Outcome.SETTLED,
-        "outcome": str(kept.outcome),
-        "case": case,
-    }
-
-
-def licence(found: Licence, status: str) -> dict[str, Any]:
-    """The public part of a licence's paper: nothing of a person."""
-    return {
-        "number": found.number,
-        "service": found.service,
-        "status": status,
-        "title": found.title,
-        "municipality": _name(found),
-        "valid_from": found.valid_from.isoformat(),
-        "valid_to": found.valid_to.isoformat(),
-        "lines": found.lines,
-        "credential": found.credential,
-    }
-
-
-def verification(found: Licence, status: str) -> dict[str, Any]:
-    """What anyone may ask of a licence."""
-    return {
-        "number": found.number,
-        "status": status,
-        "title": found.title,
-        "municipality": _name(found),
-        "valid_to": found.valid_to.isoformat(),
+        "centre": case.centre,
+        "applicant": dict(work.applicant) or None,
+        "form": work.whole_form,
+        "erased_at": maybe(case.erased_at),
+        "intact": journal.intact(work.office.vault, case, entries),
+        "licence": around.licence,
+        "parent": around.parent,
+        "quote": _quote(session, definitions, case),
+        "invoice": _invoice(session, case),
+        "checks": _checks(service, case),
+        "documents": _documents(work),
+        "comments": around.comments,
+        "actions": [choice.shown(action) for action in choice.open_to(work)],
+        "journal": [_entry(entry) for entry in entries],
     }
 
 
@@ -128,25 +83,89 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def cursor(last: int) -> str:
-    """An opaque place in a list."""
-    return base64.urlsafe_b64encode(f"case:{last}".encode()).decode().rstrip("=")
+def maybe(at: datetime | None) -> str | None:
+    """A moment as it travels, or nothing."""
+    return moment(at) if at is not None else None
 
 
-def read_cursor(text: str) -> int:
+def cursor(last: int, kind: str = "case") -> str:
+    """An opaque place in a list.
+
+    Args:
+        last: id of the last row shown.
+        kind: of the list.
+    """
+    return base64.urlsafe_b64encode(f"{kind}:{last}".encode()).decode().rstrip("=")
+
+
+def read_cursor(given: str, kind: str = "case") -> int:
     """The place that a cursor names.
 
     Raises:
-        Malformed: it is none of ours.
+        Malformed: it is none of ours, or of another list.
     """
     try:
-        kind, _, last = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").partition(":")
+        plain = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode("ascii")
     except (ValueError, binascii.Error):
-        kind = last = ""
-    if kind != "case" or not (last.isdigit() and len(last) <= 18):
-        raise Malformed("This is no place in the list.", remedy="Use the `next` of the page before.")
+        plain = ""
+    of, _, last = plain.partition(":")
+    if of != kind or not (last.isdigit() and len(last) <= 18):
+        raise Malformed(
+            "This is no place in the list.",
+            remedy="Use the `next` of the page before.",
+            message_ar="هذا ليس موضعًا في القائمة.",
+        )
     return int(last)
 
 
-def _name(found: Licence) -> dict[str, str]:
-    return {"ar": found.municipality["ar"], "en": found.municipality["en"]}
+def _quote(session: Session, definitions: Definitions, case: Case) -> dict[str, Any] | None:
+    quote = invoices.newest_quote(session, case)
+    return quote_of(session, definitions, case, quote) if quote is not None else None
+
+
+def quote_of(session: Session, definitions: Definitions, case: Case, quote: invoices.Quote) -> dict[str, Any]:
+    """A quote, with the version of the definition it was reckoned by."""
+    service = definitions.by_fingerprint(session, quote.definition)
+    return invoices.quote_view(case.number, service.code, service.version, quote)
+
+
+def _invoice(session: Session, case: Case) -> dict[str, Any] | None:
+    invoice = invoices.newest_invoice(session, case)
+    return invoices.invoice_view(case.number, invoice) if invoice is not None else None
+
+
+def _checks(service: Service, case: Case) -> list[dict[str, Any]]:
+    asked = service.flow_of(case.procedure).states[case.state].checks
+    names = [name for name in service.checks if name in asked or name in case.checks]
+    return [
+        {
+            "name": name,
+            "title": service.checks[name].title.model_dump(),
+            "answer": case.checks.get(name),
+        }
+        for name in names
+    ]
+
+
+def _documents(work: Work) -> list[dict[str, Any]]:
+    needed = {each.code for each in files.needed(work)}
+    held = {each.code: each.view() for each in files.of_case(work.session, work.office.vault, work.case)}
+    return [
+        {
+            "code": each.code,
+            "title": each.title.model_dump(),
+            "required": each.code in needed,
+            "document": held.get(each.code),
+        }
+        for each in files.checklist(work.service, work.procedure)
+    ]
+
+
+def _entry(entry: audit.Entry) -> Mapping[str, Any]:
+    return {
+        "at": moment(entry.at),
+        "actor": entry.actor,
+        "action": entry.action,
+        **{name: entry.details.get(name) for name in _STEP},
+        "details": {name: value for name, value in entry.details.items() if name not in _STEP},
+    }

@@ -16,8 +16,11 @@ from integrations.cases.case_store import absent, find, locked
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Engine
 from integrations.municipality import Office
+from integrations.service import Service
 
 _SEES_ALL = frozenset({Role.AUDITOR})
+# A centre sees the cases that it opened, a bank and a terminal none by their role.
+_SEE_THEIR_OWN = frozenset({Role.CENTRE, Role.PAYMENT, Role.KIOSK})
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,27 @@ class Desk:
         return self._shown(session, caller, find(session, number))
 
     def sees(self, session: Session, caller: Caller, case: Case) -> bool:
-        """Whether a caller may see a case: its centre, the roles that act in its flow, within their places."""
-        if caller.kind == "system" or caller.actor == case.centre or caller.roles & _SEES_ALL:
+        """Whether a caller may see a case: its centre, and the roles of its flow within their places."""
+        if self.sees_all(caller) or caller.actor == case.centre:
             return True
         service = self.definitions.of(session, case)
-        flow = service.flows[service.procedures[case.procedure].flow]
-        roles = {role for action in flow.actions if action.from_ for role in action.roles}
-        roles -= {Role.CENTRE, Role.PAYMENT, Role.KIOSK}
-        return bool(caller.roles & roles) and (not caller.places or case.place in caller.places)
+        within = not caller.places or case.place in caller.places
+        return within and self.acts(service, case.procedure, caller)
+
+    def sees_all(self, caller: Caller) -> bool:
+        """Whether a caller may see every case."""
+        return caller.kind == "system" or bool(caller.roles & _SEES_ALL)
+
+    def acts(self, service: Service, procedure: str, caller: Caller) -> bool:
+        """Whether a caller has a role that acts in a procedure, or that its cases are escalated to."""
+        flow = service.flow_of(procedure)
+        roles = {role for action in flow.actions for role in action.roles}
+        roles |= {
+            state.deadline.escalate
+            for state in flow.states.values()
+            if state.deadline is not None and state.deadline.escalate is not None
+        }
+        return bool(caller.roles & (roles - _SEE_THEIR_OWN))
 
     def _shown(self, session: Session, caller: Caller, case: Case) -> Case:
         # Another centre's case does not exist for this one: a number counts up, and must tell nothing.
