@@ -10,40 +10,35 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import argon2
-from sqlalchemy import DateTime, LargeBinary, Text, select
+from sqlalchemy import DateTime, LargeBinary, Text, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from foundation import audit
+from foundation.caller import Caller, Role
 from foundation.database import Base, Database
-from foundation.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, PermissionDenied
+from foundation.definitions import Bilingual
+from foundation.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
 from foundation.secret import Secret, SecretFile
 from foundation.tokens import AccessToken, Tokens
+
+__all__ = ["SHORTEST_PASSWORD", "ApiClient", "Caller", "Identity", "Person", "Role"]
 
 SHORTEST_PASSWORD = 12
 
 _VERIFIER_KEY = "client-verifier-key"
+_STANDINGS = {
+    "client": text("SELECT roles, places FROM api_client WHERE client_id = :name AND enabled"),
+    "person": text("SELECT roles, places FROM person WHERE username = :name AND enabled"),
+}
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-
-
-class Role(StrEnum):
-    """What a caller may be; each route names the roles it takes. No role includes another."""
-
-    ADMINISTRATOR = "administrator"  # people, clients, settings
-    ENGINEER = "engineer"  # plays, devices, monitoring
-    CENTRE = "centre"  # a service centre: opens cases, reads its own
-    REVIEWER = "reviewer"  # the municipality's officer: decides cases
-    PAYMENT = "payment"  # a bank or payment system: notifies payments
-    KIOSK = "kiosk"  # a terminal: reads what its visitor may see
-    AUDITOR = "auditor"  # reads everything, changes nothing
 
 
 class Person(Base):
@@ -54,6 +49,7 @@ class Person(Base):
     username: Mapped[str] = mapped_column(Text, primary_key=True)
     password_hash: Mapped[str] = mapped_column(Text)
     roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    places: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     enabled: Mapped[bool]
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -66,41 +62,17 @@ class ApiClient(Base):
     client_id: Mapped[str] = mapped_column(Text, primary_key=True)
     verifier: Mapped[bytes] = mapped_column(LargeBinary)
     roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    places: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     title: Mapped[str] = mapped_column(Text)
     enabled: Mapped[bool]
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Who makes a request.
-
-    Args:
-        name: client id, user name, or the part of the platform that acts.
-        kind: what that name is.
-        roles: what it may do.
-    """
-
-    name: str
-    kind: Literal["person", "client", "system"]
+class _Standing:
+    # What the record of somebody says now.
     roles: frozenset[str]
-
-    @property
-    def actor(self) -> str:
-        """As the audit trail names it: "client/centre-7"."""
-        return f"{self.kind}/{self.name}"
-
-    def require(self, *roles: str) -> None:
-        """Let only callers with one of these roles pass.
-
-        Raises:
-            PermissionDenied: it has none of them.
-        """
-        if not self.roles.intersection(roles):
-            needed = " or ".join(roles)
-            raise PermissionDenied(
-                f"{self.name} does not have the role {needed}.", remedy="Ask an administrator for it."
-            )
+    places: frozenset[str]
 
 
 class Identity:
@@ -110,50 +82,70 @@ class Identity:
         database: holds people and clients.
         secrets: holds the signing key and the key of the verifiers; both are made on first use.
         lifetime_s: seconds that a token holds.
+        roles: that service definitions declare, with their titles, beside those of `Role`.
         cache_s: seconds that a record may be believed before it is read again.
     """
 
     def __init__(
-        self, database: Database, secrets: SecretFile, lifetime_s: int, *, cache_s: float = 1.0
+        self,
+        database: Database,
+        secrets: SecretFile,
+        lifetime_s: int,
+        *,
+        roles: Mapping[str, Bilingual] | None = None,
+        cache_s: float = 1.0,
     ) -> None:
         self._database = database
         self._secrets = secrets
         self._tokens = Tokens(secrets, lifetime_s)
+        self.declared_roles = dict(roles or {})
         self._cache_s = cache_s
-        self._cache: dict[str, tuple[float, frozenset[str] | None]] = {}
+        self._cache: dict[str, tuple[float, _Standing | None]] = {}
         self._lock = threading.Lock()
         self._hasher = argon2.PasswordHasher()
 
     def add_client(
-        self, session: Session, client_id: str, roles: Iterable[str], title: str, *, actor: str = "system"
+        self,
+        session: Session,
+        client_id: str,
+        roles: Iterable[str],
+        title: str,
+        *,
+        places: Iterable[str] = (),
+        actor: str = "system",
     ) -> Secret:
         """Keep a new API client.
+
+        Args:
+            roles: of `Role`, or declared by a service definition.
+            places: where it may act; none means everywhere.
 
         Returns:
             Its generated secret, which can never be shown again.
 
         Raises:
-            InvalidInput: a name or role that cannot be.
+            InvalidInput: a name, role or place that cannot be.
             Conflict: the id is taken.
         """
-        known = _known_roles(roles)
+        known, where = self._known_roles(roles), _checked_places(places)
         _check_name(client_id, "client id")
         if session.get(ApiClient, client_id):
             raise Conflict(f"There is an API client {client_id!r} already.", remedy="Take another id.")
-        secret = Secret(f"rkz_{secrets.token_urlsafe(32)}")
+        secret = _new_secret()
         now = datetime.now(UTC)
         session.add(
             ApiClient(
                 client_id=client_id,
                 verifier=self._verifier(secret),
                 roles=known,
+                places=where,
                 title=title,
                 enabled=True,
                 created=now,
             )
         )
         session.flush()
-        details: dict[str, Any] = {"roles": known, "title": title}
+        details: dict[str, Any] = {"roles": known, "places": where, "title": title}
         audit.record(session, chain=f"client/{client_id}", actor=actor, action="added", details=details)
         return secret
 
@@ -165,15 +157,29 @@ class Identity:
         Raises:
             NotFound: there is none of this id.
         """
-        client = session.get(ApiClient, client_id, with_for_update=True)
-        if client is None:
-            raise NotFound(
-                f"There is no API client {client_id!r}.", remedy="See: rakeeza identity client list"
-            )
+        client = _locked_client(session, client_id)
         if client.enabled != enabled:
             client.enabled = enabled
-            action = "enabled" if enabled else "disabled"
-            audit.record(session, chain=f"client/{client_id}", actor=actor, action=action, details={})
+            audit.record(
+                session, chain=f"client/{client_id}", actor=actor, action=_action(enabled), details={}
+            )
+
+    def rotate_client(self, session: Session, client_id: str, *, actor: str = "system") -> Secret:
+        """Give an API client a new secret; the old one stops when the transaction commits.
+
+        Tokens that were given for the old one hold until they expire; disabling the client stops them too.
+
+        Returns:
+            The new secret, which can never be shown again.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        client = _locked_client(session, client_id)
+        secret = _new_secret()
+        client.verifier = self._verifier(secret)
+        audit.record(session, chain=f"client/{client_id}", actor=actor, action="rotated", details={})
+        return secret
 
     def clients(self, session: Session) -> Sequence[ApiClient]:
         """Every API client, by id."""
@@ -186,15 +192,20 @@ class Identity:
         password: Secret,
         roles: Iterable[str],
         *,
+        places: Iterable[str] = (),
         actor: str = "system",
     ) -> None:
         """Keep a new person.
 
+        Args:
+            roles: of `Role`, or declared by a service definition.
+            places: where he may act; none means everywhere.
+
         Raises:
-            InvalidInput: a name, password or role that cannot be.
+            InvalidInput: a name, password, role or place that cannot be.
             Conflict: the name is taken.
         """
-        known = _known_roles(roles)
+        known, where = self._known_roles(roles), _checked_places(places)
         _check_name(username, "user name")
         if not SHORTEST_PASSWORD <= len(password.reveal()) <= 1024:
             raise InvalidInput(
@@ -205,10 +216,34 @@ class Identity:
             raise Conflict(f"There is a person {username!r} already.", remedy="Take another name.")
         digest = self._hasher.hash(password.reveal())
         now = datetime.now(UTC)
-        session.add(Person(username=username, password_hash=digest, roles=known, enabled=True, created=now))
+        session.add(
+            Person(
+                username=username,
+                password_hash=digest,
+                roles=known,
+                places=where,
+                enabled=True,
+                created=now,
+            )
+        )
         session.flush()
-        details: dict[str, Any] = {"roles": known}
+        details: dict[str, Any] = {"roles": known, "places": where}
         audit.record(session, chain=f"person/{username}", actor=actor, action="added", details=details)
+
+    def enable_person(self, session: Session, username: str, enabled: bool, *, actor: str = "system") -> None:
+        """Let a person in, or shut him out with all his tokens.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        person = session.get(Person, username, with_for_update=True)
+        if person is None:
+            raise NotFound(f"There is no person {username!r}.", remedy="See: rakeeza identity person list")
+        if person.enabled != enabled:
+            person.enabled = enabled
+            audit.record(
+                session, chain=f"person/{username}", actor=actor, action=_action(enabled), details={}
+            )
 
     def people(self, session: Session) -> Sequence[Person]:
         """Every person, by name."""
@@ -232,7 +267,7 @@ class Identity:
                 raise NotAuthenticated("The user name or the password is wrong.", remedy="Try again.")
             if self._hasher.check_needs_rehash(digest):
                 person.password_hash = self._hasher.hash(password.reveal())
-            return Caller(username, "person", frozenset(person.roles))
+            return Caller(username, "person", frozenset(person.roles), frozenset(person.places))
 
     def token(self, client_id: str, secret: Secret) -> AccessToken:
         """A token for an API client.
@@ -247,7 +282,7 @@ class Identity:
         if not hmac.compare_digest(expected, self._verifier(secret)) or client is None:
             raise NotAuthenticated(
                 "The client id or the secret is wrong.",
-                remedy="Check both; a lost secret needs a new client.",
+                remedy="Check both; for a lost secret: rakeeza identity client rotate",
             )
         if not client.enabled:
             raise _disabled(client_id)
@@ -262,31 +297,44 @@ class Identity:
         """
         claims = self._tokens.read(token)
         kind, _, name = claims.subject.partition("/")
-        roles = self._roles_of(claims.subject)
-        if kind not in ("client", "person") or roles is None:
+        standing = self._standing_of(claims.subject)
+        if standing is None:
             raise _disabled(name)
         # What was taken away is gone at once; what was given since waits for the next token.
-        return Caller(name, "client" if kind == "client" else "person", roles & claims.roles)
+        known = standing.roles & claims.roles
+        return Caller(name, "client" if kind == "client" else "person", known, standing.places)
 
     def person_token(self, caller: Caller) -> AccessToken:
         """A token for a person who has signed in."""
         return self._tokens.issue(caller.actor, caller.roles)
 
-    def _roles_of(self, subject: str) -> frozenset[str] | None:
+    def _standing_of(self, subject: str) -> _Standing | None:
         now = time.monotonic()
-        read, roles = self._cache.get(subject, (0.0, None))
+        read, standing = self._cache.get(subject, (0.0, None))
         if subject in self._cache and now - read < self._cache_s:
-            return roles
+            return standing
         kind, _, name = subject.partition("/")
+        if kind not in _STANDINGS:
+            return None
         with self._database.transaction() as session:
-            row = session.get(ApiClient, name) if kind == "client" else session.get(Person, name)
-            roles = frozenset(row.roles) if row is not None and row.enabled else None
+            row = session.execute(_STANDINGS[kind], {"name": name}).one_or_none()
+        standing = _Standing(frozenset(row.roles), frozenset(row.places)) if row else None
         with self._lock:
             # Names come only from signed tokens; still, nothing grows without end.
             if len(self._cache) > 10_000:
                 self._cache.clear()
-            self._cache[subject] = (now, roles)
-        return roles
+            self._cache[subject] = (now, standing)
+        return standing
+
+    def _known_roles(self, roles: Iterable[str]) -> list[str]:
+        wanted, known = sorted(set(roles)), [*Role, *sorted(self.declared_roles)]
+        unknown = [role for role in wanted if role not in known]
+        if unknown or not wanted:
+            raise InvalidInput(
+                f"There is no role {unknown[0]!r}." if unknown else "At least one role is needed.",
+                remedy=f"Known: {', '.join(known)}.",
+            )
+        return [str(role) for role in wanted]
 
     def _verifier(self, secret: Secret) -> bytes:
         return hmac.new(self._verifier_key, secret.reveal().encode(), hashlib.sha256).digest()
@@ -305,14 +353,30 @@ def _disabled(name: str) -> NotAuthenticated:
     return NotAuthenticated(f"{name} is disabled or no longer known.", remedy="Ask an administrator.")
 
 
-def _known_roles(roles: Iterable[str]) -> list[str]:
-    wanted = sorted(set(roles))
-    unknown = [role for role in wanted if role not in set(Role)]
-    if unknown or not wanted:
-        raise InvalidInput(
-            f"There is no role {unknown[0]!r}." if unknown else "At least one role is needed.",
-            remedy=f"Known: {', '.join(Role)}.",
-        )
+def _action(enabled: bool) -> str:
+    return "enabled" if enabled else "disabled"
+
+
+def _new_secret() -> Secret:
+    return Secret(f"rkz_{secrets.token_urlsafe(32)}")
+
+
+def _locked_client(session: Session, client_id: str) -> ApiClient:
+    client = session.get(ApiClient, client_id, with_for_update=True)
+    if client is None:
+        raise NotFound(f"There is no API client {client_id!r}.", remedy="See: rakeeza identity client list")
+    return client
+
+
+def _checked_places(places: Iterable[str]) -> list[str]:
+    wanted = sorted(set(places))
+    for place in wanted:
+        # A comma parts them where they are listed.
+        if not 1 <= len(place) <= 64 or place != place.strip() or not place.isprintable() or "," in place:
+            raise InvalidInput(
+                f"{place!r} cannot be a place.",
+                remedy="Name it as the cases do: up to 64 characters, no comma, no space around it.",
+            )
     return wanted
 
 

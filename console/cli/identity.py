@@ -8,14 +8,20 @@ import click
 from console.cli.context import format_choice, format_option, open_platform, print_table
 from console.cli.secret import read_secret
 from foundation.identity import Role
+from foundation.secret import Secret
 
 role_option = click.option(
     "--role",
     "roles",
     multiple=True,
     required=True,
-    type=click.Choice([str(role) for role in Role]),
-    help="What it may do; may be given several times.",
+    help=f"What it may do: {', '.join(Role)}, or one that a service declares; may be given several times.",
+)
+place_option = click.option(
+    "--place",
+    "places",
+    multiple=True,
+    help="Where it may do so; may be given several times. Everywhere if not given.",
 )
 
 
@@ -36,19 +42,46 @@ def client() -> None:
 @client.command("add")
 @click.argument("client_id")
 @role_option
+@place_option
 @click.option("--title", help="What it is called; its id if not given.")
 @format_choice("text", "json")
 @click.pass_context
 def add_client(
-    ctx: click.Context, client_id: str, roles: tuple[str, ...], title: str | None, output: str
+    ctx: click.Context,
+    client_id: str,
+    roles: tuple[str, ...],
+    places: tuple[str, ...],
+    title: str | None,
+    output: str,
 ) -> None:
     """Add the API client CLIENT_ID; its generated secret is printed once."""
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        secret = platform.identity.add_client(session, client_id, roles, title or client_id, actor=_actor())
-    # Only now: a secret of a client that was not kept would be of no use.
+        secret = platform.identity.add_client(
+            session, client_id, roles, title or client_id, places=places, actor=_actor()
+        )
+    _print_secret(client_id, secret, output, roles=sorted(set(roles)), places=sorted(set(places)))
+
+
+@client.command()
+@click.argument("client_id")
+@format_choice("text", "json")
+@click.pass_context
+def rotate(ctx: click.Context, client_id: str, output: str) -> None:
+    """Give CLIENT_ID a new secret, printed once; the old one stops at once.
+
+    Tokens that were given for the old secret hold until they expire. If it became known to others, disable
+    the client until then.
+    """
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        secret = platform.identity.rotate_client(session, client_id, actor=_actor())
+    _print_secret(client_id, secret, output)
+
+
+def _print_secret(client_id: str, secret: Secret, output: str, **more: list[str]) -> None:
+    # Called after the commit: a secret that was not kept would be of no use.
     if output == "json":
         click.echo(
-            json.dumps({"client_id": client_id, "secret": secret.reveal(), "roles": sorted(set(roles))})
+            json.dumps({"client_id": client_id, "secret": secret.reveal(), **more}, ensure_ascii=False)
         )
     else:
         click.echo(f"Client id: {client_id}\nSecret:    {secret.reveal()}\nIt is shown only now; keep it.")
@@ -65,12 +98,13 @@ def list_clients(ctx: click.Context, output: str) -> None:
                 row.client_id,
                 row.title,
                 " ".join(row.roles),
+                ", ".join(row.places),
                 row.enabled,
                 row.created.isoformat(timespec="seconds"),
             )
             for row in platform.identity.clients(session)
         ]
-    print_table("API clients", ("client_id", "title", "roles", "enabled", "created"), rows, output)
+    print_table("API clients", ("client_id", "title", "roles", "places", "enabled", "created"), rows, output)
 
 
 @client.command()
@@ -103,13 +137,16 @@ def person() -> None:
 @person.command("add")
 @click.argument("username")
 @role_option
+@place_option
 @click.option("--stdin", is_flag=True, help="Read the password from standard input instead of asking.")
 @click.pass_context
-def add_person(ctx: click.Context, username: str, roles: tuple[str, ...], stdin: bool) -> None:
+def add_person(
+    ctx: click.Context, username: str, roles: tuple[str, ...], places: tuple[str, ...], stdin: bool
+) -> None:
     """Add the person USERNAME."""
     password = read_secret("Password", stdin)
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        platform.identity.add_person(session, username, password, roles, actor=_actor())
+        platform.identity.add_person(session, username, password, roles, places=places, actor=_actor())
     click.echo(f"Added {username}.")
 
 
@@ -120,7 +157,35 @@ def list_people(ctx: click.Context, output: str) -> None:
     """List the people."""
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         rows = [
-            (row.username, " ".join(row.roles), row.enabled, row.created.isoformat(timespec="seconds"))
+            (
+                row.username,
+                " ".join(row.roles),
+                ", ".join(row.places),
+                row.enabled,
+                row.created.isoformat(timespec="seconds"),
+            )
             for row in platform.identity.people(session)
         ]
-    print_table("People", ("username", "roles", "enabled", "created"), rows, output)
+    print_table("People", ("username", "roles", "places", "enabled", "created"), rows, output)
+
+
+@person.command("disable")
+@click.argument("username")
+@click.pass_context
+def disable_person(ctx: click.Context, username: str) -> None:
+    """Shut USERNAME out, with all tokens."""
+    _enable_person(ctx, username, enabled=False)
+
+
+@person.command("enable")
+@click.argument("username")
+@click.pass_context
+def enable_person(ctx: click.Context, username: str) -> None:
+    """Let USERNAME in again."""
+    _enable_person(ctx, username, enabled=True)
+
+
+def _enable_person(ctx: click.Context, username: str, *, enabled: bool) -> None:
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        platform.identity.enable_person(session, username, enabled, actor=_actor())
+    click.echo(f"{username} is {'enabled' if enabled else 'disabled'}.")

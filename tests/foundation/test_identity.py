@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from foundation import audit
 from foundation.database import Database
+from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, PermissionDenied
 from foundation.identity import Caller, Identity, Role
 from foundation.secret import Secret, SecretFile
@@ -131,6 +132,77 @@ def test_a_role_that_was_taken_away_is_gone_from_a_running_token(
     with database.transaction() as session:
         session.execute(text("UPDATE api_client SET roles = ARRAY['kiosk', 'engineer']"))
     assert identity.caller(token).roles == {"kiosk"}
+
+
+def test_places_are_those_of_the_record_and_none_is_everywhere(
+    database: Database, identity: Identity
+) -> None:
+    with database.transaction() as session:
+        secret = identity.add_client(session, "c", ["centre"], "c", places=["olaya", "malaz", "olaya"])
+        identity.add_person(session, "amal", Secret("three long words"), ["reviewer"], places=["malaz"])
+        with pytest.raises(InvalidInput, match=r"'a,b' cannot be a place"):
+            identity.add_client(session, "d", ["centre"], "d", places=["olaya", "a,b"])
+        details = audit.entries(session, "client/c")[0].details
+    assert details == {"roles": ["centre"], "places": ["malaz", "olaya"], "title": "c"}
+    token = identity.token("c", secret).token.reveal()
+    assert identity.caller(token).places == {"olaya", "malaz"}
+    person = identity.sign_in("amal", Secret("three long words"))
+    assert person.places == {"malaz"}
+    assert identity.caller(identity.person_token(person).token.reveal()) == person
+    # Where somebody acts is no matter of his token: it changes at once.
+    with database.transaction() as session:
+        session.execute(text("UPDATE api_client SET places = '{}'"))
+    assert identity.caller(token).places == frozenset()
+
+
+def test_a_role_that_a_service_declares_is_known_where_it_is_declared(
+    database: Database, identity: Identity, secrets: SecretFile
+) -> None:
+    declared = {"fire-safety": Bilingual(ar="الدفاع المدني", en="Civil defence")}
+    open_ = Identity(database, secrets, 600, roles=declared, cache_s=0)
+    assert open_.declared_roles == declared
+    secret = _add(database, open_, "c", "fire-safety", Role.INSPECTOR, Role.FINANCE, Role.PRIVACY)
+    caller = open_.caller(open_.token("c", secret).token.reveal())
+    assert caller.roles == {"fire-safety", "inspector", "finance", "privacy"}
+    caller.require("fire-safety")
+    with pytest.raises(InvalidInput, match=r"no role 'king'.*auditor, fire-safety\."):
+        _add(database, open_, "d", "king")
+    with pytest.raises(InvalidInput, match="no role 'fire-safety'"):
+        _add(database, identity, "d", "fire-safety")
+
+
+def test_a_new_secret_takes_the_place_of_the_old_one(database: Database, identity: Identity) -> None:
+    old = _add(database, identity, "c", "centre")
+    with database.transaction() as session:
+        new = identity.rotate_client(session, "c", actor="cli/test")
+        with pytest.raises(NotFound, match="nobody"):
+            identity.rotate_client(session, "nobody")
+    assert new.reveal() != old.reveal()
+    assert identity.token("c", new).roles == ("centre",)
+    with pytest.raises(NotAuthenticated, match=_WRONG):
+        identity.token("c", old)
+    with database.transaction() as session:
+        assert [(e.action, e.actor, e.details) for e in audit.entries(session, "client/c")][1:] == [
+            ("rotated", "cli/test", {})
+        ]
+
+
+def test_a_disabled_person_is_refused_at_once(database: Database, identity: Identity) -> None:
+    with database.transaction() as session:
+        identity.add_person(session, "amal", Secret("three long words"), ["auditor"])
+    token = identity.person_token(identity.sign_in("amal", Secret("three long words"))).token.reveal()
+    for enabled in (False, False, True):
+        with database.transaction() as session:
+            identity.enable_person(session, "amal", enabled, actor="cli/test")
+        if enabled:
+            assert identity.caller(token).name == "amal"
+        else:
+            with pytest.raises(NotAuthenticated, match="amal is disabled"):
+                identity.caller(token)
+    with database.transaction() as session:
+        assert [e.action for e in audit.entries(session, "person/amal")] == ["added", "disabled", "enabled"]
+        with pytest.raises(NotFound, match="nobody"):
+            identity.enable_person(session, "nobody", False)
 
 
 def test_a_record_is_believed_no_longer_than_it_may_be(database: Database, secrets: SecretFile) -> None:

@@ -87,6 +87,7 @@ def upgrade() -> None:
             username text NOT NULL CONSTRAINT pk_person PRIMARY KEY,
             password_hash text NOT NULL,
             roles text[] NOT NULL,
+            places text[] NOT NULL DEFAULT '{}',
             enabled boolean NOT NULL,
             created timestamptz NOT NULL
         )
@@ -98,6 +99,7 @@ def upgrade() -> None:
             client_id text NOT NULL CONSTRAINT pk_api_client PRIMARY KEY,
             verifier bytea NOT NULL,
             roles text[] NOT NULL,
+            places text[] NOT NULL DEFAULT '{}',
             title text NOT NULL,
             enabled boolean NOT NULL,
             created timestamptz NOT NULL

@@ -1,0 +1,56 @@
+"""Who makes a request, and what he may do; `foundation.identity` finds out who it is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from foundation.errors import PermissionDenied
+
+
+class Role(StrEnum):
+    """The roles of the platform itself; service definitions declare more. No role includes another."""
+
+    ADMINISTRATOR = "administrator"  # people, clients, settings
+    ENGINEER = "engineer"  # plays, devices, monitoring
+    CENTRE = "centre"  # a service centre: opens cases, reads its own
+    REVIEWER = "reviewer"  # the municipality's officer: decides cases
+    INSPECTOR = "inspector"  # the municipality's officer: suspends and closes
+    FINANCE = "finance"  # refunds, reconciliation, the ledger
+    PRIVACY = "privacy"  # a person's own copy of his data, and its erasure
+    PAYMENT = "payment"  # a bank or payment system: notifies payments
+    KIOSK = "kiosk"  # a terminal: reads what its visitor may see
+    AUDITOR = "auditor"  # reads everything, changes nothing
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request.
+
+    Args:
+        name: client id, user name, or the part of the platform that acts.
+        kind: what that name is.
+        roles: what it may do.
+        places: where it may do so; none means everywhere.
+    """
+
+    name: str
+    kind: Literal["person", "client", "system"]
+    roles: frozenset[str]
+    places: frozenset[str] = frozenset()
+
+    @property
+    def actor(self) -> str:
+        """As the audit trail names it: "client/centre-7"."""
+        return f"{self.kind}/{self.name}"
+
+    def require(self, *roles: str) -> None:
+        """Let only callers with one of these roles pass.
+
+        Raises:
+            PermissionDenied: it has none of them.
+        """
+        if not self.roles.intersection(roles):
+            needed = " or ".join(roles)
+            raise PermissionDenied(
+                f"{self.name} does not have the role {needed}.", remedy="Ask an administrator for it."
+            )
