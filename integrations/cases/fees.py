@@ -1,9 +1,9 @@
 """Fees: what a procedure costs on a day, line by line, exact to the halala.
 
 A line is rate x quantity x years x factor of the zone, kept within the fee's minimum and maximum, and
-rounded: that is its gross. An exemption waives a share; what remains is rounded to the net. Value added tax is
-reckoned on the net and rounded. Each rounding is half-up to halalas and happens a line, so the total is the
-sum of the lines: what the applicant can add up is what is due.
+rounded: that is its gross. An exemption waives a share; what remains is rounded to the net. Value added tax
+is reckoned on the net and rounded. Each rounding is half-up to halalas and happens a line, so the total is
+the sum of the lines: what the applicant can add up is what is due.
 
 Everything before a rounding is exact, whatever the number of digits.
 """

@@ -1,8 +1,8 @@
 """The ledger: double entry, added to in the transaction that causes a posting, never changed.
 
 Accounts: `receivable` (bills), `bank`, `revenue:FEE`, `vat`, `suspense` (paid, and nobody knows yet for
-what), `refunds_payable` (owed back). A posting is one statement of several rows; the database refuses one whose
-debits are not its credits, and any change of what stands there (migration 0012). Table: `case_ledger`.
+what), `refunds_payable` (owed back). A posting is one statement of several rows; the database refuses one
+whose debits are not its credits, and any change of what stands there (migration 0012). Table: `case_ledger`.
 
 A posting's `day` is the day the money moved, by the bank's word, or the bill was made: what a statement of
 the bank has. Its `at` is the moment we wrote it down.
@@ -69,7 +69,8 @@ ROWS = """
                 CAST(:fees AS text[])) WITH ORDINALITY AS rows (account, debit, credit, fee, line)
 """
 INTO = """
-    INSERT INTO case_ledger (transaction, line, kind, account, debit, credit, subject, reference, fee, day, at)
+    INSERT INTO case_ledger
+        (transaction, line, kind, account, debit, credit, subject, reference, fee, day, at)
 """
 """`INTO` and `ROWS` make a posting of the parameters of `Posting.words`, also inside a larger statement."""
 _POST = text(INTO + ROWS)
@@ -240,11 +241,13 @@ class BankRow:
 
     Args:
         amount: SAR; more than zero came in, less went out.
+        refund: of a refund, which has a reference of its own, and not of a payment.
     """
 
     reference: str
     amount: Decimal
     day: date
+    refund: bool
 
 
 def read_export(data: bytes, place: str) -> list[BankRow]:
@@ -290,7 +293,7 @@ def _bank_rows(reader: "csv.DictReader[str]", place: str) -> list[BankRow]:
             ) from error
         difference += amount
         if row["account"] == BANK:
-            found.append(BankRow(row["reference"], amount, day))
+            found.append(BankRow(row["reference"], amount, day, row["kind"].startswith("refund_")))
     if difference:
         raise InvalidInput(
             f"The debits and credits of the ledger export differ by {amount_text(abs(difference))} SAR.",

@@ -1,8 +1,8 @@
 """Payments: what a bank tells us has happened, and what becomes of each halala of it.
 
 Every readable notice is kept, once for the bank's reference, also when it moves no case. Of what was paid,
-each halala is credited to a bill, owed back (`integrations.cases.refunds`), or waits for a person; the database
-refuses a row for which that does not hold.
+each halala is credited to a bill, owed back (`integrations.cases.refunds`), or waits for a person; the
+database refuses a row for which that does not hold.
 
 The exact payment of an open bill takes four statements beside those of the engine's step.
 """

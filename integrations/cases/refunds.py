@@ -1,9 +1,9 @@
 """Refunds: money that we owe back, from due to confirmed, each step by a person who may.
 
 due -> approved -> sent -> confirmed | failed. Nobody approves what he asked for himself. The sum of a
-payment's refunds that did not fail, with what of it is credited to a bill, is never more than was paid: its own
-row carries the sum, and the database refuses the rest (migration 0012). A refund that failed is followed by a
-new one that is due: the money is still owed. Table: `case_refund`.
+payment's refunds that did not fail, with what of it is credited to a bill, is never more than was paid: its
+own row carries the sum, and the database refuses the rest (migration 0012). A refund that failed is followed
+by a new one that is due: the money is still owed. Table: `case_refund`.
 """
 
 from collections.abc import Mapping, Sequence
