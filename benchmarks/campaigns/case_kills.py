@@ -1,4 +1,4 @@
-"""Eight clients issue licences while the API, the worker and PostgreSQL are killed; none is lost, none doubled."""
+"""Eight clients issue licences while API, worker and PostgreSQL are killed; none is lost, none doubled."""
 
 import itertools
 import random
@@ -138,11 +138,12 @@ def _evidence(
     done = sum(count for name, count in kills.items() if "not met" not in name)
     return Evidence(
         story=(
-            "Eight clients submit, quote, bill and pay, each request repeated under its key until it is answered, "
-            "and write down what they were told. A relay before PostgreSQL kills (SIGKILL) at the boundary of each "
-            "statement that the API and the worker send: before the server has it, and after it has answered and "
-            "before the client hears of it; then kills come at random. Whatever was killed is started again. A "
-            "separate program then compares what the clients were told with the database."
+            "Eight clients submit, quote, bill and pay, each request repeated under its key until it is "
+            "answered, and write down what they were told. A relay before PostgreSQL kills (SIGKILL) at the "
+            "boundary of each statement that the API and the worker send: before the server has it, and "
+            "after it has answered and before the client hears of it; then kills come at random. Whatever "
+            "was killed is started again. A separate program then compares what the clients were told with "
+            "the database."
         ),
         figures=(
             ("clients", str(CLIENTS)),

@@ -1,1 +1,1 @@
-"""What a fault campaign needs: a relay that knows statements, clients that keep what they were told, a checker."""
+"""What a fault campaign needs: a relay that knows statements, clients that note what they are told."""

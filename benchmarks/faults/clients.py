@@ -1,4 +1,4 @@
-"""Clients of the API that never give up a request, and keep what they were told, in a file that outlives all."""
+"""Clients of the API that never give up a request, and note what they are told in a file."""
 
 import json
 import random
