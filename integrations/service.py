@@ -273,7 +273,8 @@ def load_services(folders: Sequence[Path]) -> Registry[Service]:
     """Every service: the product's own, then those of further folders.
 
     Raises:
-        DefinitionError: a faulty file, or two services with one code or one prefix of numbers.
+        DefinitionError: a faulty file, two services with one code or one prefix of numbers, or a parent that is
+            not there.
     """
     services: Registry[Service] = Registry("service")
     prefixes: Registry[str] = Registry("prefix of numbers")
@@ -289,4 +290,25 @@ def load_services(folders: Sequence[Path]) -> Registry[Service]:
         # Licences of all services are looked up by number alone.
         for prefix in (service.numbers.case, service.numbers.licence):
             prefixes.add(prefix, service.code, str(path))
+    _check_parents(services)
     return services
+
+
+def _check_parents(services: Registry[Service]) -> None:
+    # A licence hangs on one of a service that is there, and no chain of them comes back to its beginning.
+    for service in services.items():
+        above, seen = service, {service.code}
+        while above.parent is not None:
+            code = above.parent.service
+            if code not in services.names():
+                raise DefinitionError(
+                    f"The parent {code!r} of the service {above.code!r} is not there.",
+                    remedy=f"Add the service {code!r}, or take the parent away.",
+                )
+            if code in seen:
+                raise DefinitionError(
+                    f"The parents of the service {service.code!r} lead round to {code!r}.",
+                    remedy="Take one of the parents away.",
+                )
+            seen.add(code)
+            above = services.get(code)

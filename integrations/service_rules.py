@@ -1,21 +1,261 @@
-"""Rules of a definition that no single field can hold: names that mean something, dates that join, roles."""
+"""Rules of a definition that no single field can hold: names that mean something, procedures that make sense.
 
+Those of its fees stand in `fee_rules`, those of its flows in `flow_rules`, those of conditions in
+`condition_rules`; `integrations.cases.explore` then walks what they let pass.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from integrations.cases.explore import Fault
+from jsonschema import Draft202012Validator
+
+from integrations.cases.explore import Fault, Place, dead_ends
+from integrations.condition_rules import broken_conditions
+from integrations.fee_rules import broken_fees
+from integrations.flow_rules import broken_flows
+from integrations.form import ActivityField, ChoiceField, IntegerField, PartyField, TextField
+from integrations.procedure import LicenceStatus, Outcome, Procedure
 
 if TYPE_CHECKING:
     from integrations.service import Service
 
+_LIVING: frozenset[LicenceStatus] = frozenset({"valid", "expired", "suspended"})
+# What a licence may be when an outcome is asked for it; nothing is done with one that is closed or void.
+_STATUSES: dict[Outcome, frozenset[LicenceStatus]] = {
+    "renew": _LIVING,
+    "amend": _LIVING,
+    "transfer": _LIVING,
+    "correct": _LIVING,
+    "copy": _LIVING,
+    "revoke": _LIVING,
+    "close": _LIVING,
+    "void": frozenset({"valid"}),
+    "suspend": frozenset({"valid"}),
+    "reinstate": frozenset({"suspended"}),
+    "uphold": frozenset({"suspended", "revoked"}),
+    "excuse": frozenset({"expired"}),
+}
+
 
 def broken_rules(service: "Service") -> list[Fault]:
-    """Every fault of a definition, with its place.
+    """Every fault of a definition, with its place; the walk through its flows last.
 
     Returns:
         Nothing for a sound definition.
     """
-    return [
-        (("procedures", name, "flow"), f"{procedure.flow!r} is no flow")
-        for name, procedure in service.procedures.items()
-        if procedure.flow not in service.flows
+    # A rule about what a name means needs names that mean something.
+    if named := [*_duplicates(service), *_names(service), *_unused(service)]:
+        return named
+    faults = [
+        *_form(service),
+        *_procedures(service),
+        *_licence(service),
+        *broken_fees(service),
+        *broken_flows(service),
+        *broken_conditions(service),
     ]
+    return faults or list(dead_ends(service))
+
+
+def _duplicates(service: "Service") -> Iterator[Fault]:
+    lists: list[tuple[Place, Sequence[str]]] = [
+        (("form",), [field.name for field in service.form]),
+        (("activities",), [activity.code for activity in service.activities]),
+        (("documents",), [document.code for document in service.documents]),
+        (("fees",), [fee.code for fee in service.fees]),
+        (("public",), service.public),
+        (("document", "lines"), service.document.lines),
+    ]
+    for name, procedure in service.procedures.items():
+        place: Place = ("procedures", name)
+        lists += [
+            ((*place, "form"), procedure.form),
+            ((*place, "documents"), procedure.documents),
+            ((*place, "fees"), procedure.fees),
+        ]
+    for index, field in enumerate(service.form):
+        if isinstance(field, ChoiceField):
+            lists.append((("form", index, "choices"), [choice.code for choice in field.choices]))
+    for place, codes in lists:
+        for index, code in enumerate(codes):
+            if code in codes[:index]:
+                yield (*place, index), f"{code!r} stands twice"
+    activity_fields = [index for index, field in enumerate(service.form) if isinstance(field, ActivityField)]
+    for index in activity_fields[1:]:
+        yield ("form", index), "a form has at most one field of type activity"
+    if bool(activity_fields) != bool(service.activities):
+        yield ("activities",), "a field of type activity and a list of activities need one another"
+    if service.numbers.case == service.numbers.licence:
+        yield ("numbers",), "cases and licences are numbered apart: they need two prefixes"
+
+
+def _names(service: "Service") -> Iterator[Fault]:
+    fields = {field.name for field in service.form}
+    known: dict[str, tuple[set[str], str]] = {
+        "form": (fields | {"*"}, "field of the form"),
+        "documents": ({document.code for document in service.documents}, "document of the checklist"),
+        "fees": ({fee.code for fee in service.fees}, "fee"),
+    }
+    for name, procedure in service.procedures.items():
+        place = ("procedures", name)
+        if procedure.flow not in service.flows:
+            yield (*place, "flow"), f"{procedure.flow!r} is no flow"
+        for key, (codes, what) in known.items():
+            for index, code in enumerate(getattr(procedure, key)):
+                if code not in codes:
+                    yield (*place, key, index), f"{code!r} is no {what}"
+        if "*" in procedure.form and len(procedure.form) > 1:
+            yield (*place, "form"), "'*' is all fields; it stands alone"
+    if service.place is not None and service.place not in fields:
+        yield ("place",), f"{service.place!r} is no field of the form"
+    for flow_name, flow in service.flows.items():
+        for state_name, state in flow.states.items():
+            for index, check in enumerate(state.checks):
+                if check not in service.checks:
+                    yield (
+                        ("flows", flow_name, "states", state_name, "checks", index),
+                        f"{check!r} is no check",
+                    )
+        for index, action in enumerate(flow.actions):
+            for key, states in (("from", action.from_), ("to", (action.to,))):
+                for state_name in states:
+                    if state_name not in flow.states:
+                        yield ("flows", flow_name, "actions", index, key), f"{state_name!r} is no state"
+
+
+def _unused(service: "Service") -> Iterator[Fault]:
+    procedures = service.procedures.values()
+    followed = {procedure.flow for procedure in procedures}
+    for name in service.flows:
+        if name not in followed:
+            yield ("flows", name), f"no procedure follows the flow {name!r}"
+    asked = {name for procedure in procedures for name in procedure.form}
+    for index, field in enumerate(service.form):
+        if field.name not in asked and "*" not in asked:
+            yield ("form", index), f"no procedure asks for the field {field.name!r}"
+    wanted = {code for procedure in procedures for code in procedure.documents}
+    for index, document in enumerate(service.documents):
+        if document.code not in wanted:
+            yield ("documents", index), f"no procedure asks for the document {document.code!r}"
+    charged = {code for procedure in procedures for code in procedure.fees}
+    for index, fee in enumerate(service.fees):
+        if fee.code not in charged:
+            yield ("fees", index), f"no procedure charges the fee {fee.code!r}"
+    checked = {
+        check for flow in service.flows.values() for state in flow.states.values() for check in state.checks
+    }
+    for name in service.checks:
+        if name not in checked:
+            yield ("checks", name), f"no state asks the check {name!r}"
+
+
+def _form(service: "Service") -> Iterator[Fault]:
+    for index, field in enumerate(service.form):
+        plain = service.fields[field.name]
+        # As JSON has it: dates and decimals as they are sent.
+        schema = json.loads(json.dumps(plain.json_schema(), default=_as_json))
+        example = schema["examples"][0]
+        wrong = next(Draft202012Validator(schema).iter_errors(example), None)
+        said = wrong.message if wrong else next((text.en for _, text in plain.faults(example)), None)
+        if said is not None:
+            yield ("form", index, "example"), f"the example breaks the field's own rule: {said}"
+
+
+def _as_json(value: object) -> float:
+    # Examples only, never money.
+    return float(str(value))
+
+
+def _procedures(service: "Service") -> Iterator[Fault]:
+    if service.default_procedure is None:
+        yield ("procedures",), "no procedure issues: the others all act on a licence"
+    for name, procedure in service.procedures.items():
+        place = ("procedures", name)
+        yield from _begins(procedure, place)
+        yield from _acts_on(procedure, place)
+        yield from _asks_enough(service, name, procedure, place)
+
+
+def _begins(procedure: Procedure, place: Place) -> Iterator[Fault]:
+    if procedure.initiator == "office":
+        if procedure.capacities:
+            yield (*place, "capacities"), "what the office begins has no applicant, and so no capacities"
+        if set(procedure.channels) != {"office"}:
+            yield (*place, "channels"), "what the office begins is begun at the office"
+        if procedure.outcome == "issue":
+            yield (*place, "initiator"), "a licence is applied for; the office does not begin it"
+    elif not procedure.capacities:
+        yield (*place, "capacities"), "an applicant acts as owner, manager or agent"
+
+
+def _acts_on(procedure: Procedure, place: Place) -> Iterator[Fault]:
+    window = procedure.on
+    if procedure.outcome == "issue":
+        if window is not None:
+            yield (*place, "on"), "a procedure that issues acts on no licence yet"
+        return
+    if window is None:
+        yield place, f"the outcome {procedure.outcome!r} acts on a licence: say on which"
+        return
+    for index, status in enumerate(window.statuses):
+        if status not in _STATUSES[procedure.outcome]:
+            yield (
+                (*place, "on", "statuses", index),
+                f"{procedure.outcome!r} is not for a licence that is {status}",
+            )
+    if procedure.outcome == "void" and not window.same_day:
+        yield (*place, "on"), "a licence is voided on the day of its issue only: same_day"
+
+
+def _asks_enough(service: "Service", name: str, procedure: Procedure, place: Place) -> Iterator[Fault]:
+    form = service.form_of(name)
+    if procedure.outcome in ("issue", "renew"):
+        for key in ("years", "months", "days"):
+            named = getattr(service.validity, key)
+            field = form.get(named) if isinstance(named, str) else None
+            if isinstance(named, str) and not (isinstance(field, IntegerField) and field.required):
+                yield ("validity", key), f"{named!r} is no required integer of the form of {name!r}"
+            elif isinstance(field, IntegerField) and field.min < 1:
+                yield ("validity", key), f"{named!r} may be {field.min}; a licence holds at least one"
+    if procedure.outcome == "transfer":
+        parties = [field for field in form.values() if isinstance(field, PartyField) and field.required]
+        if len(parties) != 1:
+            yield (*place, "form"), "a transfer asks exactly one party: the new holder"
+    if procedure.outcome in ("amend", "correct") and not set(form) & set(service.licence_fields):
+        yield (*place, "form"), f"{name!r} asks nothing that stands on the licence, and so changes nothing"
+
+
+def _licence(service: "Service") -> Iterator[Fault]:
+    fields = service.licence_fields
+    for index, name in enumerate(service.public):
+        if name not in fields:
+            yield ("public", index), f"{name!r} is no field of the form that a licence is issued on"
+        elif fields[name].personal:
+            yield ("public", index), f"{name!r} is personal; the public may not see it"
+    for index, name in enumerate(service.document.lines):
+        if name not in fields and name != "applicant.name":
+            yield (
+                ("document", "lines", index),
+                f"{name!r} is no field of the form that a licence is issued on",
+            )
+    fixed, calendar = service.validity.fixed_end, service.validity.calendar
+    if fixed is not None and calendar == "umm_al_qura" and fixed.day > 30:
+        yield ("validity", "fixed_end", "day"), "no month of the Hijri year has 31 days"
+    if service.parent is not None and service.parent.service == service.code:
+        yield ("parent", "service"), "a licence does not hang on one of its own service"
+    yield from _place(service)
+
+
+def _place(service: "Service") -> Iterator[Fault]:
+    if service.place is None:
+        return
+    for name, procedure in service.procedures.items():
+        field = service.form_of(name).get(service.place)
+        if procedure.outcome == "issue" and not (
+            isinstance(field, ChoiceField | TextField) and field.required and not field.personal
+        ):
+            yield (
+                ("place",),
+                f"{service.place!r} is no required choice or text of the form of {name!r}, or it is personal",
+            )

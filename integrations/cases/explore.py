@@ -1,180 +1,320 @@
-"""Walks every way a case of a service can take, before any case does.
+"""Walks every way a case can take, procedure by procedure, before any case does.
 
-What a case can do depends on its state, on the fields that conditions compare, and on what was done before.
-The fields never change after submission, so for each combination of their interesting values (a world) the
-reachable situations are few and all of them are visited. Found: states and actions that nothing leads to,
-situations that no action leaves, automatic actions that compete or never come to rest, and effects out of
-order: above all a licence that could be issued before its bill is settled.
+What a case can do next depends on its state, on what conditions compare (a world, see
+`integrations.cases.worlds`), on the actions it has been through, on what back-ends answered, and on how far
+its bill is. These together are a situation, and all that can be reached are visited: a person may take any
+action, a question may be answered either way and at any time, a deadline may pass, and an edit may turn one
+world into another.
+
+Found: states and actions that nothing leads to, situations that nothing leaves or that no end can be reached
+from, automatic actions that compete or never come to rest, and effects out of order: above all a licence that
+could be given before its bill is settled.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
-from itertools import islice, product
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from integrations.cases.conditions import Facts
-from integrations.form import BooleanField, ChoiceField
+from integrations.cases.conditions import Condition, Facts
+from integrations.cases.worlds import TooMany, World, bill_conditions, may_cost_nothing, told, worlds_of
 
 if TYPE_CHECKING:
-    from integrations.service import Action, Service
+    from integrations.flow import Action, Flow
+    from integrations.service import Service
 
 Place = tuple[str | int, ...]
 Fault = tuple[Place, str]
 
-_WORLDS = 4_096
-# What must have happened before an effect.
-_BEFORE = {"quote": None, "invoice": "quote", "settle": "invoice", "issue": "settle"}
-_OTHER = "\x00other"
+MOST_WORLDS = 4_096
+MOST_STEPS = 200_000
+_TOO_MANY = "its conditions, checks and edits make more combinations than can be walked; compare fewer fields"
+_ANSWERS = ("passed", "failed")
 
 
 @dataclass(frozen=True)
-class _Situation:
+class Situation:
+    """Where a case can stand.
+
+    Args:
+        world: number of its world.
+        done: actions it has been through, of those that conditions ask for.
+        answers: checks with their answers, of those that conditions ask for.
+        pending: checks that are asked and not answered.
+        bill: how far the money is: "none", "quoted", "billed", "settled".
+        free: the newest quote came to nothing.
+        fulfilled: the outcome was brought about.
+    """
+
     state: str
-    done: frozenset[str]
-    effects: frozenset[str]
+    world: int
+    done: frozenset[str] = frozenset()
+    answers: frozenset[tuple[str, str]] = frozenset()
+    pending: frozenset[str] = frozenset()
+    bill: str = "none"
+    free: bool = False
+    fulfilled: bool = False
 
 
 def dead_ends(service: "Service") -> Iterator[Fault]:
-    """Every fault of the states and actions.
+    """Every fault of the flows, as the procedures follow them.
+
+    Args:
+        service: whose names hold together.
 
     Returns:
         The place in the definition and the reason, each place once.
     """
-    walk = _Walk(service)
-    worlds = list(islice(_worlds(service), _WORLDS + 1))
-    if len(worlds) > _WORLDS:
-        yield ("actions",), f"the conditions make more than {_WORLDS} combinations; compare fewer fields"
+    faults: dict[Place, str] = {}
+    states: set[tuple[str, str]] = set()
+    taken: set[tuple[str, int]] = set()
+    for name, procedure in service.procedures.items():
+        walk = Walk(service, name)
+        walk.run()
+        for place, reason in walk.faults.items():
+            faults.setdefault(place, reason)
+        states |= {(procedure.flow, state) for state in walk.states}
+        taken |= {(procedure.flow, index) for index in walk.taken}
+    if any(reason.endswith(_TOO_MANY) for reason in faults.values()):
+        # What was not walked to its end cannot be said to be out of reach.
+        yield from faults.items()
         return
-    for world in worlds:
-        walk.explore(world)
-    for name in service.states:
-        if name not in walk.states:
-            walk.faults.setdefault(("states", name), f"no way leads to the state {name!r}")
-    for index, action in enumerate(service.actions):
-        if index not in walk.taken:
-            walk.faults.setdefault(("actions", index), f"the action {action.name!r} can never be taken")
-    yield from walk.faults.items()
+    for flow_name, flow in service.flows.items():
+        for state in flow.states:
+            if (flow_name, state) not in states:
+                faults.setdefault(
+                    ("flows", flow_name, "states", state), f"no way leads to the state {state!r}"
+                )
+        for index, action in enumerate(flow.actions):
+            if (flow_name, index) not in taken:
+                faults.setdefault(
+                    ("flows", flow_name, "actions", index), f"the action {action.name!r} can never be taken"
+                )
+    yield from faults.items()
 
 
-class _Walk:
-    def __init__(self, service: "Service") -> None:
+class Walk:
+    """One procedure's walk through its flow.
+
+    Args:
+        service: whose names hold together.
+        procedure: its name.
+
+    After `run` there are `states` and `taken` (what was reached, actions by index) and `faults`.
+    """
+
+    def __init__(self, service: "Service", procedure: str) -> None:
         self._service = service
-        self._remembered = {name for a in service.actions if a.when for name in a.when.actions()}
+        self._name = procedure
+        self._procedure = service.procedures[procedure]
+        self._flow: Flow = service.flows[self._procedure.flow]
+        conditions = [action.when for action in self._flow.actions if action.when is not None]
+        self._conditions: list[Condition] = conditions
+        self._remembered = frozenset(name for each in conditions for name in each.actions())
+        self._asked = frozenset(name for each in conditions for name in each.asked_checks())
+        self._costs_nothing = may_cost_nothing(service, procedure)
+        self._worlds: list[World] = []
+        self._edges: dict[Situation, list[Situation]] = {}
+        self._resting: set[Situation] = set()
         self.states: set[str] = set()
         self.taken: set[int] = set()
         self.faults: dict[Place, str] = {}
 
-    def explore(self, world: dict[str, Any]) -> None:
-        opening = next(i for i, action in enumerate(self._service.actions) if not action.from_)
-        start = self._after(_Situation("", frozenset(), frozenset()), opening)
-        seen, waiting = {start}, [start]
-        automatic: dict[_Situation, _Situation] = {}
+    def run(self) -> None:
+        """Visit every situation."""
+        billed = [*self._conditions, *bill_conditions(self._service, self._name)]
+        try:
+            self._worlds = worlds_of(self._service, self._name, billed, MOST_WORLDS)
+            self._visit_all()
+        except TooMany:
+            self._fault(("procedures", self._name), _TOO_MANY)
+            return
+        self._check_ends()
+        self._check_rest()
+
+    def _visit_all(self) -> None:
+        opening = next(index for index, action in enumerate(self._flow.actions) if not action.from_)
+        waiting = [
+            there
+            for world in range(len(self._worlds))
+            for there in self._after(Situation("", world), opening)
+        ]
+        seen, steps = set(waiting), 0
         while waiting:
             here = waiting.pop()
-            self.states.add(here.state)
-            for index, chosen in self._choices(here, world):
-                there = self._after(here, index)
-                if chosen.automatic:
-                    automatic[here] = there
+            self._edges[here] = list(self._nexts(here))
+            steps += len(self._edges[here])
+            if steps > MOST_STEPS:
+                raise TooMany(steps)
+            for there in self._edges[here]:
                 if there not in seen:
                     seen.add(there)
                     waiting.append(there)
-        for here in automatic:
-            self._comes_to_rest(here, automatic)
 
-    def _choices(self, here: _Situation, world: dict[str, Any]) -> list[tuple[int, "Action"]]:
-        facts = Facts(world, here.done)
-        able = [
-            (index, action)
-            for index, action in enumerate(self._service.actions)
-            if here.state in action.from_ and (action.when is None or action.when.holds(facts))
-        ]
-        place: Place = ("states", here.state)
-        final = self._service.states[here.state].final
-        if final and any(here.state in action.from_ for action in self._service.actions):
-            self.faults.setdefault(place, f"the state {here.state!r} is final and yet an action leaves it")
-        if not final and not able:
-            self.faults.setdefault(place, f"dead end: nothing leaves the state {here.state!r}{_told(world)}")
-        automatic = [choice for choice in able if choice[1].automatic]
+    def _nexts(self, here: Situation) -> Iterator[Situation]:
+        self.states.add(here.state)
+        state = self._flow.states[here.state]
+        place: Place = ("flows", self._procedure.flow, "states", here.state)
+        leaving = [index for index, action in enumerate(self._flow.actions) if here.state in action.from_]
+        if state.final:
+            if leaving:
+                self._fault(place, f"the state {here.state!r} is final and yet an action leaves it")
+            return
+        able = [index for index in leaving if self._is_able(here, self._flow.actions[index])]
+        automatic = [index for index in able if self._flow.actions[index].automatic]
         if len(automatic) > 1:
-            names = " and ".join(repr(action.name) for _, action in automatic)
-            self.faults.setdefault(
-                ("actions", automatic[1][0]), f"{names} are both automatic and both can apply{_told(world)}"
+            names = " and ".join(repr(self._flow.actions[index].name) for index in automatic)
+            self._fault(
+                self._action(automatic[1]), f"{names} are both automatic and both can apply{self._told(here)}"
             )
-        # An automatic action is taken at once: no person ever finds the case where it started.
-        return automatic[:1] or able
+        if automatic:
+            # Taken at once: no person, answer or clock ever finds the case where it started.
+            self._resting.add(here)
+            yield from self._after(here, automatic[0])
+            return
+        if not able and not here.pending:
+            self._fault(place, f"dead end: nothing leaves the state {here.state!r}{self._told(here)}")
+        for index in able:
+            yield from self._after(here, index)
+        for check in sorted(here.pending):
+            for answer in _ANSWERS:
+                known = frozenset(each for each in here.answers if each[0] != check) | {(check, answer)}
+                yield replace(here, answers=known, pending=here.pending - {check})
 
-    def _after(self, here: _Situation, index: int) -> _Situation:
-        action = self._service.actions[index]
+    def _is_able(self, here: Situation, action: "Action") -> bool:
+        if action.timed:
+            deadline = self._flow.states[here.state].deadline
+            if deadline is None or deadline.then != action.name:
+                return False
+        if action.when is None:
+            return True
+        fields = {**self._worlds[here.world], "quote.free": here.free}
+        return action.when.holds(Facts(fields, here.done, dict(here.answers)))
+
+    def _after(self, here: Situation, index: int) -> Iterator[Situation]:
+        action = self._flow.actions[index]
         self.taken.add(index)
-        effects = here.effects
-        if action.effect is not None:
-            needed = _BEFORE[action.effect]
-            if needed is not None and needed not in effects:
-                self.faults.setdefault(
-                    ("actions", index),
-                    f"{action.name!r} would {action.effect} before anything was able to {needed}",
-                )
-            if action.effect in effects:
-                self.faults.setdefault(
-                    ("actions", index), f"{action.name!r} would {action.effect} a second time"
-                )
-            effects = effects | {action.effect}
-        return _Situation(action.to, here.done | ({action.name} & self._remembered), effects)
-
-    def _comes_to_rest(self, start: _Situation, automatic: dict[_Situation, _Situation]) -> None:
-        passed, here = {start}, automatic[start]
-        while here in automatic and here not in passed:
-            passed.add(here)
-            here = automatic[here]
-        if here in passed:
-            self.faults.setdefault(
-                ("states", start.state), f"automatic actions go round from {start.state!r} and never rest"
+        for world in self._edited(here, index):
+            # A quote is of the form as it stood; once it is changed there is none.
+            requoted = action.edits and here.bill == "quoted"
+            there = replace(
+                here,
+                world=world,
+                bill="none" if requoted else here.bill,
+                free=here.free and not requoted,
+                done=here.done | ({action.name} & self._remembered),
             )
+            for paid in self._bill(there, index):
+                yield self._entered(paid, here.state, action)
 
+    def _entered(self, here: Situation, before: str, action: "Action") -> Situation:
+        asked = self._asked & frozenset(self._flow.states[action.to].checks)
+        if before == action.to:
+            # In the state that it stands in already nothing is asked again, unless the form was changed.
+            return replace(here, pending=here.pending | asked) if action.edits else here
+        known = frozenset(each for each in here.answers if each[0] not in asked)
+        return replace(here, state=action.to, answers=known, pending=here.pending | asked)
 
-def _worlds(service: "Service") -> Iterator[dict[str, Any]]:
-    comparisons = [c for action in service.actions if action.when for c in action.when.comparisons()]
-    names = sorted({comparison.field or "" for comparison in comparisons})
-    plain = [name for name in names if not name.startswith("activity.")]
-    activities: list[dict[str, Any]] = []
-    for each in service.activities:
-        told = {name: value for name, value in activity_facts(each).items() if name in names}
-        if told not in activities:
-            activities.append(told)
-    values = [_values(service, name, [c for c in comparisons if c.field == name]) for name in plain]
-    # A service without activities has none to choose.
-    for activity in activities or [{}]:
-        for combination in product(*values):
-            yield {**activity, **dict(zip(plain, combination, strict=True))}
+    def _edited(self, here: Situation, index: int) -> list[int]:
+        action = self._flow.actions[index]
+        names = set(self._service.form_of(self._name))
+        if "*" not in action.edits:
+            names &= set(action.edits)
+        if not action.edits or not names:
+            return [here.world]
+        if here.bill in ("billed", "settled"):
+            self._fault(self._action(index), f"{action.name!r} would change a form that was billed")
+        if self._service.activity_field in names:
+            names |= {"activity.code", "activity.immediate"}
+        fixed = {name: value for name, value in self._worlds[here.world].items() if name not in names}
+        return [
+            number
+            for number, world in enumerate(self._worlds)
+            if all(world.get(name) == value for name, value in fixed.items())
+        ]
 
+    def _bill(self, here: Situation, index: int) -> Iterator[Situation]:
+        action = self._flow.actions[index]
+        place = self._action(index)
+        if action.effect in ("quote", "invoice", "settle") and not self._procedure.fees:
+            self._fault(place, f"{action.name!r} would {action.effect}, and the procedure has no fees")
+        match action.effect:
+            case "quote":
+                if here.bill in ("billed", "settled"):
+                    self._fault(place, f"{action.name!r} would quote what is {here.bill} already")
+                yield replace(here, bill="quoted", free=False)
+                if self._costs_nothing(self._worlds[here.world]):
+                    yield replace(here, bill="quoted", free=True)
+            case "invoice":
+                if here.bill != "quoted":
+                    self._fault(place, f"{action.name!r} would invoice before there is a quote of the form")
+                elif here.free:
+                    self._fault(
+                        place,
+                        f"{action.name!r} would invoice a quote that comes to nothing{self._told(here)}; "
+                        "lead it on by the fact quote.free",
+                    )
+                yield replace(here, bill="billed")
+            case "settle":
+                if here.bill != "billed":
+                    self._fault(place, f"{action.name!r} would settle and no bill is open")
+                yield replace(here, bill="settled")
+            case "void_bill":
+                if here.bill != "billed":
+                    self._fault(place, f"{action.name!r} would void a bill and none is open")
+                yield replace(here, bill="none", free=False)
+            case "fulfil":
+                self._check_fulfil(here, place, action.name)
+                yield replace(here, fulfilled=True)
+            case None:
+                yield here
 
-def _values(service: "Service", name: str, comparisons: list[Any]) -> list[Any]:
-    field = service.fields[name]
-    values: list[Any] = [] if field.required else [None]
-    if isinstance(field, BooleanField):
-        return [*values, True, False]
-    if isinstance(field, ChoiceField):
-        return [*values, *(choice.code for choice in field.choices)]
-    for comparison in comparisons:
-        for limit in (comparison.at_least, comparison.below):
-            if limit is not None:
-                values += [limit, limit - Decimal("0.000001")]
-        if comparison.equals is not None:
-            values.append(comparison.equals)
-        values += comparison.one_of or ()
-    # And one value that no comparison names.
-    return (
-        [*values, _OTHER] if all(isinstance(v, str | None) for v in values) else [*values, Decimal(-(10**9))]
-    )
+    def _check_fulfil(self, here: Situation, place: Place, name: str) -> None:
+        if here.fulfilled:
+            self._fault(place, f"{name!r} would fulfil a second time")
+        covered = here.bill == "settled" or (here.bill == "quoted" and here.free)
+        if self._procedure.fees and not covered:
+            self._fault(place, f"{name!r} would fulfil before the fees are settled{self._told(here)}")
 
+    def _check_ends(self) -> None:
+        # From the ends backwards: what is not met there can go round for ever and never end.
+        before: dict[Situation, list[Situation]] = defaultdict(list)
+        for here, nexts in self._edges.items():
+            for there in nexts:
+                before[there].append(here)
+        waiting = [here for here in self._edges if self._flow.states[here.state].final]
+        ending = set(waiting)
+        while waiting:
+            for earlier in before[waiting.pop()]:
+                if earlier not in ending:
+                    ending.add(earlier)
+                    waiting.append(earlier)
+        for here in self._edges:
+            if here not in ending:
+                place: Place = ("flows", self._procedure.flow, "states", here.state)
+                self._fault(place, f"from the state {here.state!r} no end can be reached{self._told(here)}")
+        if not any(here.fulfilled for here in self._edges):
+            self._fault(("procedures", self._name), "nothing ever fulfils it")
 
-def activity_facts(activity: Any) -> dict[str, Any]:
-    """What conditions may ask of an activity."""
-    return {"activity.code": activity.code, "activity.immediate": activity.immediate}
+    def _check_rest(self) -> None:
+        # Of the situations that automatic actions leave, those with a way out of their number come to rest.
+        moving = {here: [n for n in self._edges[here] if n in self._resting] for here in self._resting}
+        while still := [here for here, nexts in moving.items() if not nexts]:
+            for here in still:
+                del moving[here]
+            gone = set(still)
+            moving = {here: [n for n in nexts if n not in gone] for here, nexts in moving.items()}
+        for here in moving:
+            place: Place = ("flows", self._procedure.flow, "states", here.state)
+            self._fault(place, f"automatic actions go round from {here.state!r} and never rest")
 
+    def _action(self, index: int) -> Place:
+        return ("flows", self._procedure.flow, "actions", index)
 
-def _told(world: dict[str, Any]) -> str:
-    known = ", ".join(f"{name} = {value}" for name, value in world.items() if value != _OTHER)
-    return f" when {known}" if known else ""
+    def _told(self, here: Situation) -> str:
+        return told(self._worlds[here.world])
+
+    def _fault(self, place: Place, reason: str) -> None:
+        followed = sum(each.flow == self._procedure.flow for each in self._service.procedures.values())
+        whose = f"in the procedure {self._name!r} " if followed > 1 and place[0] == "flows" else ""
+        self.faults.setdefault(place, f"{whose}{reason}")
