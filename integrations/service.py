@@ -273,8 +273,8 @@ def load_services(folders: Sequence[Path]) -> Registry[Service]:
     """Every service: the product's own, then those of further folders.
 
     Raises:
-        DefinitionError: a faulty file, two services with one code or one prefix of numbers, or a parent that is
-            not there.
+        DefinitionError: a faulty file, two services with one code or one prefix of numbers, or a parent that
+            is not there.
     """
     services: Registry[Service] = Registry("service")
     prefixes: Registry[str] = Registry("prefix of numbers")

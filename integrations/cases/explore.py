@@ -222,8 +222,8 @@ class Walk:
             names &= set(action.edits)
         if not action.edits or not names:
             return [here.world]
-        if here.bill in ("billed", "settled"):
-            self._fault(self._action(index), f"{action.name!r} would change a form that was billed")
+        if here.bill == "settled" or (here.bill == "billed" and action.effect != "void_bill"):
+            self._fault(self._action(index), f"{action.name!r} would change a form that is {here.bill}")
         if self._service.activity_field in names:
             names |= {"activity.code", "activity.immediate"}
         fixed = {name: value for name, value in self._worlds[here.world].items() if name not in names}
