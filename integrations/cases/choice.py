@@ -23,7 +23,7 @@ def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
 
 
 def open_to(work: Work) -> list[Action]:
-    """The actions that the caller of a work may take now by himself; those that a payment takes are not his."""
+    """The actions that the caller of a work may take now; those that a payment takes are not his."""
     caller, case = work.caller, work.case
     his = [
         action
