@@ -26,7 +26,7 @@ from foundation.jobs import Jobs
 from foundation.postgres import PrivatePostgres
 from foundation.secret import SecretFile
 from foundation.settings import Platform, Settings
-from integrations.cases.invoices import Notice
+from integrations.cases.payments import Notice
 from integrations.licensing import Licensing
 from integrations.service import load_services
 
@@ -91,16 +91,17 @@ def _licensing(database: Database, folder: Path) -> Callable[[], None]:
     secrets = SecretFile(folder / "secrets.json", folder / "secrets.key")
     services = load_services(())
     licensing = Licensing(database, Jobs(database), settings, secrets, services)
-    schema = services.get("shop_licence").form_json
+    schema = services.get("shop_licence").form_json("issue")
     form = {name: field["examples"][0] for name, field in schema["properties"].items()}
 
     def issue() -> None:
         key = str(uuid.uuid4())
-        number = licensing.submit(_CENTRE, "shop_licence", _APPLICANT, form, f"{key}-1").body["number"]
-        licensing.quote(_CENTRE, number, f"{key}-2")
-        bill = licensing.invoice(_CENTRE, number, f"{key}-3").body
+        asked = {"service": "shop_licence", "applicant": _APPLICANT, "form": form}
+        number = licensing.cases.submit(_CENTRE, asked, f"{key}-1").body["number"]
+        licensing.cases.quote(_CENTRE, number, f"{key}-2")
+        bill = licensing.cases.invoice(_CENTRE, number, f"{key}-3").body
         notice = Notice(bill["bill_number"], Decimal(bill["amount"]), datetime.now(UTC), key)
-        assert licensing.payment_notified(_BANK, notice, f"{key}-4").body["settled"]
+        assert licensing.money.notify(_BANK, notice, f"{key}-4").body["settled"]
 
     return issue
 

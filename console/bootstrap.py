@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from foundation.assets import Assets
 from foundation.database import Database, migrate, open_database
+from foundation.definitions import Bilingual
 from foundation.identity import Identity
 from foundation.jobs import Jobs
+from foundation.registry import Registry
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from infra.plays.plays import Plays
 from integrations.licensing import Licensing
-from integrations.service import load_services
+from integrations.service import Service, load_services
 from monitoring.asset_targets import AssetTargets
 
 
@@ -66,10 +68,24 @@ def open_platform(settings: Settings, role: str) -> Iterator[Platform]:
             settings=settings,
             database=database,
             secrets=secrets,
-            identity=Identity(database, secrets, settings.identity.token_lifetime),
+            identity=Identity(
+                database, secrets, settings.identity.token_lifetime, roles=declared_roles(services)
+            ),
             jobs=jobs,
             assets=assets,
             plays=Plays(database, jobs, settings, assets),
             licensing=Licensing(database, jobs, settings, secrets, services),
             targets=AssetTargets(database, assets, secrets, settings),
         )
+
+
+def declared_roles(services: Registry[Service]) -> dict[str, Bilingual]:
+    """The roles that service definitions declare beside the platform's, with what people call them.
+
+    Where two services declare one role it is one role; the first in the order of their codes names it.
+    """
+    roles: dict[str, Bilingual] = {}
+    for service in services.items():
+        for name, title in service.roles.items():
+            roles.setdefault(name, title)
+    return roles

@@ -22,6 +22,7 @@ from monitoring import exporter
 _LAST_REQUESTS = 3
 # What is written between two seals could be cut off unseen together with its chain's head.
 _BETWEEN_ROUNDS = 60.0
+_BETWEEN_DELIVERERS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +38,27 @@ def _collector(platform: Platform, stop: threading.Event) -> None:
 
 
 def _worker(platform: Platform, stop: threading.Event) -> None:
-    rounds = threading.Thread(target=_make_rounds, args=(platform, stop), name="rounds")
-    rounds.start()
+    beside = [
+        threading.Thread(target=_make_rounds, args=(platform, stop), name="rounds"),
+        threading.Thread(target=_deliver, args=(platform, stop), name="webhooks"),
+    ]
+    for thread in beside:
+        thread.start()
     platform.jobs.work(stop=stop.is_set)
-    rounds.join()
+    for thread in beside:
+        thread.join()
+
+
+def _deliver(platform: Platform, stop: threading.Event) -> None:
+    # A fault of one delivery is the desk's to keep; one of the deliverer itself must not end all others.
+    while not stop.is_set():
+        try:
+            platform.licensing.outside.deliver(stop.is_set)
+        except Unavailable as error:
+            _log.warning("Webhooks wait: %s", error)
+        except Exception:  # noqa: BLE001 -- logged with its trace
+            _log.exception("The delivery of webhooks failed.")
+        stop.wait(_BETWEEN_DELIVERERS)
 
 
 def _make_rounds(platform: Platform, stop: threading.Event) -> None:
@@ -48,7 +66,7 @@ def _make_rounds(platform: Platform, stop: threading.Event) -> None:
     while True:
         try:
             platform.plays.reconcile()
-            platform.licensing.resume()
+            platform.licensing.rounds()
             with platform.database.transaction() as session:
                 audit.seal(session)
         except Unavailable as error:

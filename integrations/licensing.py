@@ -31,12 +31,12 @@ from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Effects, Engine
 from integrations.desks.cases import Cases
 from integrations.desks.desk import Desk
-from integrations.desks.files import Files
-from integrations.desks.inbox import Inbox
+from integrations.desks.files import FilesDesk
+from integrations.desks.inbox import InboxDesk
 from integrations.desks.licences import LicencesDesk
 from integrations.desks.money import Money
 from integrations.desks.outside import Outside
-from integrations.desks.people import People
+from integrations.desks.people import PeopleDesk
 from integrations.licences import outcomes
 from integrations.municipality import Municipality, Office
 from integrations.service import Service
@@ -101,9 +101,9 @@ class Licensing:
         definitions, reader = Definitions(services), Reader()
         desk = Desk(database, definitions, Engine(definitions, office, _EFFECTS, reader), office, clock)
         self.cases = Cases(desk, reader)
-        self.inbox = Inbox(desk)
-        self.files = Files(desk)
-        self.people = People(desk)
+        self.inbox = InboxDesk(desk)
+        self.files = FilesDesk(desk)
+        self.people = PeopleDesk(desk)
         self.money = Money(desk)
         self.licences = LicencesDesk(desk, settings)
         self.outside = Outside(desk, settings, secrets)
