@@ -55,6 +55,8 @@ _STEPS = {
         ar="انتهى طلبك رقم {case}: {state_ar}.", en="Your application {case} has ended: {state_en}."
     ),
 }
+NAMES = (*_STEPS, *_OUTCOMES)
+"""Names of all messages."""
 
 
 def tell(work: Work, action: Action) -> None:
