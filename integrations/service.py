@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from foundation.definitions import Strict, load_yaml
-from foundation.errors import DefinitionError
+from foundation.errors import DefinitionError, NotFound
 from foundation.registry import Registry, definition_files
 from integrations.cases.explore import Place
 from integrations.fee_table import Fee
@@ -131,6 +131,21 @@ class Service(Strict):
     def default_procedure(self) -> str | None:
         """The first procedure that makes a licence: what an application without a name asks for."""
         return next((name for name, each in self.procedures.items() if each.outcome == "issue"), None)
+
+    def procedure(self, name: str) -> Procedure:
+        """A procedure by its name.
+
+        Raises:
+            NotFound: there is none; it says which there are.
+        """
+        if name not in self.procedures:
+            known = ", ".join(self.procedures)
+            raise NotFound(
+                f"The service {self.code!r} has no procedure {name!r}.",
+                remedy=f"Known: {known}.",
+                message_ar=f"ليس في الخدمة «{self.title.ar}» إجراء باسم «{name}».",
+            )
+        return self.procedures[name]
 
     def form_of(self, procedure: str) -> dict[str, PlainField]:
         """The fields that a procedure asks, by name."""

@@ -143,8 +143,36 @@ class Condition(Strict):
         for part in self._parts():
             yield from part.asked_checks()
 
+    def __str__(self) -> str:
+        """As a person reads it: `activity.immediate = false and not (approve done)`."""
+        if self.all_ is not None:
+            return " and ".join(part.as_part() for part in self.all_)
+        if self.any_ is not None:
+            return " or ".join(part.as_part() for part in self.any_)
+        if self.not_ is not None:
+            return f"not {self.not_.as_part()}"
+        if self.done is not None:
+            return f"{self.done} done"
+        if self.check is not None:
+            return f"{self.check} {self.is_}"
+        if self.one_of is not None:
+            return f"{self.field} in {', '.join(map(_word, self.one_of))}"
+        if self.equals is not None:
+            return f"{self.field} = {_word(self.equals)}"
+        return (
+            f"{self.field} ≥ {self.at_least}" if self.at_least is not None else f"{self.field} < {self.below}"
+        )
+
+    def as_part(self) -> str:
+        """As it stands inside another condition: a combination in brackets."""
+        return f"({self})" if self.all_ is not None or self.any_ is not None else str(self)
+
     def _parts(self) -> tuple["Condition", ...]:
         return (*(self.all_ or ()), *(self.any_ or ()), *((self.not_,) if self.not_ else ()))
+
+
+def _word(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _same(value: Any, wanted: Value) -> bool:
