@@ -7,6 +7,7 @@ nothing on.
 Table `delegation`; each has a chain `delegation/ID`.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -61,6 +62,15 @@ _INSERT = text(
     """
 )
 _END = text("UPDATE delegation SET ended_by = :by, ended_at = :at WHERE id = :id")
+_HAS_CASES = text("SELECT 1 FROM case_file WHERE subject = :subject LIMIT 1")
+_OLD = text(
+    """
+    SELECT id FROM delegation
+    WHERE erased_at IS NULL
+      AND (valid_until < :before OR CAST(ended_at AT TIME ZONE 'Asia/Riyadh' AS date) < :before)
+    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    """
+)
 _ERASE = text(
     "UPDATE delegation SET personal = NULL, evidence = NULL, erased_at = :at, principal = :principal, "
     "agent = :agent WHERE id = :id"
@@ -255,13 +265,32 @@ def check(
         _check_between(session, licence.subject, subject, service, procedure, day, None)
 
 
-def erase(session: Session, number: int, principal: bytes, agent: bytes, at: datetime) -> None:
-    """Delete who a delegation was between.
+def forget_over(session: Session, subject: bytes, actor: str, day: date, at: datetime) -> None:
+    """Delete who the delegations of an erased person were between, of those that are over.
+
+    Nothing of a person of whom other cases are still kept: they were opened by these delegations.
 
     Args:
-        principal, agent: what takes the place of their indexes.
+        subject: his blind index, before it was replaced.
+        actor: who erases, as the audit trail names him.
     """
-    session.execute(_ERASE, {"id": number, "principal": principal, "agent": agent, "at": at})
+    if session.execute(_HAS_CASES, {"subject": subject}).first() is None:
+        for each in of_person(session, subject):
+            if each.erased_at is None and each.status(day) in ("revoked", "expired"):
+                _forget(session, each.id, actor, at)
+
+
+def forget_old(session: Session, actor: str, before: date, limit: int, at: datetime) -> None:
+    """Delete who delegations were between that were over before a day."""
+    for number in session.scalars(_OLD, {"before": before, "limit": limit}).all():
+        _forget(session, number, actor, at)
+
+
+def _forget(session: Session, number: int, actor: str, at: datetime) -> None:
+    # Random in the place of the blind indexes: nobody can ask any more whose it was.
+    indexes = {"principal": secrets.token_bytes(32), "agent": secrets.token_bytes(32)}
+    session.execute(_ERASE, {"id": number, "at": at, **indexes})
+    audit.record(session, chain=f"delegation/{number}", actor=actor, action="erased", details={})
 
 
 def _check_between(

@@ -14,8 +14,9 @@ Tables: `case_document`, `stored_content`.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -105,20 +106,6 @@ class Document:
     put_at: datetime
     removed_at: datetime | None
 
-    def view(self) -> dict[str, Any]:
-        """As it is shown."""
-        return {
-            "code": self.code,
-            "version": self.version,
-            "name": self.name,
-            "type": self.type,
-            "size": self.size,
-            "sha256": self.sha256,
-            "put_by": self.put_by,
-            "put_at": self.put_at.isoformat().replace("+00:00", "Z"),
-            "erased": self.sha256 is None,
-        }
-
 
 def checklist(service: Service, procedure: Procedure) -> list[Requirement]:
     """What a procedure may ask for, in the definition's order."""
@@ -141,6 +128,47 @@ def missing(work: Work) -> list[Requirement]:
         return []
     held = set(work.session.scalars(_HELD, {"case_id": work.case.id}))
     return [each for each in wanted if each.code not in held]
+
+
+def requirement(service: Service, procedure: Procedure, code: str) -> Requirement:
+    """What a procedure asks for under a code.
+
+    Raises:
+        NotFound: nothing; says what it does ask for.
+    """
+    asked = checklist(service, procedure)
+    found = next((each for each in asked if each.code == code), None)
+    if found is None:
+        known = ", ".join(each.code for each in asked) or "none"
+        raise NotFound(
+            "This procedure asks for no such document.",
+            remedy=f"Its documents are: {known}.",
+            message_ar="هذا المستند ليس من مستندات هذا الإجراء.",
+        )
+    return found
+
+
+def listed(session: Session, service: Service, case: Case) -> list[dict[str, Any]]:
+    """The checklist of a case and what was handed in for it; names, which are sealed, are not in it.
+
+    Returns:
+        For each requirement code, title, required, conditional (needed only if its condition holds), types,
+        max_mb, and `document`: version, type, size, sha256, put_by, put_at, erased; None where there is none.
+    """
+    rows = session.execute(_OF_CASE, {"case_id": case.id, "all": False})
+    held = {row.code: row for row in rows}
+    return [
+        {
+            "code": each.code,
+            "title": each.title.model_dump(),
+            "required": each.required,
+            "conditional": each.when is not None,
+            "types": list(each.types),
+            "max_mb": each.max_mb,
+            "document": _handed_in(held[each.code]._asdict()) if each.code in held else None,
+        }
+        for each in checklist(service, service.procedures[case.procedure])
+    ]
 
 
 def check(requirement: Requirement, content: bytes) -> media.MediaType:
@@ -172,7 +200,8 @@ def put(
     session: Session,
     vault: Vault,
     case: Case,
-    requirement: Requirement,
+    code: str,
+    kind: media.MediaType,
     name: str,
     content: bytes,
     actor: str,
@@ -182,6 +211,8 @@ def put(
 
     Args:
         case: locked by this transaction.
+        code: of the requirement it answers.
+        kind: as `check` says, before this transaction: a large file takes a while.
         name: as the sender calls it; only shown, never believed.
         content: whole.
 
@@ -189,12 +220,10 @@ def put(
         The document, and the salted hash of its content's hash: what the journal may hold of it.
 
     Raises:
-        TooLarge: the document, or all documents of the case together.
-        InvalidInput: as `check`.
+        TooLarge: all documents of the case together.
     """
-    kind = check(requirement, content)
     sha256 = hashlib.sha256(content).digest()
-    words = {"case_id": case.id, "code": requirement.code, "sha256": sha256}
+    words = {"case_id": case.id, "code": code, "sha256": sha256}
     so_far = session.execute(_SO_FAR, words).one()
     if so_far.puts >= MOST_PUTS or (not so_far.known and so_far.bytes + len(content) > MOST_BYTES):
         raise TooLarge(
@@ -203,10 +232,8 @@ def put(
             message_ar="بلغت مستندات هذه المعاملة الحد الأقصى للحجم أو العدد.",
         )
     salt, digest = salted(sha256.hex())
-    shown = cleaned(name, requirement.code, kind)
-    made = Document(
-        requirement.code, so_far.version + 1, shown, kind, len(content), sha256.hex(), actor, at, None
-    )
+    shown = cleaned(name, code, kind)
+    made = Document(code, so_far.version + 1, shown, kind, len(content), sha256.hex(), actor, at, None)
     if not so_far.known:
         sealed = vault.seal_bytes(content, _content_context(case, sha256))
         session.execute(_STORE, {**words, "size": len(content), "sealed": sealed})
@@ -278,6 +305,19 @@ def cleaned(name: str, code: str, kind: str) -> str:
         stem = plain
     stem = _NOT_IN_NAMES.sub(" ", stem).strip(" .")[:_LONGEST_NAME].strip(" .")
     return f"{stem or code}{_ENDINGS[kind]}"
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _handed_in(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in ("version", "type", "size", "put_by")},
+        "sha256": row["sha256"].hex() if row["sha256"] is not None else None,
+        "put_at": _moment(row["put_at"]),
+        "erased": row["sha256"] is None,
+    }
 
 
 def _document(vault: Vault, case: Case, row: dict[str, Any]) -> Document:

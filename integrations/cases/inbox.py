@@ -10,7 +10,7 @@ Source: PostgreSQL 18 manual, sections 11.4 (indexes and ORDER BY), 9.25.5 (row 
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -55,6 +55,7 @@ class Wanted:
         actor: the caller, as the audit trail names him.
         roles: his; a desk is his if it holds one of them.
         places: within which he acts; empty is everywhere.
+        place: only cases of this one.
         everything: every desk, whatever the roles.
         service: only cases of this service.
         whose: only those assigned to the caller, or to nobody.
@@ -63,6 +64,7 @@ class Wanted:
     actor: str
     roles: frozenset[str]
     places: frozenset[str] = frozenset()
+    place: str | None = None
     everything: bool = False
     service: str | None = None
     whose: Whose = "all"
@@ -183,46 +185,45 @@ def _branches(wanted: Wanted, waiting: Sequence[str]) -> tuple[list[str], dict[s
     own = [desk for desk in waiting if Role.CENTRE in wanted.roles and Role.CENTRE in desk.split("+")]
     values: dict[str, Any] = {}
 
-    def named(kind: str, value: str | list[str]) -> str:
-        name = f"{kind}_{len(values)}"
+    def named(value: str | list[str]) -> str:
+        name = f"value_{len(values)}"
         values[name] = value
         return f":{name}"
 
-    rest = "".join(_filters(wanted, named))
+    rest = _filters(wanted, named)
     places = sorted(wanted.places)
     if wanted.whose == "mine":
         # Few, by an index of their own; a role or a place that was taken away takes its cases with it.
-        at = [f"desk = ANY({named('desks', theirs)}){_within(places, named)}"] if theirs else []
+        at = [f"(desk = ANY({named(theirs)}){_within(places, named)})"] if theirs else []
         if own:
-            at.append(f"(centre = {named('centre', wanted.actor)} AND desk = ANY({named('desks', own)}))")
+            at.append(f"(centre = {named(wanted.actor)} AND desk = ANY({named(own)}))")
         return ([f"desk IS NOT NULL{rest} AND ({' OR '.join(at)})"] if at else []), values
+    # One place is a part of the index's key in each branch, and so is left out of the filters.
+    here = [wanted.place] if wanted.place is not None else places
+    if wanted.place is not None and places and wanted.place not in places:
+        theirs = []
     branches = [
-        f"desk = {named('desk', desk)}{place}{rest}"
+        f"desk = {named(desk)}{place}{rest}"
         for desk in theirs
-        for place in ([f" AND place = {named('place', each)}" for each in places] or [""])
+        for place in ([f" AND place = {named(each)}" for each in here] or [""])
     ]
+    at_place = f" AND place = {named(wanted.place)}" if wanted.place is not None else ""
     for desk in own:
-        if desk not in theirs:
-            seen = ""
-        elif places:
-            # What a branch above shows is not shown again.
-            seen = f" AND coalesce(place <> ALL({named('places', places)}), true)"
-        else:
+        if desk in theirs and (wanted.place is not None or not places):
             continue
-        branches.append(
-            f"centre = {named('centre', wanted.actor)} AND desk = {named('desk', desk)}{seen}{rest}"
-        )
+        # What a branch above shows is not shown again.
+        seen = f" AND coalesce(place <> ALL({named(places)}), true)" if desk in theirs else ""
+        branches.append(f"centre = {named(wanted.actor)} AND desk = {named(desk)}{at_place}{seen}{rest}")
     return branches, values
 
 
-def _filters(wanted: Wanted, named: Any) -> Iterator[str]:
-    if wanted.service is not None:
-        yield f" AND service = {named('service', wanted.service)}"
+def _filters(wanted: Wanted, named: Callable[[str], str]) -> str:
+    service = f" AND service = {named(wanted.service)}" if wanted.service is not None else ""
     if wanted.whose == "mine":
-        yield f" AND assignee = {named('assignee', wanted.actor)}"
-    elif wanted.whose == "unassigned":
-        yield " AND assignee IS NULL"
+        at = f" AND place = {named(wanted.place)}" if wanted.place is not None else ""
+        return f"{service}{at} AND assignee = {named(wanted.actor)}"
+    return service + (" AND assignee IS NULL" if wanted.whose == "unassigned" else "")
 
 
-def _within(places: list[str], named: Any) -> str:
-    return f" AND place = ANY({named('places', places)})" if places else ""
+def _within(places: list[str], named: Callable[[list[str]], str]) -> str:
+    return f" AND place = ANY({named(places)})" if places else ""
