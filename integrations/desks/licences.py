@@ -13,6 +13,7 @@ from foundation.settings import Settings
 from foundation.wire.credential import KeySet
 from integrations.cases import case_store
 from integrations.cases.case_store import CASES
+from integrations.cases.opening import place_of
 from integrations.desks.desk import Desk
 from integrations.licences import licence as licences
 from integrations.licences import views
@@ -157,8 +158,12 @@ class LicencesDesk:
             .order_by(VERSIONS.c.made_at, VERSIONS.c.case_id)
             .limit(1)
         )
-        case_id = session.execute(issued_by).scalar_one()
-        return self.desk.sees(session, caller, case_store.by_id(session, case_id))
+        case = case_store.by_id(session, session.execute(issued_by).scalar_one())
+        service = self.desk.definitions.of(session, case)
+        # Whoever may act on a licence of this service, in any procedure, may see one.
+        acting = {role for flow in service.flows.values() for action in flow.actions for role in action.roles}
+        here = not caller.places or place_of(service, {}, licence) in caller.places
+        return Role.AUDITOR in caller.roles or (here and bool(caller.roles & (acting - _OUTSIDE)))
 
     def _check_own(self, session: Session, caller: Caller, licence: Licence) -> None:
         # A centre's licence is one that it did something for, for the present holder: after a transfer the
