@@ -145,7 +145,7 @@ class Identity:
             )
         )
         session.flush()
-        details: dict[str, Any] = {"roles": known, "places": where, "title": title}
+        details = {"roles": known, "title": title, **_named(where)}
         audit.record(session, chain=f"client/{client_id}", actor=actor, action="added", details=details)
         return secret
 
@@ -227,7 +227,7 @@ class Identity:
             )
         )
         session.flush()
-        details: dict[str, Any] = {"roles": known, "places": where}
+        details = {"roles": known, **_named(where)}
         audit.record(session, chain=f"person/{username}", actor=actor, action="added", details=details)
 
     def enable_person(self, session: Session, username: str, enabled: bool, *, actor: str = "system") -> None:
@@ -355,6 +355,11 @@ def _disabled(name: str) -> NotAuthenticated:
 
 def _action(enabled: bool) -> str:
     return "enabled" if enabled else "disabled"
+
+
+def _named(places: list[str]) -> dict[str, Any]:
+    # In the trail; none there means everywhere, as in the record.
+    return {"places": places} if places else {}
 
 
 def _new_secret() -> Secret:
