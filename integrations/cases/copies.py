@@ -38,7 +38,7 @@ PARTS: dict[str, Bilingual] = {
     ),
     "documents": Bilingual(
         ar="المستندات المرفقة بمعاملاتك؛ ومحتواها في الملف المضغوط إن طُلب.",
-        en="The documents handed in with your applications; their content is in the ZIP file, if there is one.",
+        en="The documents handed in with your applications; their content is in the ZIP file.",
     ),
     "comments": Bilingual(
         ar="ما كُتب عن معاملاتك من المركز والأمانة.",
@@ -50,7 +50,8 @@ PARTS: dict[str, Bilingual] = {
     ),
     "not_searched": Bilingual(
         ar="لا يمكن البحث عن الأسماء المذكورة في معاملات الآخرين دون رقم هوية، كاسم المدير المسؤول، "
-        "لأن البيانات مشفّرة. وسجل التدقيق لا يحوي بيانات شخصية، بل بصمات لا تُعرف منها. "
+        "لأن البيانات مشفّرة. "
+        "وسجل التدقيق لا يحوي بيانات شخصية، بل بصمات لا تُعرف منها. "
         "ولا تظهر البيانات التي مُحيت.",
         en="Names in the applications of others without an identifier, such as that of a shop's manager, cannot "
         "be searched, because the data is encrypted. The audit trail holds no personal data but hashes that "

@@ -299,8 +299,8 @@ class Engine:
         # In the state that it stands in already nothing is asked again, unless the form was changed.
         if before != action.to or "application" in did:
             self._entered(work, action)
-        elif work.service.applicant.notices:
-            notices.tell(work, action)
+        else:
+            self._tell(work, action)
 
     def _follow(self, work: Work) -> None:
         # A definition whose automatic actions never come to rest was refused at load.
@@ -346,7 +346,10 @@ class Engine:
     def _entered(self, work: Work, action: Action) -> None:
         for name in work.flow.states[action.to].checks:
             calls.ask(work, name, work.service.checks[name])
-        if work.service.applicant.notices:
+        self._tell(work, action)
+
+    def _tell(self, work: Work, action: Action) -> None:
+        if self._office.notices and work.service.applicant.notices:
             notices.tell(work, action)
 
     def _edit(self, work: Work, action: Action, form: Mapping[str, Any]) -> dict[str, JSON]:

@@ -1,0 +1,150 @@
+import contextlib
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from foundation.database import Database
+from foundation.errors import Conflict
+from tests.integrations.money_office import AMOUNT, FINANCE, SECOND, MoneyOffice, key, open_money_office
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> MoneyOffice:
+    return open_money_office(database, tmp_path)
+
+
+indices = st.integers(0, 9)
+amounts = st.sampled_from(["0.01", "15.58", "57.79", "100.00", AMOUNT, "115.59", "200.00"])
+
+
+class Money(RuleBasedStateMachine):
+    """Any order of notices, voids and refunds, on a real office."""
+
+    cases: Bundle[str] = Bundle("cases")
+    office: ClassVar[MoneyOffice]
+
+    def __init__(self) -> None:
+        super().__init__()
+        # All examples share one database: what earlier ones left is not this one's to draw from.
+        self.refunds_before, self.waiting_before = len(self.office.refunds()), len(self.office.waiting())
+        self.paid, self.sent = self.office_paid(), self.office_sent()
+
+    def office_paid(self) -> Decimal:
+        return self.office.sum("SELECT sum(amount) FROM case_payment WHERE status = 'paid'")
+
+    def office_sent(self) -> Decimal:
+        return self.office.sum("SELECT sum(amount) FROM case_refund WHERE state IN ('sent', 'confirmed')")
+
+    @rule(target=cases)
+    def bill(self) -> str:
+        return self.office.billed()[0]
+
+    @rule(
+        number=cases, amount=amounts, late=st.booleans(), status=st.sampled_from(["paid", "paid", "refused"])
+    )
+    def pay(self, number: str, amount: str, late: bool, status: str) -> None:
+        reference = key()
+        at = self.office.now[-1] + timedelta(days=10 * late)
+        told = self.office.pay(self.office.bill_of(number), amount, reference, paid_at=at, status=status)
+        self.paid += Decimal(amount) if status == "paid" else 0
+        # The same notice again, whenever, is the same payment.
+        again = self.office.pay(self.office.bill_of(number), amount, reference, paid_at=at, status=status)
+        assert again == told
+
+    @rule(amount=amounts)
+    def pay_a_stranger_s_bill(self, amount: str) -> None:
+        self.office.pay("2699999999990", amount, key())
+        self.paid += Decimal(amount)
+
+    @rule(
+        number=cases, action=st.sampled_from(["pause", "resume", "again", "price", "bill", "drop", "cancel"])
+    )
+    def act(self, number: str, action: str) -> None:
+        with contextlib.suppress(Conflict):
+            self.office.take(number, action)
+
+    @rule(number=cases)
+    def void(self, number: str) -> None:
+        self.office.void_paid(number)
+
+    @rule(index=indices)
+    def decide(self, index: int) -> None:
+        if waiting := self.waiting():
+            self.office.money.give_back(FINANCE, waiting[index % len(waiting)], key())
+
+    @rule(number=cases, index=indices)
+    def assign(self, number: str, index: int) -> None:
+        if waiting := self.waiting():
+            with contextlib.suppress(Conflict):
+                reference = waiting[index % len(waiting)]
+                self.office.money.assign(FINANCE, reference, self.office.bill_of(number), key())
+
+    @rule(index=indices, step=st.sampled_from(["approve", "sent", "confirmed", "failed"]))
+    def refund(self, index: int, step: str) -> None:
+        refunds = self.office.refunds()[self.refunds_before :]
+        if not refunds:
+            return
+        refund = refunds[index % len(refunds)]
+        desk, amount = self.office.money, Decimal(refund["amount"])
+        with contextlib.suppress(Conflict):
+            if step == "approve":
+                desk.approve_refund(SECOND, refund["id"], key())
+            elif step == "sent":
+                desk.refund_sent(FINANCE, refund["id"], key(), key())
+                self.sent += amount
+            elif step == "confirmed":
+                desk.refund_confirmed(FINANCE, refund["id"], key())
+            else:
+                desk.refund_failed(FINANCE, refund["id"], "account closed", key())
+                self.sent -= amount
+
+    def waiting(self) -> list[str]:
+        return [each["reference"] for each in self.office.waiting()[self.waiting_before :]]
+
+    @invariant()
+    def the_bank_account_is_what_came_in_less_what_left(self) -> None:
+        accounts = self.office.balances()
+        assert accounts.get("bank", 0) == self.paid - self.sent
+        assert (self.office_paid(), self.office_sent()) == (self.paid, self.sent)
+
+    @invariant()
+    def no_halala_is_lost(self) -> None:
+        accounts = self.office.balances()
+        credited = self.office.sum("SELECT sum(credited) FROM case_payment")
+        owed = self.office.sum("SELECT sum(amount) FROM case_refund WHERE state IN ('due', 'approved')")
+        waiting = sum(Decimal(each["waiting"]) for each in self.office.waiting())
+        assert self.paid == credited + owed + self.sent + waiting
+        assert credited == self.office.sum("SELECT sum(credited) FROM case_invoice")
+        assert accounts.get("refunds_payable", 0) == -owed
+        assert accounts.get("suspense", 0) == -waiting
+        billed = self.office.sum("SELECT sum(amount) FROM case_invoice WHERE state <> 'void'")
+        assert accounts.get("receivable", 0) == billed - credited
+
+    @invariant()
+    def a_bill_is_settled_exactly_when_all_of_it_is_credited(self) -> None:
+        wrong = "SELECT count(*) FROM case_invoice WHERE (state = 'settled') <> (credited >= amount)"
+        assert self.office.sum(wrong) == 0
+
+
+def test_in_whatever_order_money_moves_the_books_hold(desk: MoneyOffice) -> None:
+    class Here(Money):
+        office = desk
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
