@@ -25,7 +25,7 @@ from foundation.secret import SecretFile
 from foundation.settings import Settings
 from foundation.wire.credential import SigningKey, licence_key
 from foundation.working_time import DEFAULT, Closure, WorkingTime, load_calendars
-from integrations.cases import fees, invoices, payments
+from integrations.cases import fees, invoices, notices, payments
 from integrations.cases.application import Reader
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Effects, Engine
@@ -60,7 +60,7 @@ Value = TypeVar("Value")
 
 
 class Licensing:
-    """Cases and licences of one municipality.
+    """Cases and licences of one municipality; `desk` is what all its desks share.
 
     Args:
         database: migrated.
@@ -97,9 +97,12 @@ class Licensing:
             jobs=jobs,
             vault=Vault(secrets),
             working_time=_Believed(self._working_time, cache_s),
+            notices=notices.BACKEND in settings.backends,
         )
         definitions, reader = Definitions(services), Reader()
-        desk = Desk(database, definitions, Engine(definitions, office, _EFFECTS, reader), office, clock)
+        self.desk = desk = Desk(
+            database, definitions, Engine(definitions, office, _EFFECTS, reader), office, clock
+        )
         self.cases = Cases(desk, reader)
         self.inbox = InboxDesk(desk)
         self.files = FilesDesk(desk)

@@ -35,6 +35,7 @@ class Office:
         key: gives the signing key.
         vault: seals personal data.
         working_time: reads the calendar and its closures, in the transaction that asks.
+        notices: whether there is a way to send messages to applicants; without one none is ordered.
     """
 
     municipality: Callable[[Session], Municipality]
@@ -42,3 +43,4 @@ class Office:
     jobs: Jobs
     vault: Vault
     working_time: Callable[[Session], WorkingTime]
+    notices: bool = True

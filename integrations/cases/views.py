@@ -71,7 +71,7 @@ def full(work: Work, definitions: Definitions) -> dict[str, Any]:
         "quote": _quote(session, definitions, case),
         "invoice": _invoice(session, case),
         "checks": _checks(service, case),
-        "documents": _documents(work),
+        "documents": files.listed(session, service, case),
         "comments": around.comments,
         "actions": [choice.shown(action) for action in choice.open_to(work)],
         "journal": [_entry(entry) for entry in entries],
@@ -144,20 +144,6 @@ def _checks(service: Service, case: Case) -> list[dict[str, Any]]:
             "answer": case.checks.get(name),
         }
         for name in names
-    ]
-
-
-def _documents(work: Work) -> list[dict[str, Any]]:
-    needed = {each.code for each in files.needed(work)}
-    held = {each.code: each.view() for each in files.of_case(work.session, work.office.vault, work.case)}
-    return [
-        {
-            "code": each.code,
-            "title": each.title.model_dump(),
-            "required": each.code in needed,
-            "document": held.get(each.code),
-        }
-        for each in files.checklist(work.service, work.procedure)
     ]
 
 
