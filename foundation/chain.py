@@ -6,6 +6,7 @@ later hash elsewhere then sees it.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import TypeAlias, Union
 
@@ -18,6 +19,7 @@ GENESIS = bytes(32)
 
 # PostgreSQL's jsonb keeps any whole number, but most other readers of JSON only these (RFC 8259, section 6).
 _LARGEST = 2**53 - 1
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def canonical(content: Mapping[str, JSON]) -> bytes:
@@ -62,7 +64,7 @@ def _check(value: object, pointer: str) -> None:
         if abs(value) > _LARGEST:
             raise _refused(pointer, "is a larger number than JSON's readers agree on")
     elif isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if _NO_TEXT.search(value):
             raise _refused(pointer, "holds a character that is no text")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
