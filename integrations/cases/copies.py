@@ -50,12 +50,11 @@ PARTS: dict[str, Bilingual] = {
     ),
     "not_searched": Bilingual(
         ar="لا يمكن البحث عن الأسماء المذكورة في معاملات الآخرين دون رقم هوية، كاسم المدير المسؤول، "
-        "لأن البيانات مشفّرة. "
-        "وسجل التدقيق لا يحوي بيانات شخصية، بل بصمات لا تُعرف منها. "
+        "لأن البيانات مشفّرة. وسجل التدقيق لا يحوي بيانات شخصية، بل بصمات لا تُعرف منها. "
         "ولا تظهر البيانات التي مُحيت.",
-        en="Names in the applications of others without an identifier, such as that of a shop's manager, cannot "
-        "be searched, because the data is encrypted. The audit trail holds no personal data but hashes that "
-        "tell nothing of it. What was erased is not here.",
+        en="Names in the applications of others without an identifier, such as that of a shop's manager, "
+        "cannot be searched, because the data is encrypted. The audit trail holds no personal data but hashes "
+        "that tell nothing of it. What was erased is not here.",
     ),
 }
 """What each part of a copy is."""

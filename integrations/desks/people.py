@@ -178,6 +178,7 @@ class PeopleDesk:
             whole = privacy.dossier(session, case)
             privacy.check_over(whole, self.desk.today())
             self._erase(session, whole, caller, "order", reason, at)
+            calls.forget(session)
             return {
                 "case": number,
                 "erased": [each.number for each in whole.cases],
@@ -204,10 +205,13 @@ class PeopleDesk:
         """
         with self.desk.database.transaction() as session:
             found = privacy.due(session, self.desk.clock(), limit)
-            years = max((service.retention.years for service in self.desk.definitions.services.items()))
+            years = max(service.retention.years for service in self.desk.definitions.services.items())
             before = add_years(self.desk.today(), -years)
             delegations.forget_old(session, _KEEPER.actor, before, limit, self.desk.clock())
-        return sum(self._retained(number) for number, _ in found)
+        erased = sum(self._retained(number) for number, _ in found)
+        with self.desk.database.transaction() as session:
+            calls.forget(session)
+        return erased
 
     def _retained(self, number: str) -> bool:
         day = self.desk.today()
@@ -240,7 +244,6 @@ class PeopleDesk:
         day = self.desk.today()
         people = {case.subject for case in whole.cases}
         privacy.erase(session, self.desk.office.vault, whole, caller.actor, why, reason, at)
-        calls.forget(session)
         for subject in people:
             delegations.forget_over(session, subject, caller.actor, day, at)
 
