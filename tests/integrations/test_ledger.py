@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -24,6 +26,8 @@ from tests.integrations.money_office import AMOUNT, FINANCE, SECOND, MoneyOffice
 def desk(database: Database, tmp_path: Path) -> MoneyOffice:
     return open_money_office(database, tmp_path)
 
+
+_OPEN = ("due", "approved", "sent")
 
 indices = st.integers(0, 9)
 amounts = st.sampled_from(["0.01", "15.58", "57.79", "100.00", AMOUNT, "115.59", "200.00"])
@@ -39,6 +43,7 @@ class Money(RuleBasedStateMachine):
         super().__init__()
         # All examples share one database: what earlier ones left is not this one's to draw from.
         self.refunds_before, self.waiting_before = len(self.office.refunds()), len(self.office.waiting())
+        self.bills = 1
         self.paid, self.sent = self.office_paid(), self.office_sent()
 
     def office_paid(self) -> Decimal:
@@ -47,8 +52,14 @@ class Money(RuleBasedStateMachine):
     def office_sent(self) -> Decimal:
         return self.office.sum("SELECT sum(amount) FROM case_refund WHERE state IN ('sent', 'confirmed')")
 
+    @initialize(target=cases)
+    def first_bill(self) -> str:
+        return self.office.billed()[0]
+
+    @precondition(lambda self: self.bills < 3)
     @rule(target=cases)
     def bill(self) -> str:
+        self.bills += 1
         return self.office.billed()[0]
 
     @rule(
@@ -62,6 +73,13 @@ class Money(RuleBasedStateMachine):
         # The same notice again, whenever, is the same payment.
         again = self.office.pay(self.office.bill_of(number), amount, reference, paid_at=at, status=status)
         assert again == told
+
+    @rule(number=cases)
+    def pay_the_rest(self, number: str) -> None:
+        shown = self.office.bill(self.office.bill_of(number))
+        if shown["state"] == "open":
+            self.office.pay(shown["bill_number"], shown["rest"], key())
+            self.paid += Decimal(shown["rest"])
 
     @rule(amount=amounts)
     def pay_a_stranger_s_bill(self, amount: str) -> None:
@@ -91,24 +109,28 @@ class Money(RuleBasedStateMachine):
                 reference = waiting[index % len(waiting)]
                 self.office.money.assign(FINANCE, reference, self.office.bill_of(number), key())
 
-    @rule(index=indices, step=st.sampled_from(["approve", "sent", "confirmed", "failed"]))
-    def refund(self, index: int, step: str) -> None:
-        refunds = self.office.refunds()[self.refunds_before :]
-        if not refunds:
-            return
-        refund = refunds[index % len(refunds)]
-        desk, amount = self.office.money, Decimal(refund["amount"])
-        with contextlib.suppress(Conflict):
-            if step == "approve":
-                desk.approve_refund(SECOND, refund["id"], key())
-            elif step == "sent":
-                desk.refund_sent(FINANCE, refund["id"], key(), key())
-                self.sent += amount
-            elif step == "confirmed":
-                desk.refund_confirmed(FINANCE, refund["id"], key())
-            else:
-                desk.refund_failed(FINANCE, refund["id"], "account closed", key())
-                self.sent -= amount
+    @rule(index=indices, steps=st.integers(1, 3), arrives=st.booleans())
+    def move_a_refund_on(self, index: int, steps: int, arrives: bool) -> None:
+        refunds = [each for each in self.office.refunds()[self.refunds_before :] if each["state"] in _OPEN]
+        for _ in range(steps if refunds else 0):
+            refund = refunds[index % len(refunds)]
+            refund["state"] = self.next_state(
+                refund["id"], refund["state"], Decimal(refund["amount"]), arrives
+            )
+
+    def next_state(self, refund: int, state: str, amount: Decimal, arrives: bool) -> str:
+        desk = self.office.money
+        if state == "due":
+            return str(desk.approve_refund(SECOND, refund, key()).body["state"])
+        if state == "approved":
+            self.sent += amount
+            return str(desk.refund_sent(FINANCE, refund, key(), key()).body["state"])
+        if state == "sent" and arrives:
+            return str(desk.refund_confirmed(FINANCE, refund, key()).body["state"])
+        if state == "sent":
+            self.sent -= amount
+            return str(desk.refund_failed(FINANCE, refund, "account closed", key()).body["state"])
+        return state
 
     def waiting(self) -> list[str]:
         return [each["reference"] for each in self.office.waiting()[self.waiting_before :]]
