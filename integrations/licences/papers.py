@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, RowMapping, Table, select, update
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, RowMapping, Table, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,7 @@ from foundation.personal import Vault
 from integrations.cases.case import MOMENT
 from integrations.licences import licence as licences
 from integrations.licences.document import LicenceDocument, Line, render
-from integrations.licences.licence import LICENCES, VERSIONS, Licence
+from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
 
 PAPERS = Table(
@@ -159,14 +159,6 @@ class Papers:
 def context(licence: Licence, version: int, copy: int) -> str:
     """What a paper is sealed to."""
     return f"{licence.context}/{version}/{copy}"
-
-
-def erase(session: Session, licence_id: int) -> None:
-    """Forget whom a licence is of: in the licence, in each version, and on each paper. Hashes stay."""
-    of = {"licence_id": licence_id}
-    session.execute(update(LICENCES).where(LICENCES.c.id == licence_id).values(personal=None))
-    session.execute(update(VERSIONS).filter_by(**of).values(personal=None))
-    session.execute(update(PAPERS).filter_by(**of).values(pdf=None))
 
 
 def _whole(value: JSON) -> int:

@@ -213,6 +213,7 @@ def outside(pdf: bytes, folder: Path) -> list[str]:
         replace(LICENCE, municipality=Bilingual(ar="أمانة المنطقة " * 12, en="Municipality " * 16)),
         replace(LICENCE, number="2026-" + "004512" * 12),
         replace(LICENCE, lines=LICENCE.lines * 3),
+        replace(LICENCE, lines=LICENCE.lines * 2, version=1234, copy=99),
         replace(LICENCE, verify_url="https://licences.example.gov.sa/" + "path" * 60),
         replace(LICENCE, lines=(), verify_url=None),
     ],
@@ -226,6 +227,7 @@ def outside(pdf: bytes, folder: Path) -> list[str]:
         "municipality",
         "number",
         "lines",
+        "marks",
         "URL",
         "bare",
     ],
@@ -297,6 +299,17 @@ def test_fonts_installed_after_a_failure_are_found(tmp_path: Path) -> None:
     for font in FONTS.glob("Amiri-*.ttf"):
         (folder / font.name).symlink_to(font)
     assert render(LICENCE, folder) == render(LICENCE, FONTS)
+
+
+def test_a_later_version_and_a_copy_say_so_in_both_languages(tmp_path: Path) -> None:
+    pdf = render(replace(LICENCE, version=3, copy=2), FONTS)
+    words = extracted(pdf, tmp_path)
+    # poppler sets a number that ends an Arabic line before it.
+    for expected in ("الإصدار رقم", "Version 3", "نسخة بدل فاقد رقم", "Replacement copy 2"):
+        assert expected in words
+    plain = extracted(render(LICENCE, FONTS), tmp_path)
+    assert "Version" not in plain
+    assert "نسخة" not in plain
 
 
 def test_a_date_outside_the_hijri_table_is_refused() -> None:

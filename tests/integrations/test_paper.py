@@ -11,17 +11,30 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from foundation.errors import InvalidInput
-from integrations.cases import application
-from integrations.licensing import NotReady
-from tests.integrations.desk import APPLICANT, CENTRE, FORM, Desk
+from foundation.errors import Conflict, InvalidInput, NotFound
+from foundation.wire import qr_reader
+from integrations.cases import faults
+from integrations.licences.papers import NotReady
+from tests.integrations.desk import (
+    APPLICANT,
+    CENTRE,
+    FORM,
+    INSPECTOR,
+    MANAGER,
+    OTHER_APPLICANT,
+    OWNER,
+    REVIEWER,
+    Desk,
+    message,
+)
+from tests.integrations.test_document import extracted
 
 ROOT = Path(__file__).parents[2]
 # A worker whose rendering never ends, so that it can be killed in the middle of it.
 WORKER = """
 import sys, time
 from pathlib import Path
-import integrations.licensing as licensing
+from integrations.licences import papers
 from foundation.database import Database
 from tests.integrations.desk import open_desk
 
@@ -29,33 +42,105 @@ def render(document, fonts):
     print("rendering", flush=True)
     time.sleep(3600)
 
-licensing.render = render
+papers.render = render
 open_desk(Database(sys.argv[1]), Path(sys.argv[2])).jobs.work()
 """
 
 
 def printable() -> str:
-    allowed = [chr(code) for code in range(0x20, 0x2100) if application._PRINTED.fullmatch(chr(code))]
+    allowed = [chr(code) for code in range(0x20, 0x2100) if faults._PRINTED.fullmatch(chr(code))]
     # A mark needs a letter to sit on.
     return "".join(
         f"ب{c}" if re.match("[\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]", c) else c for c in allowed
     )
 
 
-def pdfs(desk: Desk) -> list[bytes]:
+def kept(desk: Desk) -> list[bytes]:
     with desk.database.transaction() as session:
         return [bytes(pdf) for pdf in session.execute(text("SELECT pdf FROM licence_document")).scalars()]
 
 
-def test_the_worker_makes_the_paper_once(desk: Desk) -> None:
+def decided(desk: Desk, procedure: str, licence: str, form: dict[str, Any]) -> str:
+    """Let the office decide something about a licence; number of the case."""
+    said = message(form, applicant=None, procedure=procedure, licence=licence)
+    number = str(desk.do.submit(INSPECTOR, said).body["number"])
+    desk.do.take(REVIEWER, number, "decide", comment="ظهر ذلك في الزيارة.")
+    return number
+
+
+def test_the_worker_makes_the_paper_once_and_keeps_it_closed(desk: Desk) -> None:
     _, number = desk.issued()
     with pytest.raises(NotReady):
-        desk.licensing.document(CENTRE, number)
+        desk.licensing.licences.document(CENTRE, number)
     desk.work_off()
-    paper = desk.licensing.document(CENTRE, number)
+    paper = desk.licensing.licences.document(CENTRE, number)
     assert paper.startswith(b"%PDF")
-    desk.licensing._make_document({"licence": number}, 2)
-    assert pdfs(desk) == [paper]
+    before = kept(desk)
+    desk.licensing.licences.papers.make({"licence": number, "version": 1, "copy": 0}, 2)
+    assert kept(desk) == before
+    assert len(before) == 1
+    assert b"%PDF" not in before[0]
+
+
+def test_a_replacement_copy_says_so_and_carries_the_same_code(desk: Desk, tmp_path: Path) -> None:
+    _, number = desk.issued()
+    desk.work_off()
+    original = desk.licensing.licences.document(CENTRE, number)
+    desk.issued({}, "ref-2", procedure="copy", licence=number)
+    with pytest.raises(NotReady):
+        desk.licensing.licences.document(CENTRE, number)
+    desk.work_off()
+    copy = desk.licensing.licences.document(CENTRE, number)
+    assert qr_reader.read(copy) == qr_reader.read(original)
+    words = extracted(copy, tmp_path)
+    assert "نسخة بدل فاقد رقم" in words
+    assert "Replacement copy 1" in words
+    assert "Replacement" not in extracted(original, tmp_path)
+    assert len(kept(desk)) == 2
+
+
+def test_an_amended_licence_gets_a_paper_of_its_version_and_the_old_one_is_for_officers_alone(
+    desk: Desk, tmp_path: Path
+) -> None:
+    _, number = desk.issued()
+    desk.work_off()
+    changed = {"trade_name": "مخبز الورد", "activity": FORM["activity"], "area_m2": 90}
+    desk.issued(changed, "ref-2", procedure="amend", licence=number)
+    desk.work_off()
+    words = extracted(desk.licensing.licences.document(CENTRE, number), tmp_path)
+    for expected in ("مخبز الورد", "الإصدار رقم", "Version 2", OWNER, MANAGER):
+        assert expected in words
+    with pytest.raises(Conflict, match="not the present one"):
+        desk.licensing.licences.document(CENTRE, number, 1)
+    old = extracted(desk.licensing.licences.document(REVIEWER, number, 1), tmp_path)
+    assert "مخبز الندى" in old
+    assert "Version" not in old
+    with pytest.raises(NotFound, match="version 3"):
+        desk.licensing.licences.document(REVIEWER, number, 3)
+
+
+def test_a_transferred_licence_shows_its_new_holder_alone(desk: Desk, tmp_path: Path) -> None:
+    _, number = desk.issued()
+    desk.work_off()
+    desk.issued({"new_holder": OTHER_APPLICANT}, "ref-2", procedure="transfer", licence=number)
+    desk.work_off()
+    words = extracted(desk.licensing.licences.document(CENTRE, number), tmp_path)
+    assert OTHER_APPLICANT["name"] in words
+    assert OWNER not in words
+    assert MANAGER not in words
+
+
+def test_the_paper_of_what_does_not_hold_is_not_given_out(desk: Desk) -> None:
+    _, number = desk.issued()
+    desk.work_off()
+    decided(desk, "suspend", number, {"grounds": "مخالفة اشتراطات السلامة."})
+    with pytest.raises(Conflict, match="suspended") as caught:
+        desk.licensing.licences.document(CENTRE, number)
+    assert "موقوفة" in caught.value.message_ar
+    assert desk.licensing.licences.document(REVIEWER, number).startswith(b"%PDF")
+    assert len(kept(desk)) == 1
+    decided(desk, "reinstate", number, {"grounds": "أزيلت المخالفة كلها."})
+    assert desk.licensing.licences.document(CENTRE, number).startswith(b"%PDF")
 
 
 def test_every_letter_that_a_form_may_have_can_be_printed(desk: Desk) -> None:
@@ -67,7 +152,7 @@ def test_every_letter_that_a_form_may_have_can_be_printed(desk: Desk) -> None:
         numbers.append(desk.issued(form, f"ref-{start}")[1])
     desk.work_off()
     for number in numbers:
-        assert desk.licensing.document(CENTRE, number).startswith(b"%PDF")
+        assert desk.licensing.licences.document(CENTRE, number).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("letter", ["字", "😀", "\u202e", "\u0301", "\ufffe", "\u00ad", "\u061c"])
@@ -88,15 +173,21 @@ def longest(service_fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_longest_texts_fit_the_paper_and_its_code(desk: Desk) -> None:
-    form = longest(desk.licensing.services.get("shop_licence").fields)
+    service = desk.licensing.services.get("shop_licence")
+    asked = service.form_of("issue")
+    form = longest({name: field for name, field in service.fields.items() if name in asked})
     applicant = {**APPLICANT, "name": "عبدالرحمن بن عبدالعزيز " * 5}
-    number = str(desk.do.submit(CENTRE, "shop_licence", applicant, form).body["number"])
+    number = str(desk.do.submit(CENTRE, message(form, applicant=applicant)).body["number"])
     desk.do.quote(CENTRE, number)
     bill = desk.do.invoice(CENTRE, number).body
     desk.pay(bill["bill_number"], bill["amount"])
     desk.work_off()
-    licence = desk.licensing.case(CENTRE, number)["licence"]
-    assert desk.licensing.document(CENTRE, licence).startswith(b"%PDF")
+    licence = desk.case(number)["licence"]
+    assert desk.licensing.licences.document(CENTRE, licence).startswith(b"%PDF")
+    # With the line that says which copy it is, too.
+    desk.issued({}, "ref-2", procedure="copy", licence=licence, applicant=applicant)
+    desk.work_off()
+    assert desk.licensing.licences.document(CENTRE, licence).startswith(b"%PDF")
 
 
 def test_texts_that_no_code_can_hold_are_refused_before_any_money_is_taken(desk: Desk) -> None:
@@ -123,14 +214,14 @@ def test_a_worker_killed_amid_a_paper_is_resumed_and_the_paper_made_once(
     )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "rendering\n"
-    assert desk.licensing.resume() == 0
+    assert desk.licensing.licences.resume() == 0
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     worker.stdout.close()
     deadline = time.monotonic() + 120
-    while desk.licensing.resume() == 0:
+    while desk.licensing.licences.resume() == 0:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     desk.work_off()
-    assert desk.licensing.document(CENTRE, number).startswith(b"%PDF")
-    assert len(pdfs(desk)) == 1
+    assert desk.licensing.licences.document(CENTRE, number).startswith(b"%PDF")
+    assert len(kept(desk)) == 1
