@@ -29,8 +29,8 @@ from foundation.wire import qr_reader
 from foundation.wire.credential import PREFIX, REFUSALS, KeySet, LicenceClaims, SigningKey, licence_key, seal
 from foundation.wire.qr import Symbol
 from integrations.licences.document import LicenceDocument, Line, render
-from integrations.licensing import NotReady
-from tests.integrations.desk import REVIEWER, open_desk
+from integrations.licences.papers import NotReady
+from tests.integrations.desk import PERSONAL, REVIEWER, open_desk
 
 DAY = today()
 CLAIMS = LicenceClaims(
@@ -320,7 +320,7 @@ def issuer(
 
     def made() -> bool:
         try:
-            return bool(office.licensing.document(REVIEWER, number))
+            return bool(office.licensing.licences.document(REVIEWER, number))
         except NotReady:
             assert time.monotonic() < limit, "the paper was not made"
             return False
@@ -342,6 +342,21 @@ def test_an_issued_licence_is_shown_and_its_paper_verifies(issuer: tuple[Desk, s
     assert shown["number"] == number
     # What the paper's code says and what the record says is one text.
     assert qr_reader.read(paper.read_bytes()) == [shown["credential"]]
+
+
+def test_the_history_of_a_licence_names_each_case_and_nothing_of_a_person(issuer: tuple[Desk, str]) -> None:
+    desk, number = issuer
+    told = json.loads(desk.run("licence", "history", number, "--format", "json").stdout)
+    assert [(step["outcome"], step["version"]) for step in told["steps"]] == [("issue", 1)]
+    assert told["status"] == "valid"
+    table = desk.run("licence", "history", number)
+    assert table.returncode == 0
+    for words in (number, "issue", told["steps"][0]["case"][:6], "since"):
+        assert words in table.stdout
+    for secret in PERSONAL:
+        assert secret not in table.stdout
+        assert secret not in json.dumps(told, ensure_ascii=False)
+    assert desk.run("licence", "history", "SL-2026-999999").returncode == 66
 
 
 def test_a_licence_that_is_not_there_and_a_file_that_cannot_be_written_are_named(
