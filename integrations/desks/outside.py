@@ -1,7 +1,7 @@
 """The desk of what lies outside: calls to back-ends, webhooks, and events for those who listen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -229,15 +229,21 @@ class Outside:
         """Deliver what can be delivered at this moment; how many messages arrived."""
         return self._delivery.round()
 
-    async def events(self, caller: Caller, after: str | None) -> AsyncIterator[StoredEvent]:
+    async def events(self, caller: Caller, after: str | None) -> AsyncGenerator[StoredEvent, None]:
         """The events that a caller may see, after a cursor and then those to come.
 
         Raises:
             Malformed: `after` is no cursor.
         """
-        async for event in afollow(self._desk.database, after=after):
-            if event_sight.is_shown(event) and await asyncio.to_thread(self._sees, caller, event):
-                yield event
+        following = afollow(self._desk.database, after=after)
+        try:
+            async for event in following:
+                if event_sight.is_shown(event) and await asyncio.to_thread(self._sees, caller, event):
+                    yield event
+        finally:
+            # It holds a connection.
+            if isinstance(following, AsyncGenerator):
+                await following.aclose()
 
     def _sees(self, caller: Caller, event: StoredEvent) -> bool:
         if event.payload.get("centre") == caller.actor or caller.roles & _WATCHES:
