@@ -129,8 +129,8 @@ class Walk:
         except TooMany:
             self._fault(("procedures", self._name), _TOO_MANY)
             return
-        self._check_ends()
         self._check_rest()
+        self._check_ends()
 
     def _visit_all(self) -> None:
         opening = next(index for index, action in enumerate(self._flow.actions) if not action.from_)

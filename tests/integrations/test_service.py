@@ -1,178 +1,154 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from foundation.errors import DefinitionError
+from foundation.errors import DefinitionError, NotFound
 from integrations.service import Service, load_service, load_services
-
-SHOP = (Path(__file__).parents[2] / "integrations/services/shop_licence.yaml").read_text(encoding="utf-8")
-
-
-def refused(tmp_path: Path, *changes: tuple[str, str]) -> DefinitionError:
-    """The error of the shop licence with some of its text changed."""
-    text = SHOP
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new, 1)
-    path = tmp_path / "shop_licence.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(DefinitionError) as caught:
-        load_service(path)
-    return caught.value
+from tests.integrations.definition_texts import CARD, DEFINITIONS, SHOP, SIGN, line_of, refused
 
 
-def line_of(text: str, changed: str) -> int:
-    return next(n for n, row in enumerate(text.splitlines(), 1) if changed in row)
+@pytest.fixture(scope="module")
+def shop() -> Service:
+    return load_services([]).get("shop_licence")
 
 
-def test_the_shop_licence_is_a_service() -> None:
-    service = load_services([]).get("shop_licence")
-    assert service.numbers.licence == "SL"
-    assert service.fields["activity"].type == "choice"
+@pytest.fixture(scope="module", params=["shop_licence", "sign_permit", "health_card", "digit_trade_licence"])
+def any_service(request: pytest.FixtureRequest) -> Service:
+    return load_services([DEFINITIONS]).get(request.param)
 
 
-def test_a_definition_kept_as_json_is_the_same_definition() -> None:
-    service = load_services([]).get("shop_licence")
-    kept = Service.model_validate(json.loads(json.dumps(service.content)))
-    assert kept == service
-    assert kept.fingerprint == service.fingerprint
+def test_the_product_and_the_definitions_of_the_tests_are_services() -> None:
+    assert load_services([DEFINITIONS]).names() == [
+        "digit_trade_licence", "health_card", "seasonal_card", "shop_licence", "sign_permit",
+    ]  # fmt: skip
 
 
-def test_the_form_is_served_as_a_json_schema_that_its_own_examples_satisfy() -> None:
-    schema = load_services([]).get("shop_licence").form_json
-    Draft202012Validator.check_schema(schema)
-    example = {name: field["examples"][0] for name, field in schema["properties"].items()}
-    assert list(Draft202012Validator(schema).iter_errors(example)) == []
+def test_a_definition_kept_as_json_is_the_same_definition(any_service: Service) -> None:
+    kept = Service.model_validate(json.loads(json.dumps(any_service.content)))
+    assert kept == any_service
+    assert kept.fingerprint == any_service.fingerprint
+
+
+def test_each_procedure_serves_a_json_schema_that_its_own_examples_satisfy(any_service: Service) -> None:
+    for procedure in any_service.procedures:
+        schema = any_service.form_json(procedure)
+        Draft202012Validator.check_schema(schema)
+        example = {name: field["examples"][0] for name, field in schema["properties"].items()}
+        assert list(Draft202012Validator(schema).iter_errors(example)) == []
+
+
+def test_labels_hints_and_errors_are_served_in_both_languages(shop: Service) -> None:
+    properties = shop.schema_of("issue")["properties"]
+    assert properties["area_m2"]["x-title"] == {"ar": "المساحة", "en": "Area"}
+    assert properties["postal_code"]["x-error"]["ar"] == "الرمز البريدي خمسة أرقام."
+    assert shop.schema_of("void")["properties"]["grounds"]["x-hint"]["en"].startswith("State the facts")
+
+
+def test_a_procedure_asks_its_own_fields_and_knows_those_of_the_licence(shop: Service) -> None:
+    assert list(shop.form_of("renew")) == ["years"]
+    assert {"area_m2", "activity", "years"} <= set(shop.known_to("renew"))
+    assert "grounds" not in shop.known_to("issue")
+    assert shop.default_procedure == "issue"
+
+
+def test_clients_are_told_what_can_be_asked_and_what_it_needs(shop: Service) -> None:
+    told = json.loads(json.dumps(shop.for_clients()))
+    assert list(told["procedures"]) == list(shop.procedures)
+    issue, suspend = told["procedures"]["issue"], told["procedures"]["suspend"]
+    assert issue["channels"] == ["centre", "kiosk"]
+    assert issue["capacities"] == ["owner", "manager", "agent"]
+    assert issue["states"]["returned"] == {
+        "title": {"ar": "معاد لاستكمال النواقص", "en": "Returned for completion"},
+        "final": False,
+        "applicant": True,
+    }
+    assert {document["code"]: document["required"] for document in issue["documents"]}[
+        "cleaning_contract"
+    ] is False
+    assert (issue["free"], suspend["free"]) == (False, True)
+    assert (suspend["initiator"], suspend["capacities"], suspend["channels"]) == ("office", [], ["office"])
+    assert told["procedures"]["uphold"]["on"] == {
+        "statuses": ["suspended", "revoked"], "within_days": 60, "same_day": False,
+    }  # fmt: skip
+
+
+def test_an_unknown_procedure_is_answered_with_the_known_ones(shop: Service) -> None:
+    with pytest.raises(NotFound, match="Known: issue, renew, amend") as caught:
+        shop.procedure("isue")
+    assert "isue" in caught.value.message_ar
 
 
 def test_an_unknown_key_is_refused_with_its_line(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("    max_length: 80\n", "    max_length: 80\n    maxlength: 80\n"))
+    error = refused(tmp_path, SHOP, ("    max_length: 80\n", "    max_length: 80\n    maxlength: 80\n"))
     assert "unknown key" in str(error)
     assert f":{line_of(SHOP, 'max_length: 80') + 1}:" in str(error)
 
 
-def test_a_missing_title_is_refused(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("title: {ar: قبول, en: Approve}", "title: {en: Approve}"))
-    assert "/actions/2/title/ar" in str(error)
-    error = refused(tmp_path, ("title: {ar: قبول, en: Approve}", "title: {ar: ' ', en: Approve}"))
+def test_a_title_in_one_language_is_refused(tmp_path: Path) -> None:
+    assert "title/ar" in str(refused(tmp_path, CARD, ("title: {ar: رفض, en: Refuse}", "title: {en: Refuse}")))
+    error = refused(tmp_path, CARD, ("title: {ar: رفض, en: Refuse}", "title: {ar: ' ', en: Refuse}"))
     assert "both languages" in str(error)
 
 
-def test_a_field_of_type_activity_needs_activities(tmp_path: Path) -> None:
-    listed = SHOP[SHOP.index("activities:\n") : SHOP.index("\nfees:")]
-    assert "need one another" in str(refused(tmp_path, (listed, "")))
-
-
 def test_an_unreachable_state_is_refused_with_its_line(tmp_path: Path) -> None:
-    error = refused(
-        tmp_path,
-        ("  rejected: {title", "  lost: {title: {ar: مفقود, en: Lost}, final: true}\n  rejected: {title"),
-    )
+    lost = "      lost: {title: {ar: مفقود, en: Lost}, final: true}\n      dropped:"
+    error = refused(tmp_path, CARD, ("      dropped:", lost))
     assert "no way leads to the state 'lost'" in str(error)
-    assert error.fields[0].line == line_of(SHOP, "  rejected: {title")
+    assert error.fields[0].line == line_of(CARD, "      dropped:")
 
 
-def test_a_dead_end_that_is_not_final_is_refused(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("en: Rejected}, final: true}", "en: Rejected}}"))
-    assert "dead end: nothing leaves the state 'rejected'" in str(error)
-    assert error.fields[0].line == line_of(SHOP, "  rejected: {title")
-
-
-def test_a_dead_end_that_only_some_forms_reach_is_refused_and_told(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("        - {done: approve}\n", ""))
-    assert "dead end: nothing leaves the state 'paid' when activity.immediate = False" in str(error)
-
-
-def test_an_action_without_a_role_is_refused_unless_automatic(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("    to: rejected\n    roles: [reviewer]\n", "    to: rejected\n"))
-    assert "'reject' names no role" in str(error)
-    assert error.fields[0].line == line_of(SHOP, "- name: reject")
-
-
-def test_an_automatic_action_with_a_role_is_refused(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("    automatic: true\n", "    automatic: true\n    roles: [centre]\n"))
-    assert "an automatic action has no roles" in str(error)
+def test_an_action_without_a_role_is_refused_unless_automatic_or_timed(tmp_path: Path) -> None:
+    error = refused(tmp_path, CARD, ("to: dropped, roles: reviewer}", "to: dropped}"))
+    assert "'drop' names no role and is neither automatic nor timed" in str(error)
+    assert error.fields[0].line == line_of(CARD, "name: drop,")
 
 
 def test_a_fee_without_an_effective_date_is_refused(tmp_path: Path) -> None:
-    error = refused(tmp_path, ("      - effective_from: 2016-01-01\n        by_class", "      - by_class"))
+    error = refused(
+        tmp_path, CARD, ("      - effective_from: 2016-01-01\n        by_class", "      - by_class")
+    )
     assert "/fees/0/rates/0/effective_from" in str(error)
 
 
-def test_a_gap_between_two_rates_is_refused(tmp_path: Path) -> None:
-    rate = '{1: "6.00", 2: "4.80", 3: "3.60", 4: "2.40", 5: "1.20"}'
-    second = f"\n      - effective_from: 2020-01-02\n        by_class: {rate}\n        source: A list\n"
-    error = refused(
-        tmp_path,
-        ('        by_class: {1: "6.00"', '        effective_until: 2019-12-31\n        by_class: {1: "6.00"'),
-        ("        sample: true\n  - code: inspection", f"        sample: true{second}  - code: inspection"),
-    )
-    assert "a rate starts the day after the one before it ends" in str(error)
+def test_a_rate_of_three_decimals_and_one_that_leaves_out_a_class_are_refused(tmp_path: Path) -> None:
+    assert "decimal" in str(refused(tmp_path, CARD, ('1: "60.05"', "1: 60.055")))
+    assert "by_class" in str(refused(tmp_path, CARD, (', 5: "60.00"}', "}")))
 
 
-def test_a_fee_that_leaves_out_a_class_is_refused(tmp_path: Path) -> None:
-    assert "by_class" in str(refused(tmp_path, (', 5: "1.20"}', "}")))
-
-
-def test_a_rate_written_as_a_float_keeps_its_digits_and_one_of_three_decimals_is_refused(
-    tmp_path: Path,
-) -> None:
-    assert "decimal" in str(refused(tmp_path, ('1: "6.00"', "1: 6.005")))
+PRICES = '{1: "60.05", 2: "60.00", 3: "60.00", 4: "60.00", 5: "60.00"}'
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("until", "start", "said"),
     [
-        (
-            "when: {field: activity.immediate, equals: false}",
-            "when: {field: immediate, equals: false}",
-            "no field",
-        ),
-        ("- {done: approve}", "- {done: aprove}", "no action"),
-        (
-            "when: {field: activity.immediate, equals: false}",
-            "when: {field: area_m2}",
-            "compared by exactly one",
-        ),
-        ("when: {field: activity.immediate, equals: false}", "when: {field: street, below: 5}", "no number"),
-        ("unit: area_m2", "unit: street", "no required number"),
-        ("years: years,", "years: area_m2,", "no required integer"),
-        ("public: [trade_name,", "public: [manager_name,", "personal"),
-        ("lines: [trade_name,", "lines: [tradename,", "no field of the form"),
-        ("    to: under_review\n", "    to: in_review\n", "no state"),
-        ("- name: street", "- name: district", "stands twice"),
+        ("2019-12-31", "2020-01-02", "a rate starts the day after the one before it ends"),
+        ("2019-12-31", "2019-12-31", "a rate starts the day after the one before it ends"),
+        ("2015-12-31", "2016-01-01", "the last day is before the first"),
     ],
 )
-def test_a_name_that_means_nothing_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
-    error = refused(tmp_path, (old, new))
-    assert said in str(error)
-    assert error.fields[0].line is not None
-    assert error.fields[0].line > 1
-
-
-def test_a_service_that_could_issue_before_payment_is_refused(tmp_path: Path) -> None:
-    error = refused(
-        tmp_path, ("    to: approved\n    roles: [reviewer]\n", "    to: paid\n    roles: [reviewer]\n")
-    )
-    assert any("before anything was able to settle" in field.detail for field in error.fields)
-
-
-def test_automatic_actions_that_go_round_are_refused(tmp_path: Path) -> None:
-    back = "  - name: back\n    title: {ar: رجوع, en: Back}\n    from: [under_review]\n    to: submitted\n"
+def test_rates_that_overlap_or_leave_a_gap_are_refused(
+    tmp_path: Path, until: str, start: str, said: str
+) -> None:
+    second = f"      - {{effective_from: {start}, by_class: {PRICES}, source: A list}}\n"
     error = refused(
         tmp_path,
-        ("  - name: approve\n", f"{back}    automatic: true\n  - name: approve\n"),
+        CARD,
+        ("        by_class:", f"        effective_until: {until}\n        by_class:"),
+        ("        sample: true\n", f"        sample: true\n{second}"),
     )
-    assert any("never rest" in field.detail for field in error.fields)
+    assert said in str(error)
 
 
-def test_two_automatic_actions_that_compete_are_refused(tmp_path: Path) -> None:
-    other = "  - name: other\n    title: {ar: آخر, en: Other}\n    from: [submitted]\n    to: approved\n"
-    error = refused(tmp_path, ("  - name: approve\n", f"{other}    automatic: true\n  - name: approve\n"))
-    assert any("both automatic and both can apply" in field.detail for field in error.fields)
+def test_one_word_may_lead_on_from_several_states(tmp_path: Path) -> None:
+    renamed = CARD.replace("name: drop,", "name: refuse,")
+    path = tmp_path / "health_card.yaml"
+    path.write_text(renamed, encoding="utf-8")
+    named = [
+        action.from_ for action in load_service(path).flows["examined"].actions if action.name == "refuse"
+    ]
+    assert named == [("asked",), ("billed",)]
 
 
 def test_two_services_with_one_prefix_of_numbers_are_refused(tmp_path: Path) -> None:
@@ -183,6 +159,20 @@ def test_two_services_with_one_prefix_of_numbers_are_refused(tmp_path: Path) -> 
         load_services([tmp_path])
 
 
-def test_a_second_service_is_one_file(tmp_path: Path, second_service: Callable[[Path], Path]) -> None:
-    second_service(tmp_path)
-    assert load_services([tmp_path]).names() == ["health_card", "shop_licence"]
+def test_a_parent_that_is_not_there_and_one_that_leads_round_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "sign_permit.yaml").write_text(
+        SIGN.replace("service: shop_licence", "service: stall"), encoding="utf-8"
+    )
+    with pytest.raises(DefinitionError, match="The parent 'stall' of the service 'sign_permit' is not there"):
+        load_services([tmp_path])
+    (tmp_path / "stall.yaml").write_text(
+        CARD.replace("code: health_card", "code: stall\nparent: {service: sign_permit}"), encoding="utf-8"
+    )
+    with pytest.raises(DefinitionError, match="lead round"):
+        load_services([tmp_path])
+
+
+def test_a_file_of_another_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text(CARD, encoding="utf-8")
+    with pytest.raises(DefinitionError, match="stands in a file of another name"):
+        load_services([tmp_path])
