@@ -1,15 +1,22 @@
-"""List, show and check municipal services."""
+"""List, show, check and draw municipal services."""
 
-import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from console.cli.context import format_choice, format_option, print_table, settings_of
-from foundation.definitions import Bilingual
+from foundation.calendar import today
+from foundation.errors import DefinitionError, InvalidInput, exit_code
 from foundation.registry import Registry
 from integrations.cases.money import amount_text
-from integrations.service import Fee, Service, load_service, load_services
+from integrations.fee_table import Fee, Rate
+from integrations.flow import Action, State
+from integrations.procedure import Procedure, Promise, Window
+from integrations.service import Service, load_service, load_services
+from integrations.service_graph import Format, draw, format_of, span_text
 
 
 @click.group
@@ -23,10 +30,18 @@ def command() -> None:
 def list_(ctx: click.Context, output: str) -> None:
     """List the services."""
     rows = [
-        (service.code, service.version, service.title.en, service.title.ar, len(service.activities))
+        (
+            service.code,
+            service.version,
+            service.title.en,
+            service.title.ar,
+            len(service.procedures),
+            len(service.activities),
+        )
         for service in _services(ctx).items()
     ]
-    print_table("Services", ("code", "version", "title", "title_ar", "activities"), rows, output)
+    columns = ("code", "version", "title", "title_ar", "procedures", "activities")
+    print_table("Services", columns, rows, output)
 
 
 @command.command()
@@ -34,59 +49,123 @@ def list_(ctx: click.Context, output: str) -> None:
 @format_choice("table", "json")
 @click.pass_context
 def show(ctx: click.Context, code: str, output: str) -> None:
-    """Show a service: its form, its fees, its states and actions."""
+    """Show a service: what can be asked, by whom, for how much, and how it runs."""
     service = _services(ctx).get(code)
     if output == "json":
+        # Not at the top: only this form needs it.
+        import json
+
         click.echo(json.dumps(service.for_clients(), ensure_ascii=False, indent=2))
         return
     click.echo(
         f"{service.title.en} ({service.title.ar}), version {service.version}, {service.fingerprint[:12]}"
     )
-    fields = [
-        (field.name, field.label.en, field.label.ar, field.type, _marks(service, field.name))
-        for field in service.form
-    ]
-    print_table("Form", ("field", "label", "label_ar", "type", "marks"), fields)
-    activities = [
-        (a.code, a.title.en, a.title.ar, "immediate" if a.immediate else "reviewed")
-        for a in service.activities
-    ]
-    print_table("Activities", ("code", "title", "title_ar", "decided"), activities)
+    if service.parent is not None:
+        months = service.parent.remaining_months
+        click.echo(f"Hangs on a licence of {service.parent.service} that has {months} months left.")
     print_table(
-        "Fees, SAR by class of the municipality",
-        ("fee", "unit", "from", "until", "1", "2", "3", "4", "5", "minimum", "VAT", "source"),
-        [row for fee in service.fees for row in _rates(fee)],
+        "Procedures",
+        ("procedure", "title", "title_ar", "asked by", "at"),
+        [_who(name, procedure) for name, procedure in service.procedures.items()],
     )
-    actions = [
-        (
-            action.name,
-            ", ".join(action.from_) or None,
-            action.to,
-            ", ".join(action.roles) or "automatic",
-            action.effect,
-            json.dumps(action.when.model_dump(mode="json", by_alias=True, exclude_none=True))
-            if action.when
-            else None,
+    print_table(
+        "What they need",
+        ("procedure", "on a licence", "promise", "documents", "fees"),
+        [_needs(name, procedure) for name, procedure in service.procedures.items()],
+    )
+    print_table(
+        "Form",
+        ("field", "label", "label_ar", "type", "marks"),
+        [(f.name, f.label.en, f.label.ar, f.type, _marks(service, f.name)) for f in service.form],
+    )
+    if service.activities:
+        print_table(
+            "Activities",
+            ("code", "title", "title_ar", "decided"),
+            [
+                (a.code, a.title.en, a.title.ar, "immediate" if a.immediate else "reviewed")
+                for a in service.activities
+            ],
         )
-        for action in service.actions
-    ]
-    print_table("Actions", ("action", "from", "to", "taken by", "does", "when"), actions)
+    day = today()
+    print_table(
+        f"Fees on {day}, SAR by class of the municipality",
+        ("fee", "unit", "when", "1", "2", "3", "4", "5", "minimum", "VAT", "source"),
+        [row for fee in service.fees for row in _fee(fee, day)],
+    )
+    for name, flow in service.flows.items():
+        print_table(
+            f"Flow {name}: actions",
+            ("action", "title", "from", "to", "taken by", "does", "when"),
+            [_action(action) for action in flow.actions],
+        )
+        deadlines = [_deadline(code, state) for code, state in flow.states.items() if state.deadline]
+        if deadlines:
+            print_table(f"Flow {name}: deadlines", ("state", "title", "within", "then"), deadlines)
 
 
 @command.command()
-@click.argument("file", type=click.Path(path_type=Path))
-def validate(file: Path) -> None:
-    """Check a definition file: form, fees, and every way a case can take."""
-    service = load_service(file)
-    finals = ", ".join(name for name, state in service.states.items() if state.final)
-    click.echo(
-        f"{file}: {service.code} version {service.version} is sound: {len(service.states)} states, "
-        f"{len(service.actions)} actions, every case ends in one of: {finals}."
-    )
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.pass_context
+def validate(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Check definition files: names, fees, and every way a case can take; all faults are printed."""
+    code = 0
+    for file in files:
+        try:
+            service = load_service(file)
+        except DefinitionError as error:
+            code = exit_code(error)
+            if not error.fields:
+                click.secho(f"rakeeza: {error}", fg="red", err=True)
+            for field in error.fields:
+                click.secho(
+                    f"{file}:{field.line}: {field.pointer or '/'}: {field.detail}", fg="red", err=True
+                )
+        else:
+            click.echo(_sound(file, service))
+    ctx.exit(code)
+
+
+@command.command()
+@click.argument("code")
+@click.option("--procedure", help="Which one; without it, the first that issues.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file ending in .svg, .png, .pdf or .dot; without it, SVG on standard output.",
+)
+@click.pass_context
+def graph(ctx: click.Context, code: str, procedure: str | None, output: Path | None) -> None:
+    """Draw the states of a procedure, and who leads from one to the next."""
+    service = _services(ctx).get(code)
+    kind: Format | None = "svg" if output is None else format_of(output)
+    if kind is None:
+        known = ", ".join(f".{each}" for each in get_args(Format))
+        raise InvalidInput(
+            "The ending of the file says no format that can be drawn.",
+            place=str(output),
+            remedy=f"Use one of: {known}.",
+        )
+    drawn = draw(service, procedure or service.default_procedure or "", kind)
+    if output is None:
+        click.echo(drawn.decode(), nl=False)
+    else:
+        output.write_bytes(drawn)
 
 
 def _services(ctx: click.Context) -> Registry[Service]:
     return load_services(settings_of(ctx).licences.folders)
+
+
+def _sound(file: Path, service: Service) -> str:
+    states = [(name, state) for flow in service.flows.values() for name, state in flow.states.items()]
+    finals = ", ".join(dict.fromkeys(name for name, state in states if state.final))
+    actions = sum(len(flow.actions) for flow in service.flows.values())
+    return (
+        f"{file}: {service.code} version {service.version} is sound: {len(service.procedures)} procedures in "
+        f"{len(service.flows)} flows, {len(states)} states, {actions} actions, "
+        f"every case ends in one of: {finals}."
+    )
 
 
 def _marks(service: Service, name: str) -> str:
@@ -95,23 +174,98 @@ def _marks(service: Service, name: str) -> str:
         "required": field.required,
         "personal": field.personal,
         "public": name in service.public,
+        "place": name == service.place,
     }
     return " ".join(mark for mark, holds in marks.items() if holds)
 
 
-def _rates(fee: Fee) -> list[tuple[object, ...]]:
-    title: Bilingual = fee.title
-    unit = f"{fee.unit or 'licence'}{' x years' if fee.yearly else ''}"
+def _who(name: str, procedure: Procedure) -> tuple[object, ...]:
+    return (
+        name,
+        procedure.title.en,
+        procedure.title.ar,
+        ", ".join(procedure.capacities) or "the office",
+        ", ".join(procedure.channels),
+    )
+
+
+def _needs(name: str, procedure: Procedure) -> tuple[object, ...]:
+    return (
+        name,
+        _window(procedure.on) if procedure.on else None,
+        _promise(procedure.promise) if procedure.promise else None,
+        ", ".join(procedure.documents) or None,
+        ", ".join(procedure.fees) or "free",
+    )
+
+
+def _window(window: Window) -> str:
+    parts = [" or ".join(window.statuses)]
+    if window.from_days_before_end is not None:
+        parts.append(f"from {window.from_days_before_end} days before its end")
+    if window.until_days_after_end is not None:
+        parts.append(f"until {window.until_days_after_end} days after its end")
+    if window.within_days is not None:
+        parts.append(f"within {window.within_days} days")
+    if window.same_day:
+        parts.append("on the day of its issue")
+    return ", ".join(parts)
+
+
+def _promise(promise: Promise) -> str:
+    if promise.working_days is not None:
+        return f"{promise.working_days} working days"
+    return f"{promise.hours} hours"
+
+
+def _fee(fee: Fee, day: date) -> list[tuple[object, ...]]:
+    rate = fee.rate_on(day)
+    if rate is None:
+        return [(fee.title.en, _unit(fee), "not in effect", *[None] * 5, None, fee.vat, None)]
     return [
         (
-            title.en,
-            unit,
-            rate.effective_from,
-            rate.effective_until,
-            *(amount_text(rate.by_class[number]) for number in range(1, 6)),
+            fee.title.en,
+            f"{_unit(fee)}{bounds}",
+            str(fee.when) if fee.when else None,
+            *(amount_text(prices[number]) for number in range(1, 6)),
             amount_text(rate.minimum),
             fee.vat,
             f"{rate.source}{' (sample)' if rate.sample else ''}",
         )
-        for rate in fee.rates
+        for bounds, prices in _prices(rate)
     ]
+
+
+def _prices(rate: Rate) -> list[tuple[str, dict[int, Decimal]]]:
+    if rate.by_class is not None:
+        return [("", dict(rate.by_class))]
+    return [
+        (f", up to {slab.up_to}" if slab.up_to is not None else ", above", dict(slab.by_class))
+        for slab in rate.slabs
+    ]
+
+
+def _unit(fee: Fee) -> str:
+    unit = fee.unit or ("row" if fee.each else "licence")
+    each = f" of each of {fee.each}" if fee.each else ""
+    return f"{unit}{each}{' x years' if fee.yearly else ''}{' x zone' if fee.zones else ''}"
+
+
+def _action(action: Action) -> tuple[object, ...]:
+    taker = {"automatic": "automatic", "timed": "the clock", "role": ", ".join(action.roles)}[action.taker]
+    return (
+        action.name,
+        action.title.en,
+        ", ".join(action.from_) or None,
+        action.to,
+        f"{taker}{', not who opened it' if action.four_eyes else ''}",
+        action.effect,
+        str(action.when) if action.when else None,
+    )
+
+
+def _deadline(code: str, state: State) -> tuple[object, ...]:
+    deadline = state.deadline
+    assert deadline is not None
+    then = deadline.then if deadline.then is not None else f"shown to {deadline.escalate}"
+    return code, state.title.en, span_text(deadline).en, then
