@@ -104,11 +104,11 @@ def _kill(platform: Platform, victim: Victim) -> None:
     if victim == "postgres":
         platform.kill_postgres()
     else:
-        getattr(platform, victim).kill()
+        platform.processes[victim].kill()
 
 
 def _revive(platform: Platform) -> None:
-    for process in (platform.api, platform.worker):
+    for process in platform.processes.values():
         limit = time.monotonic() + 0.2
         while process.alive and time.monotonic() < limit:
             time.sleep(0.02)

@@ -1,6 +1,6 @@
 """Compares what clients were told with what the database holds; shares nothing with the platform but SQL.
 
-`python -m benchmarks.faults.checker URL FOLDER`: FOLDER has the clients' files (told-*.jsonl). Prints one figure
+`python -m benchmarks.faults.checker URL FOLDER`: FOLDER has the clients' files, told-*.jsonl. Prints a figure
 a line, name and value parted by a tab; what does not hold is a line on stderr, and the exit code is 1.
 """
 

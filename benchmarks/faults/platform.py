@@ -64,26 +64,22 @@ class Process:
         self._log.close()
 
 
-class Platform:
-    """What the campaign breaks.
+class Served:
+    """The API, and a worker where it is asked for, each a process of its own, on a database.
 
     Args:
         folder: of everything it writes.
-        url: of the private PostgreSQL itself, for the checker.
+        database: URL that they are given.
+        roles: that run.
     """
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self.url = url
-        self._data = folder / "postgres" / "data"
-        parts: dict[str, Any] = conninfo_to_dict(url)
-        self.relay = Relay(folder / "relay", f"{parts['host']}/.s.PGSQL.{parts.get('port', '5432')}")
-        relayed = make_conninfo(**{**parts, "host": str(folder / "relay"), "port": "5432"})
+    def __init__(self, folder: Path, database: str, roles: tuple[str, ...] = ("api", "worker")) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._settings = folder / "rakeeza.toml"
         sections: dict[str, dict[str, Any]] = {
             "platform": {"folder": str(folder / "platform")},
-            "database": {"url": relayed},
+            "database": {"url": database},
             "http": {"port": self.port},
             "identity": {"token_lifetime": 86_400},
         }
@@ -93,8 +89,7 @@ class Platform:
         self._settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.tokens: dict[str, str] = {}
         secrets = {role: self._client(role) for role in ("centre", "payment")}
-        self.api = Process("api", self._settings)
-        self.worker = Process("worker", self._settings)
+        self.processes = {role: Process(role, self._settings) for role in roles}
         self.await_api()
         for role, secret in secrets.items():
             grant = {"grant_type": "client_credentials"}
@@ -112,16 +107,10 @@ class Platform:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{self.base}/healthz", timeout=5).status_code == 200:
                     return
-            if not self.api.alive:
-                self.api.again()
+            if not self.processes["api"].alive:
+                self.processes["api"].again()
             time.sleep(0.1)
         raise Failed("the API does not come back")
-
-    def kill_postgres(self) -> None:
-        """End PostgreSQL's first process as a power cut would; its keeper starts it again."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            number = int((self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
-            os.kill(number, signal.SIGKILL)
 
     def example(self) -> dict[str, Any]:
         """A submission of the shop licence's own example."""
@@ -139,10 +128,9 @@ class Platform:
         }
 
     def stop(self) -> None:
-        """End the API and the worker."""
-        self.api.stop()
-        self.worker.stop()
-        self.relay.close()
+        """End the processes."""
+        for process in self.processes.values():
+            process.stop()
 
     def _client(self, role: str) -> str:
         command = [sys.executable, "-m", "console", "--settings", str(self._settings), "identity", "client"]
@@ -157,6 +145,33 @@ class Platform:
         if done.returncode:
             raise Failed(f"no client could be made: {done.stderr}")
         return str(json.loads(done.stdout)["secret"])
+
+
+class Platform(Served):
+    """What a campaign breaks: the platform, with a relay before its PostgreSQL.
+
+    Args:
+        folder: of everything it writes.
+        url: of the private PostgreSQL itself, for the checker.
+    """
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.url = url
+        self._data = folder / "postgres" / "data"
+        parts: dict[str, Any] = conninfo_to_dict(url)
+        self.relay = Relay(folder / "relay", f"{parts['host']}/.s.PGSQL.{parts.get('port', '5432')}")
+        super().__init__(folder, make_conninfo(**{**parts, "host": str(folder / "relay"), "port": "5432"}))
+
+    def kill_postgres(self) -> None:
+        """End PostgreSQL's first process as a power cut would; its keeper starts it again."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            number = int((self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+            os.kill(number, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the processes and the relay."""
+        super().stop()
+        self.relay.close()
 
 
 @contextlib.contextmanager
