@@ -56,6 +56,12 @@ def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -
         raise NotFound(
             f"This procedure has no action {wanted!r}.", message_ar="ليس في هذا الإجراء خطوة بهذا الاسم."
         )
+    if name is not None and any(action.effect == "settle" for action in meant):
+        raise NotFound(
+            f"{name!r} is taken by a payment, not by decision.",
+            remedy="Notify the payment instead.",
+            message_ar="هذه الخطوة تتم بالسداد ولا تُنفذ يدويًا.",
+        )
     allowed = [action for action in meant if caller.roles.intersection(action.roles)]
     if not allowed:
         caller.require(*sorted({role for action in meant for role in action.roles}))

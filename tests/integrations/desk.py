@@ -230,6 +230,7 @@ def open_desk(
     definitions: tuple[Path, ...] = (),
     *,
     backends: Mapping[str, Backend] | None = None,
+    cache_s: float = 0.0,
     **platform: Any,
 ) -> Desk:
     """An office whose files lie in a folder.
@@ -237,6 +238,7 @@ def open_desk(
     Args:
         definitions: folders with more services.
         backends: by name, as the settings have them.
+        cache_s: as `Licensing` takes it; with 0 what a test writes down of the town holds at once.
         platform: options of the settings' section `platform`.
     """
     settings = Settings(
@@ -249,6 +251,5 @@ def open_desk(
     clock: Callable[[], datetime] = lambda: now[-1]  # noqa: E731 -- one line that shows what the clock is
     jobs = Jobs(database)
     secrets = SecretFile(folder / "secrets.json", folder / "secrets.key")
-    # What a test writes down of the town or the calendar holds at once.
-    licensing = Licensing(database, jobs, settings, secrets, load_services(definitions), clock, cache_s=0.0)
+    licensing = Licensing(database, jobs, settings, secrets, load_services(definitions), clock, cache_s)
     return Desk(licensing, database, jobs, settings, now)

@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from foundation import audit
 from foundation.errors import Conflict, RakeezaError, Stale
 from integrations.cases.numbers import next_number
-from tests.integrations.desk import APPLICANT, CENTRE, FORM, REVIEWED, REVIEWER, Desk
+from tests.integrations.desk import CENTRE, REVIEWED, REVIEWER, Desk, message
 
 
 def together(count: int, act: Callable[[int], Any]) -> list[Any]:
@@ -27,11 +26,6 @@ def together(count: int, act: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(run, range(count)))
 
 
-def breaks(desk: Desk) -> list[audit.Break]:
-    with desk.database.transaction() as session:
-        return audit.verify(session)
-
-
 def test_of_eight_clerks_on_one_case_one_quotes_it_and_seven_are_told(desk: Desk) -> None:
     number = desk.submit()
     results = together(8, lambda _: desk.do.quote(CENTRE, number))
@@ -39,22 +33,22 @@ def test_of_eight_clerks_on_one_case_one_quotes_it_and_seven_are_told(desk: Desk
     assert len(refused) == 7
     assert all("Quoted" in str(error) for error in refused)
     assert desk.count("case_quote") == 1
-    assert desk.licensing.case(CENTRE, number)["version"] == 2
-    assert breaks(desk) == []
+    assert desk.case(number)["version"] == 2
+    assert desk.breaks() == []
 
 
 def test_of_two_reviewers_who_saw_the_same_version_one_decides(desk: Desk) -> None:
     number = desk.submit(REVIEWED)
-    seen = desk.licensing.case(REVIEWER, number)["version"]
+    seen = desk.case(number)["version"]
     verdicts = ("approve", "reject")
-    results = together(2, lambda n: desk.do.decide(REVIEWER, number, verdicts[n], version=seen))
+    results = together(2, lambda n: desk.do.take(REVIEWER, number, verdicts[n], version=seen))
     assert sum(isinstance(result, Stale) for result in results) == 1
-    journal = desk.licensing.case(REVIEWER, number)["journal"]
+    journal = desk.case(number)["journal"]
     assert len([entry for entry in journal if entry["action"] in verdicts]) == 1
 
 
 def test_sixteen_threads_with_one_key_open_one_case(desk: Desk) -> None:
-    results = together(16, lambda _: desk.do.submit(CENTRE, "shop_licence", APPLICANT, FORM, "key-1"))
+    results = together(16, lambda _: desk.do.submit(CENTRE, message(), "key-1"))
     assert [result.status for result in results] == [201] * 16
     assert all(result.body == results[0].body for result in results)
     assert sum(result.replayed for result in results) == 15
@@ -90,7 +84,7 @@ def test_licences_issued_together_are_numbered_without_a_gap(desk: Desk) -> None
     with desk.database.transaction() as session:
         numbers = session.execute(text("SELECT number FROM licence ORDER BY number")).scalars().all()
     assert numbers == [f"SL-2026-{n:06}" for n in range(1, 9)]
-    assert breaks(desk) == []
+    assert desk.breaks() == []
 
 
 def test_a_bill_paid_eight_times_at_once_is_settled_once(desk: Desk) -> None:
