@@ -53,7 +53,7 @@ class Calling:
     clock: Callable[[], datetime]
 
     def register(self) -> None:
-        """Take the job `calls.JOB`, in a queue of its own: slow back-ends hold up no papers."""
+        """Take the job `calls.JOB`, in a queue of its own: a worker may be given to it alone."""
         self.office.jobs.register(calls.JOB, self.make, queue=_QUEUE)
 
     def make(self, payload: Mapping[str, Any], _attempt: int) -> None:

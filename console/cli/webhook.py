@@ -1,0 +1,111 @@
+"""Manage the webhooks by which clients are told what happens to their cases."""
+
+import getpass
+import json
+import uuid
+from datetime import UTC, datetime
+
+import click
+
+from console.cli.context import format_choice, format_option, open_platform, print_table
+from foundation.errors import InvalidInput
+from foundation.identity import Caller
+
+_COLUMNS = ("id", "client", "url", "kinds", "state", "failures", "reason", "cursor", "next_at", "created")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Manage the webhooks by which clients are told what happens to their cases."""
+
+
+@command.command()
+@click.argument("client")
+@click.argument("url")
+@click.option("--kind", "kinds", multiple=True, help='Kind of event, as "licence." or "case.moved"; several.')
+@format_choice("text", "json")
+@click.pass_context
+def add(ctx: click.Context, client: str, url: str, kinds: tuple[str, ...], output: str) -> None:
+    """Subscribe the API client CLIENT to events, sent to URL; the secret that signs is printed once."""
+    with open_platform(ctx) as platform:
+        made = platform.licensing.outside.subscribe(
+            _caller(), url, kinds, str(uuid.uuid4()), client=f"client/{client}"
+        ).body
+    if output == "json":
+        click.echo(json.dumps({name: made[name] for name in ("id", "client", "url", "kinds", "secret")}))
+    else:
+        click.echo(f"Webhook: {made['id']}\nSecret:  {made['secret']}\nIt is shown only now; keep it.")
+
+
+@command.command("list")
+@format_option
+@click.pass_context
+def list_(ctx: click.Context, output: str) -> None:
+    """List the webhooks, with how their deliveries stand."""
+    with open_platform(ctx) as platform:
+        found = platform.licensing.outside.webhooks(_caller())
+    rows = [
+        [row[name] if output == "json" or name != "kinds" else " ".join(row[name]) for name in _COLUMNS]
+        for row in found
+    ]
+    print_table("Webhooks", _COLUMNS, rows, output)
+
+
+@command.command()
+@click.argument("webhook", type=int)
+@click.pass_context
+def remove(ctx: click.Context, webhook: int) -> None:
+    """Remove the webhook WEBHOOK; a message under way is the last."""
+    with open_platform(ctx) as platform:
+        platform.licensing.outside.unsubscribe(_caller(), webhook)
+    click.echo(f"Removed the webhook {webhook}.")
+
+
+@command.command()
+@click.argument("webhook", type=int)
+@click.pass_context
+def pause(ctx: click.Context, webhook: int) -> None:
+    """Deliver nothing to the webhook WEBHOOK until it is resumed; nothing is lost."""
+    with open_platform(ctx) as platform:
+        platform.licensing.outside.pause(_caller(), webhook, str(uuid.uuid4()))
+    click.echo(f"Paused the webhook {webhook}.")
+
+
+@command.command()
+@click.argument("webhook", type=int)
+@click.pass_context
+def resume(ctx: click.Context, webhook: int) -> None:
+    """Deliver to the webhook WEBHOOK again, from where it stopped."""
+    with open_platform(ctx) as platform:
+        platform.licensing.outside.unpause(_caller(), webhook, str(uuid.uuid4()))
+    click.echo(f"The webhook {webhook} is delivered to again.")
+
+
+@command.command()
+@click.argument("webhook", type=int)
+@click.option("--after", help="Cursor of the last event that is not wanted again.")
+@click.option("--since", help="In its place a moment, as 2026-11-22T07:00:00Z.")
+@click.pass_context
+def replay(ctx: click.Context, webhook: int, after: str | None, since: str | None) -> None:
+    """Deliver to the webhook WEBHOOK again, with the same ids and bodies."""
+    moment = None if since is None else _moment(since)
+    with open_platform(ctx) as platform:
+        platform.licensing.outside.replay(_caller(), webhook, after, moment, str(uuid.uuid4()))
+    click.echo(f"The webhook {webhook} is told again.")
+
+
+def _caller() -> Caller:
+    # Whoever can run this command can read the database itself.
+    return Caller(getpass.getuser(), "system", frozenset())
+
+
+def _moment(given: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(
+            f"{given!r} is no moment with its zone.", remedy="Write it as 2026-11-22T07:00:00Z."
+        )
+    return moment.astimezone(UTC)
