@@ -14,11 +14,13 @@ from foundation.errors import Conflict
 from foundation.working_time import WorkingTime
 from integrations.cases.case import Work
 from integrations.licences import licence as licences
+from integrations.licences import standing
 from integrations.licences.licence import Licence, status_on
 from integrations.procedure import LicenceStatus, Parent, Procedure, Window
 from integrations.service import Service
 
 _HANGS = ("issue", "renew")
+_RAISES = ("reinstate", "uphold")
 
 STATUS_TITLES: dict[LicenceStatus, Bilingual] = {
     "valid": Bilingual(ar="سارية", en="valid"),
@@ -47,6 +49,8 @@ def admit(work: Work) -> None:
             asked,
             lambda: work.office.working_time(work.session),
         )
+        if work.procedure.outcome in _RAISES:
+            standing.refuse_fallen(work.licence)
     if work.service.parent is not None and work.procedure.outcome in _HANGS:
         check_parent(work.service, parent_of(work), work.day)
 
