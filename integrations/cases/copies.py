@@ -53,8 +53,8 @@ PARTS: dict[str, Bilingual] = {
         "لأن البيانات مشفّرة. وسجل التدقيق لا يحوي بيانات شخصية، بل بصمات لا تُعرف منها. "
         "ولا تظهر البيانات التي مُحيت.",
         en="Names in the applications of others without an identifier, such as that of a shop's manager, "
-        "cannot be searched, because the data is encrypted. The audit trail holds no personal data but hashes "
-        "that tell nothing of it. What was erased is not here.",
+        "cannot be searched, because the data is encrypted. The audit trail holds no personal data but "
+        "hashes that tell nothing of it. What was erased is not here.",
     ),
 }
 """What each part of a copy is."""
