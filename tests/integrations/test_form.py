@@ -15,7 +15,7 @@ from integrations.identifiers import fault
 FIELD: TypeAdapter[Any] = TypeAdapter(FormField)
 LABEL = {"ar": "حقل", "en": "Field"}
 
-PLOT = [[520100.5, 2380000], [520150, 2380000], [520150, 2380040], [520100.5, 2380000]]
+PLOT: list[list[float]] = [[520100.5, 2380000], [520150, 2380000], [520150, 2380040], [520100.5, 2380000]]
 POLYGON: dict[str, Any] = {
     "name": "plot",
     "label": LABEL,
