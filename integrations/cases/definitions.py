@@ -30,7 +30,7 @@ _KEPT = select(KeptDefinition.fingerprint).where(
     KeptDefinition.code == bindparam("code"), KeptDefinition.version == bindparam("version")
 )
 _CONTENT = select(KeptDefinition.content).where(KeptDefinition.fingerprint == bindparam("fingerprint"))
-_KEEP = insert(KeptDefinition.__table__).on_conflict_do_nothing()
+_KEEP = insert(KeptDefinition).on_conflict_do_nothing()
 
 
 class Definitions:

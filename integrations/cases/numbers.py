@@ -3,8 +3,7 @@
 import re
 from datetime import date
 
-from sqlalchemy import Integer, Sequence, bindparam, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Sequence, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from stdnum import luhn
 
@@ -25,11 +24,12 @@ class Counter(Base):
     last: Mapped[int]
 
 
-_NEXT = (
-    insert(Counter.__table__)
-    .values(series=bindparam("series"), year=bindparam("year", type_=Integer), last=1)
-    .on_conflict_do_update(index_elements=["series", "year"], set_={"last": Counter.__table__.c.last + 1})
-    .returning(Counter.__table__.c.last)
+_NEXT = text(
+    """
+    INSERT INTO case_counter AS counter (series, year, last) VALUES (:series, :year, 1)
+    ON CONFLICT (series, year) DO UPDATE SET last = counter.last + 1
+    RETURNING last
+    """
 )
 _NEXT_BILL = select(BILLS.next_value())
 

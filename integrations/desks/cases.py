@@ -79,11 +79,13 @@ class Cases:
 
         return self._desk.once(caller, key, "submit", str(message["service"]), message, act)
 
-    def submit_many(self, caller: Caller, messages: Sequence[Mapping[str, Any]], key: str | None) -> Answer:
+    def submit_many(
+        self, caller: Caller, messages: Sequence[Mapping[str, Any] | RakeezaError], key: str | None
+    ) -> Answer:
         """Open many cases, each in a transaction of its own: a row that is refused stops no other.
 
         Args:
-            messages: at most `LARGEST_PAGE`, each as for `submit`.
+            messages: at most `LARGEST_PAGE`, each as for `submit`, or why the face refused it.
             key: row N is done under "KEY/N", counted from 0; so the same request again gives the same rows.
 
         Returns:
@@ -117,7 +119,8 @@ class Cases:
         def view(session: Session, case: Case) -> dict[str, Any]:
             quote = invoices.newest_quote(session, case)
             assert quote is not None
-            return views.quote_of(session, self._desk.definitions, case, quote)
+            shown = views.quote_of(session, self._desk.definitions, case, quote)
+            return {**shown, "case_version": case.version}
 
         return self._take(caller, number, key, version, effect="quote", view=view)
 
@@ -127,7 +130,7 @@ class Cases:
         def view(session: Session, case: Case) -> dict[str, Any]:
             invoice = invoices.newest_invoice(session, case)
             assert invoice is not None
-            return invoices.invoice_view(case.number, invoice)
+            return {**invoices.invoice_view(case.number, invoice), "case_version": case.version}
 
         return self._take(caller, number, key, version, effect="invoice", view=view)
 
@@ -246,8 +249,10 @@ class Cases:
         plan = Plan(code, from_version, dict(states), number, dry_run)
         return run_migration(self._desk, caller, plan)
 
-    def _row(self, caller: Caller, message: Mapping[str, Any], key: str) -> dict[str, Any]:
+    def _row(self, caller: Caller, message: Mapping[str, Any] | RakeezaError, key: str) -> dict[str, Any]:
         try:
+            if isinstance(message, RakeezaError):
+                raise message
             answer = self.submit(caller, message, key)
         except RakeezaError as error:
             told = problem(error)
@@ -344,7 +349,7 @@ class Cases:
             for procedure in service.procedures
             if self._desk.acts(service, procedure, caller)
         ]
-        acted = tuple_(CASES.c.service, CASES.c.procedure).in_(his)
+        acted: ColumnElement[bool] = tuple_(CASES.c.service, CASES.c.procedure).in_(his)
         if caller.places:
             acted = and_(acted, CASES.c.place.in_(sorted(caller.places)))
         return or_(CASES.c.centre == caller.actor, acted) if his else CASES.c.centre == caller.actor

@@ -112,9 +112,13 @@ def test_the_office_suspends_a_licence_without_an_applicant_and_only_it(desk: De
 
 def test_a_procedure_on_a_licence_names_one_and_one_that_makes_it_names_none(desk: Desk) -> None:
     _, licence = desk.issued()
-    for parts in ({"procedure": "copy"}, {"licence": licence}, {"parent": licence}):
+    for wrong in (
+        message({}, procedure="copy"),
+        {**message(), "licence": licence},
+        {**message(), "parent": licence},
+    ):
         with pytest.raises(InvalidInput):
-            desk.do.submit(CENTRE, message(FORM if "procedure" not in parts else {}, **parts))
+            desk.do.submit(CENTRE, wrong)
     with pytest.raises(NotFound, match="no such procedure"):
         desk.do.submit(CENTRE, message(procedure="bless"))
     number = desk.submit({}, procedure="copy", licence=licence)

@@ -103,3 +103,45 @@ def test_one_payment_told_eight_times_at_once_is_one_payment(desk: Desk) -> None
     assert answers[0]["outcome"] == "settled"
     assert desk.count("case_payment") == 1
     assert desk.count("licence") == 1
+
+
+def test_two_workers_share_the_cases_whose_time_has_come(desk: Desk) -> None:
+    numbers = [desk.submit() for _ in range(12)]
+    desk.later(days=60)
+    done = together(2, lambda _: desk.licensing.cases.time_passed(1_000))
+    assert sum(done) == 12
+    assert {desk.state(number) for number in numbers} == {"lapsed"}
+    assert desk.count("event WHERE payload ->> 'action' = 'lapse'") == 12
+    assert desk.breaks() == []
+
+
+def test_of_a_clerk_and_the_clock_one_is_first_and_the_case_is_whole(desk: Desk) -> None:
+    numbers = [desk.submit() for _ in range(6)]
+    desk.later(days=60)
+    together(
+        2,
+        lambda n: (
+            desk.licensing.cases.time_passed()
+            if n
+            else [together(1, lambda _, number=number: desk.do.quote(CENTRE, number)) for number in numbers]
+        ),
+    )
+    for number in numbers:
+        case = desk.case(number)
+        assert (case["state"], case["quote"] is None) in {("lapsed", True), ("quoted", False)}
+        assert case["version"] == 2
+    assert desk.breaks() == []
+
+
+def test_of_eight_that_open_a_case_on_one_licence_one_does(desk: Desk) -> None:
+    _, licence = desk.issued()
+    results = together(8, lambda _: desk.submit({}, procedure="copy", licence=licence))
+    assert sum(isinstance(result, Conflict) for result in results) == 7
+    assert desk.count("case_file WHERE procedure = 'copy'") == 1
+
+
+def test_a_bulk_submission_sent_twice_at_once_opens_each_case_once(desk: Desk) -> None:
+    rows = [message() for _ in range(5)]
+    answers = together(2, lambda _: desk.licensing.cases.submit_many(CENTRE, rows, "bulk"))
+    assert answers[0].body == answers[1].body
+    assert desk.count("case_file") == 5
