@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -304,3 +305,30 @@ def test_the_database_itself_refuses_what_would_lose_money(
         connection.execute(text(statement))
     assert isinstance(refused.value.orig, psycopg.Error)
     assert refused.value.orig.diag.constraint_name == rule
+
+
+def test_a_payment_whose_case_refuses_to_be_moved_is_kept_and_held(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    with desk.database.transaction() as session:
+        session.execute(text("UPDATE case_file SET personal = 'damaged'"))
+    assert desk.pay(bill, AMOUNT, "r-1")["outcome"] == "held"
+    assert (desk.state(number), desk.bill(bill)["state"]) == ("billed", "open")
+    held = dict(desk.journal(f"case/{number}"))["payment_held"]
+    assert (held["reference"], "does not open" in str(held["why"])) == ("r-1", True)
+    assert desk.balances()["suspense"] == -Decimal(AMOUNT)
+
+
+def test_parts_paid_at_the_same_moment_are_both_credited(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda n: desk.pay(bill, "57.79", f"r-{n}"), range(4)))
+    assert sorted(each["outcome"] for each in told) == ["partial", "settled", "surplus", "surplus"]
+    assert desk.state(number) == "paid"
+
+
+def test_one_notice_sent_twice_at_the_same_moment_is_one_payment(desk: MoneyOffice) -> None:
+    _, bill = desk.billed()
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda _: desk.pay(bill, AMOUNT, "r-1"), range(4)))
+    assert told == [told[0]] * 4
+    assert desk.balances()["bank"] == Decimal(AMOUNT)
