@@ -1,8 +1,8 @@
 """One immediate licence through REST at eight clients, against a plain SQLAlchemy loop and pgbench.
 
 `python -m benchmarks.licensing [LICENCES]`. A licence is submit, quote, invoice and payment, which issues it.
-The loop sends as many statements of the same kinds and sizes, in as many transactions, to a table of its own:
-no rules, no second index, no locks that others want, no signature, no HTTP. pgbench sends what the loop sends.
+The loop sends as many statements of the same kinds and sizes, in as many transactions, to a table of its own,
+and has no rules, second index, contended lock, signature or HTTP. pgbench sends what the loop sends.
 All in turn, at eight clients, on one private PostgreSQL.
 """
 
