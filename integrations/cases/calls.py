@@ -135,10 +135,13 @@ class Call:
 
 def ask(work: Work, name: str, check: Check) -> None:
     """Ask a question of the definition, on entering a state that names it."""
-    key = key_of(work.case, "check", name)
+    case = work.case
+    # What was answered of an earlier form is no answer to what is asked now.
+    case.checks = {asked: said for asked, said in case.checks.items() if asked != name}
+    key = key_of(case, "check", name)
     words = {
         "key": key,
-        "case": work.case.id,
+        "case": case.id,
         "name": name,
         "backend": check.backend,
         "most": check.attempts,

@@ -80,6 +80,18 @@ flows:
          roles: [centre], edits: [register]}
       - {name: withdraw, title: {ar: سحب, en: Withdraw}, from: [asked, returned], to: withdrawn,
          roles: [centre]}
+  weighed:
+    states:
+      weighed: {title: {ar: تحت الدراسة, en: Being weighed}, checks: [register]}
+      granted: {title: {ar: ممنوح, en: Granted}, final: true}
+      refused: {title: {ar: مرفوض, en: Refused}, final: true}
+    actions:
+      - {name: ask, title: {ar: تقديم, en: Ask}, to: weighed, roles: [centre]}
+      - {name: edit, title: {ar: تعديل, en: Edit}, from: [weighed], to: weighed, roles: [centre],
+         edits: [register]}
+      - {name: grant, title: {ar: منح, en: Grant}, from: [weighed], to: granted, roles: [reviewer],
+         effect: fulfil, when: {check: register, is: passed}}
+      - {name: refuse, title: {ar: رفض, en: Refuse}, from: [weighed], to: refused, roles: [reviewer]}
   decided:
     states:
       opened: {title: {ar: مفتوح, en: Opened}}
@@ -89,6 +101,8 @@ flows:
       - {name: do, title: {ar: تنفيذ, en: Do}, from: [opened], to: done, automatic: true, effect: fulfil}
 procedures:
   issue: {title: {ar: إصدار, en: Issue}, outcome: issue, flow: checked, form: [register]}
+  weigh: {title: {ar: إصدار بعد الدراسة, en: Issue after study}, outcome: issue, flow: weighed,
+    form: [register]}
   suspend: {title: {ar: تعليق, en: Suspend}, outcome: suspend, flow: decided, initiator: office,
     channels: [office], on: {statuses: [valid]}}
 public: [register]
@@ -107,12 +121,12 @@ class OutsideOffice:
     service: Service
     now: list[datetime]
 
-    def ask(self, register: str = KNOWN, caller: Caller = CENTRE) -> str:
+    def ask(self, register: str = KNOWN, caller: Caller = CENTRE, procedure: str = "issue") -> str:
         """Open a case; its number."""
-        application = self.reader.application(self.service, "issue", APPLICANT, {"register": register})
+        application = self.reader.application(self.service, procedure, APPLICANT, {"register": register})
         with self.database.transaction() as session:
-            case = self.desk.engine.open(session, self.service, "issue", caller, application, self.now[-1])
-            return case.number
+            engine = self.desk.engine
+            return engine.open(session, self.service, procedure, caller, application, self.now[-1]).number
 
     def take(self, number: str, name: str, caller: Caller = CENTRE, **words: Any) -> None:
         """Take an action of a case."""

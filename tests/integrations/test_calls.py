@@ -174,6 +174,18 @@ def test_a_case_that_comes_back_asks_anew_and_forgets_what_it_asked(
     assert commerce.acted(key_of(number, 3)) == 1
 
 
+def test_an_answer_to_an_earlier_form_is_none_to_the_changed_one(office: OutsideOffice) -> None:
+    number = office.ask(procedure="weigh")
+    office.work_off()
+    assert office.case(number).checks == {"register": "passed"}
+    office.take(number, "edit", form={"register": UNKNOWN})
+    assert office.case(number).checks == {}
+    with pytest.raises(Conflict):
+        office.take(number, "grant", REVIEWER)
+    office.work_off()
+    assert office.case(number).checks == {"register": "failed"}
+
+
 def test_a_call_whose_worker_was_killed_is_resumed_and_done_once(
     office: OutsideOffice, commerce: Registry, database_url: str, tmp_path: Path
 ) -> None:
