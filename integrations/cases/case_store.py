@@ -3,6 +3,8 @@
 A case is read whole, locked where it is to be moved, and written once at the end of its transaction.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -17,11 +19,10 @@ from sqlalchemy import (
     RowMapping,
     Table,
     Text,
-    bindparam,
+    TextClause,
     select,
-    update,
+    text,
 )
-from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -67,36 +68,38 @@ COLUMNS = tuple(field.name for field in fields(Case))
 """Columns of a case, in the order of its fields."""
 _LASTING = frozenset({"id", "number", "service", "procedure", "centre", "subject", "submitted_at"})
 _CHANGING = tuple(name for name in COLUMNS if name not in _LASTING)
+_GIVEN = tuple(name for name in COLUMNS if name != "id")
+_JSON = frozenset({"form", "done", "checks"})
+
+
+def _placed(name: str) -> str:
+    return f"CAST(:{name} AS jsonb)" if name in _JSON else f":{name}"
+
+
+def _written(case: Case, names: Sequence[str]) -> dict[str, Any]:
+    values = {name: getattr(case, name) for name in names}
+    return {name: json.dumps(value) if name in _JSON else value for name, value in values.items()}
+
 
 ALL = select(*(CASES.c[name] for name in COLUMNS))
 """Reads whole cases; see `read`."""
-_BY_NUMBER = ALL.where(CASES.c.number == bindparam("number"))
-_BY_ID = ALL.where(CASES.c.id == bindparam("id"))
-_LOCKED = _BY_NUMBER.with_for_update()
-_LOCKED_BY_ID = _BY_ID.with_for_update()
-_DUE = (
-    ALL.where(CASES.c.timer_at <= bindparam("now"))
-    .order_by(CASES.c.timer_at)
-    .limit(1)
-    .with_for_update(skip_locked=True)
+# Spelt as text: what SQLAlchemy makes of a table with so many columns costs more than the query itself.
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM case_file"
+_BY_NUMBER = text(f"{_SELECT} WHERE number = :number")
+_LOCKED = text(f"{_SELECT} WHERE number = :number FOR UPDATE")
+_BY_ID = text(f"{_SELECT} WHERE id = :id")
+_LOCKED_BY_ID = text(f"{_SELECT} WHERE id = :id FOR UPDATE")
+_DUE = text(f"{_SELECT} WHERE timer_at <= :now ORDER BY timer_at LIMIT 1 FOR UPDATE SKIP LOCKED")
+_PUT_OFF = text("UPDATE case_file SET timer_at = :until WHERE id = :id")
+_OPEN_ON_LICENCE = text(
+    "SELECT number FROM case_file "
+    "WHERE licence_id = :licence AND procedure = :procedure AND closed_at IS NULL"
 )
-_PUT_OFF = (
-    update(CASES).where(CASES.c.id == bindparam("of")).values(timer_at=bindparam("until", type_=MOMENT))
+_INSERT = text(
+    f"INSERT INTO case_file ({', '.join(_GIVEN)}) VALUES ({', '.join(map(_placed, _GIVEN))}) RETURNING id"
 )
-_OPEN_ON_LICENCE = (
-    select(CASES.c.number)
-    .where(
-        CASES.c.licence_id == bindparam("licence"),
-        CASES.c.procedure == bindparam("procedure"),
-        CASES.c.closed_at.is_(None),
-    )
-    .limit(1)
-)
-_INSERT = insert_into(CASES).returning(CASES.c.id)
-_SAVE = (
-    update(CASES)
-    .where(CASES.c.id == bindparam("of"))
-    .values({name: bindparam(f"new_{name}", type_=CASES.c[name].type) for name in _CHANGING})
+_SAVE = text(
+    f"UPDATE case_file SET {', '.join(f'{name} = {_placed(name)}' for name in _CHANGING)} WHERE id = :id"
 )
 
 
@@ -142,14 +145,12 @@ def open_on(session: Session, licence_id: int, procedure: str) -> str | None:
 
 def insert(session: Session, case: Case) -> None:
     """Write a new case and give it its id."""
-    values: dict[str, Any] = {name: getattr(case, name) for name in COLUMNS if name != "id"}
-    case.id = session.execute(_INSERT, values).scalar_one()
+    case.id = session.execute(_INSERT, _written(case, _GIVEN)).scalar_one()
 
 
 def save(session: Session, case: Case) -> None:
     """Write what may have changed of a case, in one statement."""
-    values: dict[str, Any] = {f"new_{name}": getattr(case, name) for name in _CHANGING}
-    session.execute(_SAVE, {"of": case.id, **values})
+    session.execute(_SAVE, {"id": case.id, **_written(case, _CHANGING)})
 
 
 def put_off(session: Session, id: int, until: datetime) -> None:
@@ -158,7 +159,7 @@ def put_off(session: Session, id: int, until: datetime) -> None:
     Args:
         until: aware.
     """
-    session.execute(_PUT_OFF, {"of": id, "until": until})
+    session.execute(_PUT_OFF, {"id": id, "until": until})
 
 
 def absent(number: str) -> NotFound:
@@ -168,7 +169,7 @@ def absent(number: str) -> NotFound:
     return NotFound(f"There is no case {shown}.", message_ar="لا توجد معاملة بهذا الرقم.")
 
 
-def _one(session: Session, statement: Any, number: str) -> Case:
+def _one(session: Session, statement: TextClause, number: str) -> Case:
     row = (
         session.execute(statement, {"number": number}).mappings().one_or_none() if is_number(number) else None
     )
