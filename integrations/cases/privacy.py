@@ -11,7 +11,7 @@ without their salts: it verifies as before.
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import text
@@ -132,7 +132,7 @@ def due_on(definitions: Definitions, session: Session, whole: Dossier) -> date:
         if whole.licence is not None:
             end = ended_on(whole.licence, date.max)
             assert end is not None
-            days.append(add_years(end, years))
+            days.append(add_years(end, years) + timedelta(days=1))
     return max(days)
 
 
@@ -142,12 +142,12 @@ def check_due(due: date, day: date) -> None:
     Raises:
         Conflict: says until when.
     """
-    if day <= due:
-        last = Bilingual(ar=format_date(due, "ar", "gregorian"), en=format_date(due, "en", "gregorian"))
+    if day < due:
+        first = Bilingual(ar=format_date(due, "ar", "gregorian"), en=format_date(due, "en", "gregorian"))
         raise Conflict(
-            f"The law keeps this data until {last.en}.",
+            f"This data is kept until {first.en}.",
             remedy="The privacy officer may order it earlier, with a reason.",
-            message_ar=f"تُحفظ هذه البيانات نظامًا حتى {last.ar}.",
+            message_ar=f"تُحفظ هذه البيانات حتى {first.ar}.",
         )
 
 
