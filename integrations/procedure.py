@@ -145,7 +145,7 @@ class Check(Strict):
 
 
 class FixedEnd(Strict):
-    """The day of the year on which every licence of the service ends; a shorter month ends on its last day."""
+    """The day of the year on which every licence ends; a month that is shorter ends on its last day."""
 
     month: int = Field(ge=1, le=12)
     day: int = Field(ge=1, le=31)
