@@ -112,7 +112,7 @@ def history(ctx: click.Context, number: str, output: str) -> None:
 
 def _why(entry: dict[str, Any]) -> str:
     parent = entry.get("parent")
-    return f"with {parent}" if parent else str(entry["case"])
+    return f"with {parent}" if parent else str(entry.get("case", "-"))
 
 
 def _caller() -> "Caller":

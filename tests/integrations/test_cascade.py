@@ -23,6 +23,7 @@ from integrations.licences import licence as licences
 from integrations.licences.licence import Licence
 from tests.integrations.licence_office import (
     FORMS,
+    START,
     LicenceOffice,
     open_licence_office,
 )
@@ -208,6 +209,8 @@ class Families(RuleBasedStateMachine):
 
     @initialize()
     def found(self) -> None:
+        # Each family begins on the same day: no calendar reaches as far as all of them one after another.
+        self.office.now[:] = [START]
         self.family = list(self.office.family())
         self.own: list[list[str]] = [["valid"] for _ in self.family]
 
@@ -227,6 +230,12 @@ class Families(RuleBasedStateMachine):
             own.pop()
         elif act in ("suspend", "revoke", "close"):
             own.append({"suspend": "suspended", "revoke": "revoked", "close": "closed"}[act])
+
+    @rule(which=st.integers(0, 2), fall=st.sampled_from(["suspend", "revoke"]), days=st.integers(0, 70))
+    def fall_and_rise(self, which: int, fall: str, days: int) -> None:
+        # Without this few would ever come back.
+        self.act(which, fall, 0)
+        self.act(which, "reinstate" if fall == "suspend" else "uphold", days)
 
     @rule(days=st.integers(1, 40))
     def hang(self, days: int) -> None:
