@@ -22,8 +22,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from foundation.errors import (
-    FieldError,
-    InvalidInput,
     Malformed,
     NotAuthenticated,
     NotFound,
@@ -32,6 +30,7 @@ from foundation.errors import (
     problem,
 )
 from foundation.events import StoredEvent
+from foundation.http_faults import refused
 from foundation.http_guard import PROBLEM, Guard
 from foundation.idempotency import Answer, fingerprint, once
 from foundation.identity import Caller, Identity
@@ -39,6 +38,7 @@ from foundation.secret import Secret
 
 __all__ = [
     "PROBLEM",
+    "PROBLEMS",
     "Answer",
     "authenticated",
     "create_app",
@@ -57,6 +57,10 @@ RETRY_AFTER = 2
 # Events taken from the database before the reader has taken those before them.
 _READ_AHEAD = 100
 _TITLES_AR = {405: "الطريقة غير مسموحة لهذا العنوان", 415: "نوع المحتوى غير مدعوم"}
+_DETAILS_AR = {
+    405: "هذه الطريقة غير مسموحة لهذا العنوان؛ انظر الترويسة Allow.",
+    415: "نوع المحتوى المرسل لا يُقبل في هذا العنوان.",
+}
 _REALM = 'realm="rakeeza"'
 _FORM = "application/x-www-form-urlencoded"
 _PROBLEM_SCHEMA: dict[str, Any] = {
@@ -84,25 +88,34 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "Refused or failed.", "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}}}
+}
+"""What a route answers that names none of its refusals one by one; for `include_router(responses=...)`."""
+
 _bearer = OAuth2(
     flows=OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl=TOKEN_PATH, scopes={})),
     auto_error=False,
 )
 
 
-def create_app(title: str, *, max_body: int) -> FastAPI:
+def create_app(
+    title: str, *, max_body: int, max_file: int | None = None, one_by_one: bool = False
+) -> FastAPI:
     """An application that answers every error with a problem document.
 
     Args:
         title: as the OpenAPI description has it.
         max_body: largest request body, in bytes.
+        max_file: largest body of a PUT request, in bytes; as any other body if it is not given.
+        one_by_one: the routes name their refusals one by one; otherwise each is described with `PROBLEMS`.
 
     Source: RFC 9457 (problem details).
     """
-    refused = {"description": "Refused or failed.", "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}}}
     # No documentation pages: they would load scripts from elsewhere. The description itself is served.
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, responses={"default": refused})
-    app.add_middleware(Guard, max_body=max_body)
+    described = {} if one_by_one else PROBLEMS
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, responses=described)
+    app.add_middleware(Guard, max_body=max_body, max_file=max_file or max_body)
     app.add_exception_handler(RakeezaError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -126,7 +139,11 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Caller]:
     def caller(given: Annotated[str | None, Security(_bearer)]) -> Caller:
         scheme, _, token = (given or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise NotAuthenticated("No bearer token was sent.", remedy=f"Ask for one at {TOKEN_PATH}.")
+            raise NotAuthenticated(
+                "No bearer token was sent.",
+                remedy=f"Ask for one at {TOKEN_PATH}.",
+                message_ar="لم يُرسل رمز الدخول.",
+            )
         known = identity.caller(token.strip())
         if roles:
             known.require(*roles)
@@ -140,7 +157,7 @@ def token_router(identity: Identity) -> APIRouter:
 
     Source: RFC 6749, sections 4.4, 2.3.1 and 5.2.
     """
-    router = APIRouter()
+    router = APIRouter(responses=PROBLEMS)
     form = {
         "type": "object",
         "required": ["grant_type"],
@@ -300,42 +317,34 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     if broken is not None:
         where = f"character {int(broken['loc'][-1]) + 1}"
         reason = broken["ctx"]["error"]
-        return await _on_error(
-            request, Malformed(f"The body is not JSON: {reason} at {where}.", remedy="Correct the body.")
+        malformed = Malformed(
+            f"The body is not JSON: {reason} at {where}.",
+            remedy="Correct the body.",
+            message_ar="محتوى الطلب ليس JSON صحيحًا.",
         )
+        return await _on_error(request, malformed)
     kind = request.headers.get("content-type", "")
     if items[0]["loc"] == ("body",) and items[0]["type"] != "missing" and "json" not in kind:
         return _by_status(415, f"The body is {kind or 'of no stated type'}; send application/json.")
-    fields = tuple(_field(item) for item in items)
-    more = f" ({len(fields) - 1} more)" if len(fields) > 1 else ""
-    first = f"{fields[0].pointer} {fields[0].detail}".strip()
-    return await _on_error(
-        request,
-        InvalidInput(f"{first}{more}.", remedy="Correct the request and send it again.", fields=fields),
-    )
-
-
-def _field(item: dict[str, Any]) -> FieldError:
-    source, *steps = item["loc"]
-    detail = "is unknown" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
-    if source == "body":
-        return FieldError("".join(f"/{_escaped(step)}" for step in steps), detail)
-    # A JSON Pointer leads into the body only.
-    return FieldError("", f"{source} parameter {'.'.join(map(str, steps))}: {detail}")
-
-
-def _escaped(step: object) -> str:
-    return str(step).replace("~", "~0").replace("/", "~1")
+    return await _on_error(request, refused(items))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return await _on_error(
-            request, NotFound(f"There is nothing at {request.url.path}.", remedy="See /openapi.json.")
+        nothing = NotFound(
+            f"There is nothing at {request.url.path}.",
+            remedy="See /openapi.json.",
+            message_ar="لا يوجد شيء في هذا العنوان.",
         )
+        return await _on_error(request, nothing)
     if error.status_code == 400:
-        return await _on_error(request, Malformed("The body cannot be read.", remedy="Send JSON in UTF-8."))
+        unreadable = Malformed(
+            "The body cannot be read.",
+            remedy="Send JSON in UTF-8.",
+            message_ar="تعذّرت قراءة محتوى الطلب؛ أرسل JSON بترميز UTF-8.",
+        )
+        return await _on_error(request, unreadable)
     if error.status_code == 405:
         detail = f"{request.method} is not allowed at {request.url.path}."
         return _by_status(405, detail, error.headers)
@@ -350,5 +359,6 @@ def _by_status(code: int, detail: str, headers: Mapping[str, str] | None = None)
         "title_ar": _TITLES_AR.get(code, "تعذّر تنفيذ الطلب"),
         "status": code,
         "detail": detail,
+        "detail_ar": _DETAILS_AR.get(code, "تعذّر تنفيذ الطلب؛ صحّحه ثم أعد إرساله."),
     }
     return JSONResponse(document, code, headers, PROBLEM)

@@ -32,16 +32,19 @@ class Guard:
     Args:
         app: the application.
         max_body: largest request body, in bytes.
+        max_file: largest body of a PUT request, in bytes; what is put is a file, not a message.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, max_body: int, max_file: int) -> None:
         self._app = app
         self._max_body = max_body
+        self._max_file = max_file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "http":
-            await _Exchange(self._app, self._max_body, scope, receive, send).run()
+            most = self._max_file if scope["method"] == "PUT" else self._max_body
+            await _Exchange(self._app, most, scope, receive, send).run()
         else:
             await self._app(scope, receive, send)
 
@@ -94,7 +97,9 @@ class _Exchange:
 
     async def _refuse_body(self) -> None:
         error = TooLarge(
-            f"The body is larger than {self._max_body} bytes.", remedy="Send less, or in several requests."
+            f"The body is larger than {self._max_body} bytes.",
+            remedy="Send less, or in several requests.",
+            message_ar=f"حجم المحتوى المرسل أكبر من {self._max_body} بايت.",
         )
         # The rest of the body is not read: the connection cannot serve another request.
         await self._answer(problem(error), [(b"connection", b"close")])
@@ -104,7 +109,11 @@ class _Exchange:
         path = f"{self._scope['method']} {self._scope['path']}"
         _log.exception("unexpected error %s in %s", reference, path, extra={"reference": reference})
         document = problem(
-            RakeezaError("Something unexpected happened; it was logged.", remedy="Name the reference.")
+            RakeezaError(
+                "Something unexpected happened; it was logged.",
+                remedy="Name the reference.",
+                message_ar="حدث خطأ غير متوقع وسُجّل؛ اذكر الرقم المرجعي عند المراجعة.",
+            )
         )
         await self._answer(
             {**document, "instance": f"urn:rakeeza:incident:{reference}", "reference": reference}

@@ -74,6 +74,7 @@ class Http(Section):
         None, description="URL under which others reach the API; stands in documents and QR codes."
     )
     max_body: int = Field(1_000_000, ge=1_000, description="Largest request body, in bytes.")
+    max_file: int = Field(50_000_000, ge=1_000, description="Largest document that is put, in bytes.")
 
 
 class Identity(Section):
