@@ -7,14 +7,16 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import click
+from prometheus_client import Metric
 
 from console.cli.main import cli
 from foundation import errors, settings
+from foundation.database import Database
 from foundation.errors import RakeezaError
 
 PACKAGES = ("foundation", "infra", "monitoring", "integrations", "kiosks", "console")
@@ -105,8 +107,10 @@ def commands_page() -> str:
 
 
 def metrics_page() -> str:
-    """Every metric: of the device models, of a poll, of the collector itself."""
+    """Every metric: of the device models, of a poll, of the collector itself, of the API and its cases."""
     # Not at the top: the other pages need no part of monitoring.
+    from console.web.metrics import PROCESS, Cases
+    from integrations.cases.stays import StayCollector
     from monitoring.catalogue import Catalogue
     from monitoring.exporter import Collector
     from monitoring.reading import Reading
@@ -129,14 +133,22 @@ def metrics_page() -> str:
     cost = Reading("", (), [], (), 0.0, 0.0, 0).cost()
     parts += ["## Of each reading", _metric_table([(f.name, f.unit, f.type, f.help) for f in cost])]
     collector = Collector(catalogue)
-    own = [
+    parts += ["## Of the collector", _metric_table(_own(collector.registry.collect()))]
+    collector.close()
+    # Names are asked for without a database, which is never opened.
+    nowhere = Database("postgresql://127.0.0.1:1/nowhere", role="reference")
+    told = [*PROCESS.collect(), *Cases(StayCollector(nowhere)).describe()]
+    nowhere.dispose()
+    parts += ["## Of the API", _metric_table(_own(told))]
+    return _page(parts)
+
+
+def _own(families: Iterable[Metric]) -> list[tuple[str, str, str, str]]:
+    return [
         (family.name + ("_total" if family.type == "counter" else ""), "", family.type, family.documentation)
-        for family in collector.registry.collect()
+        for family in families
         if family.name.startswith("rakeeza_")
     ]
-    collector.close()
-    parts += ["## Of the collector", _metric_table(own)]
-    return _page(parts)
 
 
 def _metric_table(rows: list[tuple[str, str, str, str]]) -> str:

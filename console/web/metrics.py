@@ -1,6 +1,8 @@
-"""How the API fares, for Prometheus: requests and their duration by route and status."""
+"""How the API and its cases fare, for Prometheus."""
 
+import logging
 import time
+from collections.abc import Iterable
 
 from fastapi import APIRouter, Response
 from prometheus_client import (
@@ -10,15 +12,24 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
+from foundation.database import Database
+from foundation.errors import RakeezaError
+from integrations.cases.stays import StayCollector
+
+_log = logging.getLogger(__name__)
+
+PROCESS = CollectorRegistry()
+"""Of this process, whichever applications it serves."""
+ProcessCollector(registry=PROCESS)
 _DURATION = Histogram(
     "rakeeza_http_request_duration_seconds",
     "Time until the answer to a request began, by route and status.",
     ["method", "route", "status"],
-    registry=REGISTRY,
+    registry=PROCESS,
 )
 
 
@@ -50,12 +61,64 @@ class Measured:
         await self._app(scope, receive, measured)
 
 
-def router() -> APIRouter:
-    """The route that Prometheus scrapes."""
+class Cases(Collector):
+    """What the database knows of cases; when it is away, a metric of its own says so and the others go on.
+
+    Args:
+        stays: how long cases stay in each state.
+    """
+
+    def __init__(self, stays: StayCollector) -> None:
+        self._stays = stays
+
+    def describe(self) -> Iterable[HistogramMetricFamily | GaugeMetricFamily]:
+        """The families without samples: what is registered must not wait for the database."""
+        return [*self._stays.describe(), _readable()]
+
+    def collect(self) -> Iterable[HistogramMetricFamily | GaugeMetricFamily]:
+        """The families as of now, and whether they could be read."""
+        readable = _readable()
+        try:
+            found: Iterable[HistogramMetricFamily] = self._stays.read()
+        except RakeezaError as error:
+            _log.warning("The metrics of cases are not known now: %s", error)
+            found = self._stays.describe()
+            readable.add_metric([], 0)
+        else:
+            readable.add_metric([], 1)
+        return [*found, readable]
+
+
+def registries(database: Database) -> tuple[CollectorRegistry, ...]:
+    """All that a platform's `/metrics` shows: what this process did, and what the database knows.
+
+    Args:
+        database: migrated.
+    """
+    kept = CollectorRegistry()
+    kept.register(Cases(StayCollector(database)))
+    return PROCESS, kept
+
+
+def router(database: Database) -> APIRouter:
+    """The route that Prometheus scrapes.
+
+    Args:
+        database: migrated.
+    """
     routes = APIRouter()
+    shown = registries(database)
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        told = b"".join(generate_latest(registry) for registry in shown)
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     return routes
+
+
+def _readable() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "rakeeza_case_metrics_readable",
+        "Whether the metrics of cases could be read from the database: 1 if so, 0 if they are missing now.",
+    )

@@ -151,14 +151,22 @@ class StayCollector(Collector):
         return _families()
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """The families as of now."""
-        clock, working = _families()
+        """The families as of now; without samples if the database does not answer."""
         try:
-            with self._database.transaction() as session:
-                rows = session.scalars(select(StayRow)).all()
+            return self.read()
         except RakeezaError as error:
             _log.warning("The time in state is not known now: %s", error)
-            return (clock, working)
+            return _families()
+
+    def read(self) -> tuple[HistogramMetricFamily, HistogramMetricFamily]:
+        """The families as of now.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        clock, working = _families()
+        with self._database.transaction() as session:
+            rows = session.scalars(select(StayRow)).all()
         for row in rows:
             labels = (row.service, row.procedure, row.state, row.place)
             clock.add_metric(labels, _cumulative(STAYED_BOUNDS, row.stayed_buckets), row.stayed_s)
