@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from foundation.errors import InvalidInput, NotFound
-from foundation.events import StoredEvent, afollow
+from foundation.events import StoredEvent, afollow, newest
 from foundation.idempotency import Answer
 from foundation.identity import Caller, Role
 from foundation.secret import SecretFile
@@ -228,6 +228,11 @@ class Outside:
     def deliver_now(self) -> int:
         """Deliver what can be delivered at this moment; how many messages arrived."""
         return self._delivery.round()
+
+    def newest(self) -> str | None:
+        """The cursor from which only what happens from now on is followed; None before the first event."""
+        with self._desk.database.transaction() as session:
+            return newest(session)
 
     async def events(self, caller: Caller, after: str | None) -> AsyncGenerator[StoredEvent, None]:
         """The events that a caller may see, after a cursor and then those to come.

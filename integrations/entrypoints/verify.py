@@ -1,11 +1,10 @@
 """What anyone may ask without an account: a licence's status now, and the keys that verify one offline."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from integrations.contracts import promised
+from integrations.entrypoints.rest.messages import Number
 from integrations.licensing import Licensing
 
 
@@ -20,13 +19,13 @@ def router(licensing: Licensing) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/v1/verify/{number}", **promised("verify"))
-    def verify(number: Annotated[str, Path(description="Such as SL-2026-000001.")]) -> JSONResponse:
+    def verify(number: Number) -> JSONResponse:
         """Whether a licence is valid now; nothing of a person."""
-        return JSONResponse(licensing.verify(number))
+        return JSONResponse(licensing.licences.verify(number))
 
     @routes.get("/.well-known/rakeeza-keys.json", response_class=JwkSet, **promised("keys"))
     def keys() -> Response:
         """Public keys of the municipality."""
-        return JwkSet(licensing.public_keys().to_json())
+        return JwkSet(licensing.licences.public_keys().to_json())
 
     return routes

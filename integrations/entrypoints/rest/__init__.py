@@ -1,0 +1,16 @@
+"""Licensing by REST: a message in, one call of a desk, its answer out. The contract is
+`integrations/contracts/licensing.openapi.yaml`."""
+
+from fastapi import APIRouter
+
+from foundation.identity import Identity
+from integrations.entrypoints.rest import cases, inbox, licences, money, outside, people
+from integrations.licensing import Licensing
+
+
+def router(licensing: Licensing, identity: Identity) -> APIRouter:
+    """The routes of service centres, banks, officers and kiosks."""
+    routes = APIRouter(prefix="/v1")
+    for part in (cases, inbox, money, licences, people, outside):
+        routes.include_router(part.router(licensing, identity))
+    return routes

@@ -1,0 +1,72 @@
+"""The officer's day: inbox, assignment, comments."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from foundation.http import authenticated
+from foundation.identity import Caller, Identity
+from integrations.contracts import promised
+from integrations.entrypoints.rest.answers import versioned
+from integrations.entrypoints.rest.messages import (
+    After,
+    Assignment,
+    Comment,
+    Key,
+    Limit,
+    Number,
+    OneName,
+    OnePlace,
+    Version,
+)
+from integrations.licensing import Licensing
+
+
+def router(licensing: Licensing, identity: Identity) -> APIRouter:
+    """The routes."""
+    routes = APIRouter()
+    anyone = Depends(authenticated(identity))
+
+    @routes.get("/inbox", **promised("inbox"))
+    def inbox(
+        caller: Caller = anyone,
+        after: After = None,
+        limit: Limit = 50,
+        service: OneName = None,
+        place: OnePlace = None,
+        mine: Annotated[bool, Query()] = False,
+        unassigned: Annotated[bool, Query()] = False,
+        count: Annotated[bool, Query()] = False,
+    ) -> JSONResponse:
+        """What waits for the caller, the most urgent first."""
+        page = licensing.inbox.page(
+            caller,
+            after=after,
+            limit=limit,
+            service=service,
+            place=place,
+            mine=mine,
+            unassigned=unassigned,
+            count=count,
+        )
+        return JSONResponse(page)
+
+    @routes.post("/cases/{number}/assignment", **promised("assign"))
+    def assign(
+        number: Number, body: Assignment, caller: Caller = anyone, key: Key = None, version: Version = None
+    ) -> JSONResponse:
+        """Say who works on a case."""
+        return versioned(licensing.inbox.assign(caller, number, body.to, key, version))
+
+    @routes.post("/cases/{number}/comments", **promised("comment"))
+    def comment(number: Number, body: Comment, caller: Caller = anyone, key: Key = None) -> JSONResponse:
+        """Say something of a case."""
+        return licensing.inbox.comment(caller, number, body.text, key).response()
+
+    @routes.get("/cases/{number}/comments", **promised("list_comments"))
+    def list_comments(number: Number, caller: Caller = anyone) -> JSONResponse:
+        """What was said of a case."""
+        return JSONResponse({"items": licensing.inbox.comments(caller, number)})
+
+    return routes

@@ -1,0 +1,267 @@
+"""What comes in over REST: bodies, headers and parameters, each with its limits."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from foundation.errors import Malformed
+from foundation.http_faults import fault
+from foundation.idempotency import HEADER
+from integrations.cases.money import PATTERN
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_NUMBER = r"^[A-Za-z0-9-]{1,40}$"
+# Without control characters; PostgreSQL takes no NUL, and no line of a log is broken.
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+_WORDS = r"^[^\x00]*$"
+_REFERENCE = r"^[A-Za-z0-9._/-]{1,64}$"
+_CURSOR = r"^[0-9]{1,20}-[0-9]{1,19}$"
+_MOST_ID = 2**53 - 1
+_VERSION = re.compile(r'"([0-9]{1,9})"')
+
+
+def _written(value: Any) -> Any:
+    # A number would be read as seconds since 1970: of what clock, nobody said.
+    if not isinstance(value, str):
+        raise fault("a time is text such as 2026-11-22T10:00:00Z", "يُكتب الوقت نصًا مثل 2026-11-22T10:00:00Z.")
+    return value
+
+
+def _sensible(value: datetime) -> datetime:
+    if not _EARLIEST <= value < _LATEST:
+        raise fault("a time lies between the years 2000 and 2100", "يقع الوقت بين عامي 2000 و2100.")
+    return value.astimezone(UTC)
+
+
+def _plain_day(value: Any) -> Any:
+    # Python's reader takes all of ISO 8601, as 20261122 and 2026-W47-7; the contract does not.
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise fault("a day is text such as 2026-11-22", "يُكتب التاريخ نصًا مثل 2026-11-22.")
+    return value
+
+
+def _bare(schema: dict[str, Any]) -> None:
+    # A field that may be left out has no default on the wire.
+    schema.pop("default", None)
+
+
+def left_out(**limits: Any) -> Any:
+    """A field that may be left out."""
+    return Field(None, json_schema_extra=_bare, **limits)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_sensible)]
+Day = Annotated[date, BeforeValidator(_plain_day)]
+OptionalText = str | SkipJsonSchema[None]
+OptionalDay = Day | SkipJsonSchema[None]
+OptionalObject = dict[str, Any] | SkipJsonSchema[None]
+NameText = Annotated[str, Field(pattern=_NAME)]
+KindText = Literal["national_id", "iqama", "border_number", "unified_number"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Submission(_Body):
+    """An application."""
+
+    service: str = Field(pattern=_NAME, description="Code of the service.")
+    procedure: OptionalText = left_out(pattern=_NAME, description="By default the one that issues.")
+    licence: OptionalText = left_out(pattern=_NUMBER, description="The licence it is about.")
+    parent: OptionalText = left_out(pattern=_NUMBER, description="The licence that the new one hangs on.")
+    applicant: OptionalObject = left_out(
+        description="kind, identifier, name, mobile; capacity and actor where another acts for the owner."
+    )
+    form: dict[str, Any] = Field(description="As the procedure's JSON Schema has it.")
+
+    def message(self) -> dict[str, Any]:
+        """As licensing takes it: what was sent, and no part more."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Submissions(_Body):
+    """Several applications; each is a case of its own, and is looked at by itself."""
+
+    cases: list[dict[str, Any]] = Field(
+        min_length=1, max_length=200, description="Each as the body of POST /v1/cases."
+    )
+
+
+class Step(_Body):
+    """What is sent with an action."""
+
+    comment: OptionalText = left_out(
+        min_length=1, max_length=2_000, pattern=_WORDS, description="Why; some actions need it."
+    )
+    form: OptionalObject = left_out(
+        description="Fields that the action lets the caller change; null takes one out."
+    )
+
+
+class Comment(_Body):
+    """A comment on a case."""
+
+    text: str = Field(min_length=1, max_length=2_000, pattern=_WORDS)
+
+
+class Assignment(_Body):
+    """Who is to work on a case."""
+
+    to: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[!-~]*$")] | None = Field(
+        description="As person/NAME or client/NAME; null gives it back to the desk."
+    )
+
+
+class PaymentNotice(_Body):
+    """A bank's notification of one payment."""
+
+    bill_number: str = Field(pattern=r"^[0-9]{1,32}$")
+    amount: Any = Field(
+        description="SAR with halalas, as text; more than zero.",
+        json_schema_extra={"type": "string", "pattern": PATTERN},
+    )
+    paid_at: Moment
+    reference: str = Field(pattern=_REFERENCE, description="The bank's own; one a payment.")
+    status: Literal["paid", "refused"] = Field(
+        "paid", description="Whether the bank took the money; paid without it.", json_schema_extra=_bare
+    )
+
+
+class PaymentReference(_Body):
+    """A payment, by the bank's own reference."""
+
+    reference: str = Field(pattern=_REFERENCE, description="The bank's own.")
+
+
+class PaymentAssignment(PaymentReference):
+    """A payment that waits, and the bill it was meant for."""
+
+    bill_number: str = Field(pattern=r"^[0-9]{1,32}$")
+
+
+class Sent(_Body):
+    """A refund that has left."""
+
+    reference: str = Field(
+        pattern=r"^[!-~]([ -~]{0,138}[!-~])?$", description="Of the outgoing payment, as the bank has it."
+    )
+
+
+class Reason(_Body):
+    """Why something is done."""
+
+    reason: str = Field(min_length=1, max_length=500, pattern=_WORDS)
+
+
+class Subject(_Body):
+    """A person or establishment, by identifier; in a body, because addresses are logged."""
+
+    kind: KindText
+    identifier: str = Field(pattern=r"^[0-9]{10}$")
+
+
+class Party(Subject):
+    """A person or establishment, with the name."""
+
+    name: str = Field(min_length=2, max_length=120)
+
+
+class DelegationOrder(_Body):
+    """An owner lets another act for him."""
+
+    principal: Party = Field(description="The owner.")
+    agent: Party = Field(description="Who acts for him.")
+    actor: Party | SkipJsonSchema[None] = left_out(
+        description="Who stands at the desk, where that is said; only the owner gives."
+    )
+    capacity: Literal["manager", "agent"]
+    services: list[NameText] = Field(
+        [], max_length=50, description="Codes; none is every service.", json_schema_extra=_bare
+    )
+    procedures: list[NameText] = Field(
+        [], max_length=50, description="None is every procedure.", json_schema_extra=_bare
+    )
+    valid_from: OptionalDay = left_out(description="First day; today without it.")
+    valid_until: OptionalDay = left_out(description="Last day; an agent needs one.")
+    evidence: OptionalText = left_out(
+        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the paper that shows it."
+    )
+
+
+class Subscription(_Body):
+    """A webhook."""
+
+    url: str = Field(max_length=500, pattern=r"^https?://[!-~]+$")
+    kinds: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}\.?$")]] = Field(
+        [],
+        max_length=20,
+        description="Kinds of event, as licence.issued, or licence. for all of those; none for all.",
+        json_schema_extra=_bare,
+    )
+
+
+class Replay(_Body):
+    """From where a webhook is told again."""
+
+    after: OptionalText = left_out(
+        pattern=_CURSOR,
+        description="The last event that is not wanted, as its webhook-id has it behind evt_.",
+    )
+    since: Moment | SkipJsonSchema[None] = left_out(
+        description="In its place, a moment: what came then or later."
+    )
+
+
+async def _key(request: Request) -> str | None:
+    # Read past the framework: `once` tells a missing key as every other fault of a key, with status 400.
+    return request.headers.get(HEADER)
+
+
+async def _version(request: Request) -> int | None:
+    if_match = request.headers.get("If-Match", "*")
+    if if_match == "*":
+        return None
+    found = _VERSION.fullmatch(if_match)
+    if found is None:
+        raise Malformed(
+            "If-Match is no version of a case.",
+            remedy="Send the ETag of the case as it came.",
+            message_ar="قيمة If-Match ليست إصدارًا لمعاملة؛ أرسل ETag كما ورد.",
+        )
+    return int(found[1])
+
+
+async def _last_event(request: Request) -> str | None:
+    given = request.headers.get("Last-Event-ID")
+    if given is not None and not re.fullmatch(_CURSOR, given):
+        raise Malformed(
+            "Last-Event-ID is no id of an event.",
+            remedy="Send the id of the last event that was read, or none.",
+            message_ar="قيمة Last-Event-ID ليست رقم حدث.",
+        )
+    return given
+
+
+Key = Annotated[str | None, Depends(_key)]
+Version = Annotated[int | None, Depends(_version)]
+LastEvent = Annotated[str | None, Depends(_last_event)]
+
+Name = Annotated[str, Path(pattern=_NAME)]
+Number = Annotated[str, Path(pattern=_NUMBER, description="Such as SC-2026-000001.")]
+BillNumber = Annotated[str, Path(pattern=r"^[0-9]{1,32}$")]
+Id = Annotated[int, Path(ge=1, le=_MOST_ID)]
+
+FileName = Annotated[str, Query(min_length=1, max_length=200, pattern=_LINE)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+After = Annotated[OptionalText, Query(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+OneName = Annotated[OptionalText, Query(pattern=_NAME)]
+OneLicence = Annotated[OptionalText, Query(pattern=_NUMBER)]
+OnePlace = Annotated[OptionalText, Query(min_length=1, max_length=80, pattern=_LINE)]
+OneVersion = Annotated[int | SkipJsonSchema[None], Query(alias="version", ge=1, le=2**31 - 1)]
+Until = Annotated[OptionalDay, Query()]
