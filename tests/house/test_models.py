@@ -14,7 +14,17 @@ from foundation.database import Base, Database
 
 # procrastinate's own, from the schema that its release ships; Alembic's; and what is written in SQL alone,
 # because its types are PostgreSQL's (xid8) or its statements are not an ORM's.
-WITHOUT_MODEL = {"event", "job_failure", migrations.VERSION_TABLE}
+WITHOUT_MODEL = {
+    "event",
+    "job_failure",
+    "case_comment",
+    "case_call",
+    "webhook",
+    "case_document",
+    "stored_content",
+    "delegation",
+    migrations.VERSION_TABLE,
+}
 FOREIGN = "procrastinate_"
 
 
