@@ -45,7 +45,7 @@ _CALLERS = {
     "three roles, eight places": Caller(
         "bench",
         "person",
-        frozenset({"reviewer", "finance", "objections"}),
+        frozenset({"reviewer", "finance", "archive"}),
         frozenset(f"place-{number}" for number in range(8)),
     ),
     "a centre": Caller("centre-3", "client", frozenset({"centre"})),
