@@ -1,11 +1,10 @@
 """Services and cases: what can be applied for, applications, and the actions that move them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
-from pydantic.json_schema import SkipJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from foundation.errors import InvalidInput
@@ -16,6 +15,7 @@ from integrations.contracts import promised
 from integrations.entrypoints.rest.answers import handed_out, versioned
 from integrations.entrypoints.rest.messages import (
     After,
+    Channel,
     FileName,
     Key,
     Limit,
@@ -41,11 +41,7 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     anyone = Depends(authenticated(identity))
 
     @routes.get("/services", **promised("list_services"))
-    def list_services(
-        channel: Annotated[
-            Literal["centre", "kiosk", "online", "office"] | SkipJsonSchema[None], Query()
-        ] = None,
-    ) -> JSONResponse:
+    def list_services(channel: Channel = None) -> JSONResponse:
         """Services of this municipality."""
         found = [
             service.summary()

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
 
 from foundation.errors import Malformed
 from foundation.http_faults import fault
@@ -18,7 +17,6 @@ _NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _NUMBER = r"^[A-Za-z0-9-]{1,40}$"
 # Without control characters; PostgreSQL takes no NUL, and no line of a log is broken.
 _LINE = r"^[^\x00-\x1f\x7f]*$"
-_WORDS = r"^[^\x00]*$"
 _REFERENCE = r"^[A-Za-z0-9._/-]{1,64}$"
 _CURSOR = r"^[0-9]{1,20}-[0-9]{1,19}$"
 _MOST_ID = 2**53 - 1
@@ -45,22 +43,34 @@ def _plain_day(value: Any) -> Any:
     return value
 
 
+def _given(value: Any) -> Any:
+    if value is None:
+        raise fault("is null; leave it out instead", "القيمة null غير مقبولة؛ احذف الحقل بدلًا منها.")
+    return value
+
+
 def _bare(schema: dict[str, Any]) -> None:
-    # A field that may be left out has no default on the wire.
+    # What may be left out has no default on the wire, and is not null.
     schema.pop("default", None)
+    schema.update(next((each for each in schema.pop("anyOf", ()) if each.get("type") != "null"), {}))
 
 
-def left_out(**limits: Any) -> Any:
+def left_out(description: str) -> Any:
     """A field that may be left out."""
-    return Field(None, json_schema_extra=_bare, **limits)
+    return Field(None, json_schema_extra=_bare, description=description)
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_sensible)]
 Day = Annotated[date, BeforeValidator(_plain_day)]
-OptionalText = str | SkipJsonSchema[None]
-OptionalDay = Day | SkipJsonSchema[None]
-OptionalObject = dict[str, Any] | SkipJsonSchema[None]
 NameText = Annotated[str, Field(pattern=_NAME)]
+NumberText = Annotated[str, Field(pattern=_NUMBER)]
+OptionalName = Annotated[NameText | None, BeforeValidator(_given)]
+OptionalNumber = Annotated[NumberText | None, BeforeValidator(_given)]
+OptionalDay = Annotated[Day | None, BeforeValidator(_given)]
+OptionalObject = Annotated[dict[str, Any] | None, BeforeValidator(_given)]
+Words = Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]
+HashText = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+CursorText = Annotated[str, Field(pattern=_CURSOR)]
 KindText = Literal["national_id", "iqama", "border_number", "unified_number"]
 
 
@@ -72,9 +82,9 @@ class Submission(_Body):
     """An application."""
 
     service: str = Field(pattern=_NAME, description="Code of the service.")
-    procedure: OptionalText = left_out(pattern=_NAME, description="By default the one that issues.")
-    licence: OptionalText = left_out(pattern=_NUMBER, description="The licence it is about.")
-    parent: OptionalText = left_out(pattern=_NUMBER, description="The licence that the new one hangs on.")
+    procedure: OptionalName = left_out(description="By default the one that issues.")
+    licence: OptionalNumber = left_out(description="The licence it is about.")
+    parent: OptionalNumber = left_out(description="The licence that the new one hangs on.")
     applicant: OptionalObject = left_out(
         description="kind, identifier, name, mobile; capacity and actor where another acts for the owner."
     )
@@ -96,8 +106,8 @@ class Submissions(_Body):
 class Step(_Body):
     """What is sent with an action."""
 
-    comment: OptionalText = left_out(
-        min_length=1, max_length=2_000, pattern=_WORDS, description="Why; some actions need it."
+    comment: Annotated[Words | None, BeforeValidator(_given)] = left_out(
+        description="Why; some actions need it."
     )
     form: OptionalObject = left_out(
         description="Fields that the action lets the caller change; null takes one out."
@@ -107,7 +117,7 @@ class Step(_Body):
 class Comment(_Body):
     """A comment on a case."""
 
-    text: str = Field(min_length=1, max_length=2_000, pattern=_WORDS)
+    text: Words
 
 
 class Assignment(_Body):
@@ -156,7 +166,7 @@ class Sent(_Body):
 class Reason(_Body):
     """Why something is done."""
 
-    reason: str = Field(min_length=1, max_length=500, pattern=_WORDS)
+    reason: str = Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")
 
 
 class Subject(_Body):
@@ -177,7 +187,7 @@ class DelegationOrder(_Body):
 
     principal: Party = Field(description="The owner.")
     agent: Party = Field(description="Who acts for him.")
-    actor: Party | SkipJsonSchema[None] = left_out(
+    actor: Annotated[Party | None, BeforeValidator(_given)] = left_out(
         description="Who stands at the desk, where that is said; only the owner gives."
     )
     capacity: Literal["manager", "agent"]
@@ -189,8 +199,8 @@ class DelegationOrder(_Body):
     )
     valid_from: OptionalDay = left_out(description="First day; today without it.")
     valid_until: OptionalDay = left_out(description="Last day; an agent needs one.")
-    evidence: OptionalText = left_out(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the paper that shows it."
+    evidence: Annotated[HashText | None, BeforeValidator(_given)] = left_out(
+        description="SHA-256 of the paper that shows it."
     )
 
 
@@ -209,11 +219,10 @@ class Subscription(_Body):
 class Replay(_Body):
     """From where a webhook is told again."""
 
-    after: OptionalText = left_out(
-        pattern=_CURSOR,
+    after: Annotated[CursorText | None, BeforeValidator(_given)] = left_out(
         description="The last event that is not wanted, as its webhook-id has it behind evt_.",
     )
-    since: Moment | SkipJsonSchema[None] = left_out(
+    since: Annotated[Moment | None, BeforeValidator(_given)] = left_out(
         description="In its place, a moment: what came then or later."
     )
 
@@ -259,9 +268,21 @@ Id = Annotated[int, Path(ge=1, le=_MOST_ID)]
 
 FileName = Annotated[str, Query(min_length=1, max_length=200, pattern=_LINE)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-After = Annotated[OptionalText, Query(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-OneName = Annotated[OptionalText, Query(pattern=_NAME)]
-OneLicence = Annotated[OptionalText, Query(pattern=_NUMBER)]
-OnePlace = Annotated[OptionalText, Query(min_length=1, max_length=80, pattern=_LINE)]
-OneVersion = Annotated[int | SkipJsonSchema[None], Query(alias="version", ge=1, le=2**31 - 1)]
-Until = Annotated[OptionalDay, Query()]
+After = Annotated[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")] | None, Query(json_schema_extra=_bare)
+]
+Channel = Annotated[Literal["centre", "kiosk", "online", "office"] | None, Query(json_schema_extra=_bare)]
+RefundState = Annotated[
+    Literal["due", "approved", "sent", "confirmed", "failed"] | None,
+    Query(alias="state", json_schema_extra=_bare),
+]
+OneName = Annotated[OptionalName, Query(json_schema_extra=_bare)]
+OneLicence = Annotated[OptionalNumber, Query(json_schema_extra=_bare)]
+OnePlace = Annotated[
+    Annotated[str, Field(min_length=1, max_length=80, pattern=_LINE)] | None,
+    Query(json_schema_extra=_bare),
+]
+OneVersion = Annotated[
+    Annotated[int, Field(ge=1, le=2**31 - 1)] | None, Query(alias="version", json_schema_extra=_bare)
+]
+Until = Annotated[OptionalDay, Query(json_schema_extra=_bare)]

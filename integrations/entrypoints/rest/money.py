@@ -1,10 +1,9 @@
 """Money: notifications of payments, bills, refunds, the ledger."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic.json_schema import SkipJsonSchema
 
 from foundation.http import authenticated
 from foundation.identity import Caller, Identity, Role
@@ -22,6 +21,7 @@ from integrations.entrypoints.rest.messages import (
     PaymentNotice,
     PaymentReference,
     Reason,
+    RefundState,
     Sent,
     Until,
 )
@@ -70,9 +70,7 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         caller: Caller = reader,
         after: After = None,
         limit: Limit = 50,
-        state: Annotated[
-            Literal["due", "approved", "sent", "confirmed", "failed"] | SkipJsonSchema[None], Query()
-        ] = None,
+        state: RefundState = None,
     ) -> JSONResponse:
         """Refunds, oldest first."""
         return JSONResponse(licensing.money.refunds(caller, after=after, limit=limit, state=state))
