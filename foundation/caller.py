@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from foundation.errors import PermissionDenied
+from foundation.errors import InvalidInput, PermissionDenied
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
 class Role(StrEnum):
@@ -54,3 +56,20 @@ class Caller:
             raise PermissionDenied(
                 f"{self.name} does not have the role {needed}.", remedy="Ask an administrator for it."
             )
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that cannot be one.
+
+    Args:
+        what: what it would be the name of.
+
+    Raises:
+        InvalidInput: it is empty, too long, or has other characters than it may.
+    """
+    # No colon: HTTP's Basic scheme could not carry it (RFC 7617, section 2).
+    if not 1 <= len(name) <= 64 or not _NAME_CHARACTERS.issuperset(name):
+        raise InvalidInput(
+            f"{name!r} cannot be a {what}.",
+            remedy="Take up to 64 Latin letters, digits, dots, hyphens and underscores.",
+        )

@@ -8,7 +8,7 @@ import base64
 import binascii
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import OAuth2
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from foundation.errors import (
     Malformed,
@@ -61,6 +62,7 @@ _DETAILS_AR = {
     405: "هذه الطريقة غير مسموحة لهذا العنوان؛ انظر الترويسة Allow.",
     415: "نوع المحتوى المرسل لا يُقبل في هذا العنوان.",
 }
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _REALM = 'realm="rakeeza"'
 _FORM = "application/x-www-form-urlencoded"
 _PROBLEM_SCHEMA: dict[str, Any] = {
@@ -122,7 +124,7 @@ def create_app(
     return app
 
 
-def authenticated(identity: Identity, *roles: str) -> Callable[..., Caller]:
+def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Caller]]:
     """A dependency that gives the caller of a request.
 
     Args:
@@ -136,7 +138,9 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Caller]:
     Source: RFC 6750 (bearer tokens).
     """
 
-    def caller(given: Annotated[str | None, Security(_bearer)]) -> Caller:
+    # On the event loop, as long as nobody has to be asked: every hop to a thread costs a third of what a
+    # request does.
+    async def caller(given: Annotated[str | None, Security(_bearer)]) -> Caller:
         scheme, _, token = (given or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise NotAuthenticated(
@@ -144,7 +148,9 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Caller]:
                 remedy=f"Ask for one at {TOKEN_PATH}.",
                 message_ar="لم يُرسل رمز الدخول.",
             )
-        known = identity.caller(token.strip())
+        known = identity.believed(token.strip())
+        if known is None:
+            known = await run_in_threadpool(identity.caller, token.strip())
         if roles:
             known.require(*roles)
         return known
@@ -347,8 +353,20 @@ async def _on_http(request: Request, error: Exception) -> Response:
         return await _on_error(request, unreadable)
     if error.status_code == 405:
         detail = f"{request.method} is not allowed at {request.url.path}."
-        return _by_status(405, detail, error.headers)
+        return _by_status(405, detail, {"Allow": ", ".join(_allowed(request))})
     return _by_status(error.status_code, str(error.detail), error.headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    # The framework names those of the first route at the path; several routes may share one.
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _by_status(code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -108,25 +108,29 @@ class Tokens:
         """
         if not token.isascii():
             raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
-        digest = hashlib.sha256(token.encode()).digest()
-        ends, known = self._verified.get(digest, (0.0, None))
-        if known is not None and time.time() < ends:
+        known = self.verified(token)
+        if known is not None:
             return known
         claims = self._checked(token)
         subject, roles = claims["sub"], claims["roles"]
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
             raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
         found = Claims(str(subject), frozenset(roles))
-        self._remember(digest, int(claims["exp"]) + LEEWAY, found)
+        self._remember(token, int(claims["exp"]) + LEEWAY, found)
         return found
 
-    def _remember(self, digest: bytes, ends: float, claims: Claims) -> None:
+    def verified(self, token: str) -> Claims | None:
+        """What a token says that was read before and has not expired; None for any other."""
+        ends, known = self._verified.get(_digest(token), (0.0, None))
+        return known if time.time() < ends else None
+
+    def _remember(self, token: str, ends: float, claims: Claims) -> None:
         with self._lock:
             if len(self._verified) >= _MOST_VERIFIED:
                 now = time.time()
                 left = {each: kept for each, kept in self._verified.items() if now < kept[0]}
                 self._verified = left if len(left) < _MOST_VERIFIED else {}
-            self._verified[digest] = (ends, claims)
+            self._verified[_digest(token)] = (ends, claims)
 
     def _checked(self, token: str) -> dict[str, Any]:
         key, kid = self._key
@@ -167,6 +171,10 @@ class Tokens:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return key, _thumbprint(key.public_key())
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 def _new_signing_key() -> Secret:

@@ -216,6 +216,23 @@ def test_a_record_is_believed_no_longer_than_it_may_be(database: Database, secre
         Identity(database, secrets, 600, cache_s=0).caller(token)
 
 
+def test_nobody_is_believed_before_he_was_asked_for_or_after_the_record_is_old(
+    database: Database, secrets: SecretFile
+) -> None:
+    keen, doubting = (
+        Identity(database, secrets, 600, cache_s=600),
+        Identity(database, secrets, 600, cache_s=0),
+    )
+    secret = _add(database, keen, "centre-7", "centre")
+    token = keen.token("centre-7", secret).token.reveal()
+    assert keen.believed(token) is None
+    known = keen.caller(token)
+    assert keen.believed(token) == known
+    assert keen.believed(token[:-2]) is None
+    doubting.caller(token)
+    assert doubting.believed(token) is None
+
+
 def test_an_expired_token_is_refused_with_the_time(database: Database, secrets: SecretFile) -> None:
     past = Identity(database, secrets, -60)
     token = past.token("c", _add(database, past, "c", "centre")).token.reveal()
