@@ -20,7 +20,7 @@ from foundation.calendar import today
 from foundation.chain import JSON
 from foundation.errors import Conflict, RakeezaError
 from foundation.events import publish
-from foundation.identity import Caller, Role
+from foundation.identity import Caller
 from integrations.cases import case_store, invoices, ledger, payment_store, refunds
 from integrations.cases.case import Case, Work
 from integrations.cases.invoices import Invoice, Payment
@@ -188,19 +188,23 @@ def _apply(
     at: datetime,
     source: str,
 ) -> Judgement:
+    service = till.service_of(session, case)
     found = judge(
         invoice,
         payment.amount,
         payment.day,
         takes=till.takes and till.engine.allows(session, case, "settle"),
         closed=case.closed_at is not None,
-        refuse_late=till.service_of(session, case).payment.late == "refund",
+        refuse_late=service.payment.late == "refund",
     )
     payment.outcome, payment.settles, payment.late = found.outcome, found.settles, found.late
     payment.credited, payment.refunding = found.credited, found.owed
     if found.settles:
-        # Whoever may take money in acts as the payment system does towards the case.
-        payer = replace(caller, roles=caller.roles | {Role.PAYMENT})
+        # Whoever may take money in acts towards the case as its payment system does, however the definition
+        # calls that.
+        flow = service.flow_of(case.procedure)
+        pays = {role for action in flow.actions if action.effect == "settle" for role in action.roles}
+        payer = replace(caller, roles=caller.roles | pays)
         try:
             till.engine.take(session, case, payer, at, effect="settle", paid=(payment, invoice))
         except RakeezaError as error:
