@@ -1,14 +1,15 @@
 """Fees: what a procedure costs on a day, line by line, exact to the halala.
 
-A line is rate x quantity x years x factor of the zone, kept within the fee's minimum and maximum, and
-rounded: that is its gross. An exemption waives a share; what remains is rounded to the net. Value added tax
+A fee is one line, or one for each row of a list of the form that it is reckoned for. A line is rate x
+quantity x years x factor of the zone, kept within the fee's minimum and maximum, and rounded: that is its
+gross. An exemption waives a share; what remains is rounded to the net. Value added tax
 is reckoned on the net and rounded. Each rounding is half-up to halalas and happens a line, so the total is
 the sum of the lines: what the applicant can add up is what is due.
 
 Everything before a rounding is exact, whatever the number of digits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,8 +22,10 @@ from integrations.cases import invoices
 from integrations.cases.case import Work
 from integrations.cases.conditions import Facts
 from integrations.cases.facts import of as facts_of
+from integrations.cases.faults import exact
 from integrations.cases.money import LARGEST, amount_text, half_up, multiply, plus
 from integrations.fee_table import Exemption, Fee, Rate
+from integrations.form import ListField
 from integrations.procedure import Procedure
 from integrations.service import Service
 
@@ -44,10 +47,29 @@ class Part:
 
 
 @dataclass(frozen=True)
+class ListRow:
+    """The row of a list of the form that a line is for.
+
+    Args:
+        field: name of the list.
+        number: of the row, counted from 1 as people read them.
+    """
+
+    field: str
+    title: Bilingual
+    number: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a line."""
+        return {"field": self.field, "title": self.title.model_dump(), "number": self.number}
+
+
+@dataclass(frozen=True)
 class Line:
     """One line of a quote; amounts in SAR.
 
     Args:
+        row: that it is for, where the fee is reckoned for each row of a list.
         parts: the quantity by the rates it falls under.
         years: the fee is multiplied by, 1 where it is not yearly.
         factor: of the zone, 1 where there are none.
@@ -60,6 +82,7 @@ class Line:
 
     code: str
     title: Bilingual
+    row: ListRow | None
     parts: tuple[Part, ...]
     years: int
     factor: Decimal
@@ -81,11 +104,13 @@ class Line:
         return self.net + self.vat
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored and sent; `rate` is null where parts have rates of their own."""
+        """As it is stored and sent; `rate` is null where parts have rates of their own, `row` stands only in
+        a line of a row."""
         only = self.parts[0] if len(self.parts) == 1 else None
         return {
             "code": self.code,
             "title": self.title.model_dump(),
+            **({"row": self.row.to_json()} if self.row is not None else {}),
             "rate": amount_text(only.rate) if only else None,
             "quantity": _plain(self.quantity),
             "parts": [
@@ -117,7 +142,8 @@ def reckon(
         day: the date of the quote; a fee that is not in effect on it is not charged.
 
     Returns:
-        A line for each fee that applies; their sum may be zero.
+        A line for each fee that applies, and of a fee for each row of a list one for each row that it applies
+        to; their sum may be zero.
 
     Raises:
         Conflict: none of the fees is in effect, a quantity or zone is not known, or the total is larger than
@@ -132,9 +158,10 @@ def reckon(
             message_ar=f"لا يوجد رسم سارٍ لهذه الخدمة في تاريخ {day}.",
         )
     lines = [
-        _line(service, fee, rate, facts, years if fee.yearly else 1, fee_class, day)
+        _line(service, fee, rate, row, judged, years if fee.yearly else 1, fee_class, day)
         for fee, rate in in_effect
-        if fee.when is None or fee.when.holds(facts)
+        for row, judged in _judged(service, fee, facts)
+        if fee.when is None or fee.when.holds(judged)
     ]
     if total_of(lines) > LARGEST:
         raise Conflict(
@@ -189,19 +216,41 @@ def make_quote(work: Work) -> Mapping[str, JSON]:
     return did
 
 
+def _judged(service: Service, fee: Fee, facts: Facts) -> Iterator[tuple[ListRow | None, Facts]]:
+    # What a fee is reckoned and judged on: the case, or each row of a list on top of the case.
+    if fee.each is None:
+        yield None, facts
+        return
+    field, rows = service.fields.get(fee.each), facts.fields.get(fee.each)
+    if not isinstance(field, ListField) or rows is None:
+        raise _not_known(service, fee, fee.each, None)
+    # What a row leaves out is not known of it, whatever the form says under the same name.
+    blank = dict.fromkeys(field.row)
+    for number, row in enumerate(rows, 1):
+        fields = {**facts.fields, **blank, **exact(row)}
+        yield ListRow(field.name, field.label, number), Facts(fields, facts.done, facts.checks)
+
+
 def _line(
-    service: Service, fee: Fee, rate: Rate, facts: Facts, years: int, fee_class: int, day: date
+    service: Service,
+    fee: Fee,
+    rate: Rate,
+    row: ListRow | None,
+    facts: Facts,
+    years: int,
+    fee_class: int,
+    day: date,
 ) -> Line:
-    quantity = Decimal(1) if fee.unit is None else _quantity(service, fee, facts)
+    quantity = Decimal(1) if fee.unit is None else _quantity(service, fee, facts, row)
     parts = tuple(parts_of(rate, quantity, fee_class))
-    factor = Decimal(1) if fee.zones is None else _factor(service, fee, facts)
+    factor = Decimal(1) if fee.zones is None else _factor(service, fee, facts, row)
     exact = plus(multiply(part.rate, part.quantity, years, factor) for part in parts)
     gross = half_up(_within(exact, rate))
     exemption = next((e for e in fee.exemptions if e.covers(day) and e.when.holds(facts)), None)
     net = gross if exemption is None else half_up(multiply(gross, 1 - exemption.share))
     vat_rate = standard_vat(day) if fee.vat == "S" else Decimal(0)
     vat = half_up(multiply(net, vat_rate))
-    return Line(fee.code, fee.title, parts, years, factor, gross, exemption, net, fee.vat, vat_rate, vat)
+    return Line(fee.code, fee.title, row, parts, years, factor, gross, exemption, net, fee.vat, vat_rate, vat)
 
 
 def parts_of(rate: Rate, quantity: Decimal, fee_class: int) -> list[Part]:
@@ -231,31 +280,34 @@ def _within(exact: Decimal, rate: Rate) -> Decimal:
     return least if rate.maximum is None else min(least, rate.maximum)
 
 
-def _quantity(service: Service, fee: Fee, facts: Facts) -> Decimal:
+def _quantity(service: Service, fee: Fee, facts: Facts, row: ListRow | None) -> Decimal:
     value = facts.fields.get(fee.unit or "")
     if value is None or isinstance(value, bool):
-        raise _not_known(service, fee, fee.unit or "")
+        raise _not_known(service, fee, fee.unit or "", row)
     quantity = Decimal(str(value))
     if quantity < 0:
-        raise _not_known(service, fee, fee.unit or "")
+        raise _not_known(service, fee, fee.unit or "", row)
     return quantity
 
 
-def _factor(service: Service, fee: Fee, facts: Facts) -> Decimal:
+def _factor(service: Service, fee: Fee, facts: Facts, row: ListRow | None) -> Decimal:
     assert fee.zones is not None
     factor = fee.zones.factors.get(str(facts.fields.get(fee.zones.field)))
     if factor is None:
-        raise _not_known(service, fee, fee.zones.field)
+        raise _not_known(service, fee, fee.zones.field, row)
     return factor
 
 
-def _not_known(service: Service, fee: Fee, name: str) -> Conflict:
+def _not_known(service: Service, fee: Fee, name: str, row: ListRow | None) -> Conflict:
     # Never taken for zero, or for a factor of one: a fee that cannot be reckoned is no fee of nothing.
+    where = f" in row {row.number} of {row.title.en!r}" if row is not None else ""
+    where_ar = f" في الصف {row.number} من «{row.title.ar}»" if row is not None else ""
     return Conflict(
-        f"The fee {fee.title.en!r} cannot be reckoned: {name} is not known.",
+        f"The fee {fee.title.en!r} cannot be reckoned: {name} is not known{where}.",
         place=service.code,
         remedy="Complete the form, then ask for the quote again.",
-        message_ar=f"لا يمكن حساب «{fee.title.ar}» لنقص في بيانات النموذج؛ أكملها ثم اطلب الحساب مجددًا.",
+        message_ar=f"لا يمكن حساب «{fee.title.ar}» لنقص في بيانات النموذج{where_ar}؛ "
+        "أكملها ثم اطلب الحساب مجددًا.",
     )
 
 
