@@ -79,6 +79,8 @@ def foresee(work: Work) -> None:
 def fulfil(work: Work) -> Mapping[str, JSON]:
     """Effect `fulfil`: what the case was opened for is done.
 
+    What it says of the licence's version it calls so: a step's `version` is its case's.
+
     Raises:
         Conflict: the fees are not paid, or the licence or its parent does not allow it (any more).
         InvalidInput: the licence cannot be sealed.
@@ -155,14 +157,14 @@ def _renew(work: Work, licence: Licence) -> dict[str, JSON]:
     licence.title = work.service.licence_title.model_dump()
     licence.excused = False
     _write_version(work, licence, holder, form, {**private, **work.private}, period)
-    return {"version": licence.version, "valid_to": licence.valid_to.isoformat()}
+    return {"licence_version": licence.version, "valid_to": licence.valid_to.isoformat()}
 
 
 def _amend(work: Work, licence: Licence) -> dict[str, JSON]:
     holder, private = _opened(work, licence)
     form = {**licence.form, **work.case.form}
     _write_version(work, licence, holder, form, {**private, **work.private}, _present(licence))
-    return {"version": licence.version}
+    return {"licence_version": licence.version}
 
 
 def _transfer(work: Work, licence: Licence) -> dict[str, JSON]:
@@ -180,7 +182,7 @@ def _transfer(work: Work, licence: Licence) -> dict[str, JSON]:
     # What else the form says of persons the old holder said of himself and his own: his version keeps it.
     private = {name: value for name, value in work.private.items() if name != parties[0]}
     _write_version(work, licence, holder, licence.form, private, _present(licence))
-    return {"version": licence.version}
+    return {"licence_version": licence.version}
 
 
 def _copy(work: Work, licence: Licence) -> dict[str, JSON]:
