@@ -7,6 +7,7 @@ All in turn, at eight clients, on one private PostgreSQL.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def main() -> None:
         # PostgreSQL runs as another user under root, who has to pass through.
         folder.chmod(0o711)
         with PrivatePostgres(folder / "postgres", max_connections=60).lease() as url:
-            served = Served(folder, url, ("api",))
+            served = Served(folder, url, ("api",), len(os.sched_getaffinity(0)))
             database = Database(url, pool=10, role="bench")
             try:
                 _compare(served, database, folder, licences)

@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import signal
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
@@ -29,12 +30,13 @@ _log = logging.getLogger(__name__)
 
 def _api(platform: Platform, stop: threading.Event) -> None:
     http = platform.settings.http
-    _serve_http(create_api(platform), http.host, http.port, stop)
+    ports = [http.port] if http.metrics_port is None else [http.port, http.metrics_port]
+    _serve_http(create_api(platform), http.host, ports, stop, shared=True)
 
 
 def _collector(platform: Platform, stop: threading.Event) -> None:
     section = platform.settings.collector
-    _serve_http(exporter.create_app(platform.targets, platform.settings), section.host, section.port, stop)
+    _serve_http(exporter.create_app(platform.targets, platform.settings), section.host, [section.port], stop)
 
 
 def _worker(platform: Platform, stop: threading.Event) -> None:
@@ -66,7 +68,7 @@ def _make_rounds(platform: Platform, stop: threading.Event) -> None:
     while True:
         try:
             platform.plays.reconcile()
-            platform.licensing.rounds()
+            platform.licensing.rounds(stop.is_set)
             with platform.database.transaction() as session:
                 audit.seal(session)
         except Unavailable as error:
@@ -125,12 +127,12 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _serve_http(app: ASGIApp, host: str, port: int, stop: threading.Event) -> None:
+def _serve_http(
+    app: ASGIApp, host: str, ports: Sequence[int], stop: threading.Event, *, shared: bool = False
+) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
             loop="uvloop",
             http="httptools",
             log_config=None,
@@ -144,5 +146,25 @@ def _serve_http(app: ASGIApp, host: str, port: int, stop: threading.Event) -> No
         stop.wait()
         server.should_exit = True
 
-    threading.Thread(target=wait, daemon=True).start()
-    server.run()
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(_listener(host, port, shared)) for port in ports]
+        threading.Thread(target=wait, daemon=True).start()
+        server.run(sockets)
+
+
+def _listener(host: str, port: int, shared: bool) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        # Several processes listen, and the kernel deals the connections out among them.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            f"The port cannot be listened on ({error.strerror}).",
+            place=f"{host}:{port}",
+            remedy="End what holds it, or choose another port.",
+        ) from error
+    return listener

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foundation.database import migrate, open_database
@@ -25,6 +25,8 @@ ROLES = ("api", "worker", "collector")
 # A role that keeps dying is started again ever more slowly, so that its log stays readable.
 _FIRST_DELAY, _LAST_DELAY = 0.5, 30.0
 _READY_WITHIN = 30.0
+# A process of the API keeps 150 MB; what more of them would bring, PostgreSQL needs.
+_MOST_APIS = 4
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,11 @@ def serving(settings: Settings, settings_file: Path | None) -> Iterator["Supervi
             port = _claim(settings.prometheus.host, settings.prometheus.port, "prometheus.port")
             ports["prometheus"] = port
         settings = _with_ports(settings, ports)
-        programs = [_role(role, settings_file, ports, logs) for role in ROLES]
+        apis = _apis(settings, settings_file, ports, logs)
+        programs = [*apis.values(), *(_role(role, settings_file, ports, logs) for role in ROLES[1:])]
         if settings.prometheus.url is None:
-            programs.append(prometheus.program(settings, folder / "prometheus", logs / "prometheus.log"))
+            place, log = folder / "prometheus", logs / "prometheus.log"
+            programs.append(prometheus.program(settings, place, log, list(apis)))
         with Guard() as guard:
             supervisor = Supervisor(guard, programs, _faces(settings, logs))
             supervisor.start(settings)
@@ -103,8 +107,9 @@ class Supervisor:
 
     def start(self, settings: Settings) -> None:
         """Start every program and wait until those with a port answer."""
-        for role in ROLES:
-            self._guard.start(self._programs[role])
+        for name, program in self._programs.items():
+            if name != "prometheus":
+                self._guard.start(program)
         self._await("api", settings.http.host, settings.http.port)
         self._await("collector", settings.collector.host, settings.collector.port)
         # Last: one that finds no collector asks again only after a whole interval.
@@ -187,6 +192,23 @@ def _with_ports(settings: Settings, ports: dict[str, int]) -> Settings:
         name: getattr(settings, name).model_copy(update={"port": port}) for name, port in ports.items()
     }
     return settings.model_copy(update=sections)
+
+
+def _apis(
+    settings: Settings, settings_file: Path | None, ports: dict[str, int], logs: Path
+) -> dict[str, Program]:
+    """The processes of the API, by the address of their metrics; several share the API's own port."""
+    http = settings.http
+    count = http.processes or min(len(os.sched_getaffinity(0)), _MOST_APIS)
+    if count == 1:
+        return {f"{http.host}:{http.port}": _role("api", settings_file, ports, logs)}
+    found = {}
+    for number in range(1, count + 1):
+        port = free_port(http.host)
+        program = _role("api", settings_file, {**ports, "http_metrics": port}, logs)
+        name = "api" if number == 1 else f"api-{number}"
+        found[f"{http.host}:{port}"] = replace(program, name=name, log=logs / f"{name}.log")
+    return found
 
 
 def _role(role: str, settings_file: Path | None, ports: dict[str, int], logs: Path) -> Program:

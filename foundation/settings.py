@@ -70,6 +70,12 @@ class Http(Section):
 
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: Port = Field(8080, description="Port the API listens on; 0 takes a free one.")
+    processes: int = Field(
+        0, ge=0, le=64, description="Processes that serve the API on one port; 0 is one a core, at most 4."
+    )
+    metrics_port: Port | None = Field(
+        None, description="Port for /metrics of one process among several; `rakeeza serve` sets it."
+    )
     public_url: str | None = Field(
         None, description="URL under which others reach the API; stands in documents and QR codes."
     )

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,16 +32,17 @@ class Result:
     value: float
 
 
-def configuration(settings: Settings) -> str:
+def configuration(settings: Settings, apis: Sequence[str] = ()) -> str:
     """Prometheus's configuration: the collector's devices, and the platform's own processes.
 
     Args:
         settings: with the ports that the processes really have.
+        apis: HOST:PORT of each process of the API, where several share its port.
 
     Source: Prometheus 2.42, "Configuration".
     """
     collector = f"{settings.collector.host}:{settings.collector.port}"
-    api = f"{settings.http.host}:{settings.http.port}"
+    shown = list(apis) or [f"{settings.http.host}:{settings.http.port}"]
     own = f"{settings.prometheus.host}:{settings.prometheus.port}"
     interval = settings.prometheus.scrape_interval
     document = {
@@ -63,20 +65,21 @@ def configuration(settings: Settings) -> str:
                 ],
             },
             {"job_name": "collector", "static_configs": [{"targets": [collector]}]},
-            {"job_name": "api", "static_configs": [{"targets": [api]}]},
+            {"job_name": "api", "static_configs": [{"targets": shown}]},
             {"job_name": "prometheus", "static_configs": [{"targets": [own]}]},
         ],
     }
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def program(settings: Settings, folder: Path, log: Path) -> Program:
+def program(settings: Settings, folder: Path, log: Path, apis: Sequence[str] = ()) -> Program:
     """The private Prometheus, its configuration written.
 
     Args:
         settings: of the platform, with the ports in use.
         folder: for its configuration and data; made if missing.
         log: file for what it says.
+        apis: HOST:PORT of each process of the API, where several share its port.
 
     Raises:
         SettingsError: the program is not installed.
@@ -92,7 +95,7 @@ def program(settings: Settings, folder: Path, log: Path) -> Program:
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
     file = folder / "prometheus.yml"
-    file.write_text(configuration(settings), encoding="utf-8")
+    file.write_text(configuration(settings, apis), encoding="utf-8")
     user = _own_user()
     if user is not None:
         # What an earlier run left is its own already.

@@ -71,9 +71,12 @@ class Served:
         folder: of everything it writes.
         database: URL that they are given.
         roles: that run.
+        apis: processes of the API, which share its port.
     """
 
-    def __init__(self, folder: Path, database: str, roles: tuple[str, ...] = ("api", "worker")) -> None:
+    def __init__(
+        self, folder: Path, database: str, roles: tuple[str, ...] = ("api", "worker"), apis: int = 1
+    ) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._settings = folder / "rakeeza.toml"
@@ -90,6 +93,8 @@ class Served:
         self.tokens: dict[str, str] = {}
         secrets = {role: self._client(role) for role in ("centre", "payment")}
         self.processes = {role: Process(role, self._settings) for role in roles}
+        for number in range(2, apis + 1):
+            self.processes[f"api-{number}"] = Process("api", self._settings)
         self.await_api()
         for role, secret in secrets.items():
             grant = {"grant_type": "client_credentials"}
