@@ -2,7 +2,7 @@
 
 A storm closes an office; an outage of ours closes it to everybody who needs the system. Both are written
 down, each change in the audit's chain `calendar/closures`, and told by an event, so that whoever keeps
-deadlines reckons them anew.
+deadlines reckons them anew. One that was noted by mistake is withdrawn: it counts no more, and stays on record.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,12 @@ ADDED = "calendar.closure_added"
 """A closure was noted. Payload: id, place, starts_at, ends_at, outage."""
 ENDED = "calendar.closure_ended"
 """A closure that still held has ended. Payload: id, place, starts_at, ends_at, outage."""
+WITHDRAWN = "calendar.closure_withdrawn"
+"""A closure never was, or was noted wrongly. Payload: id, place, starts_at, ends_at, outage."""
 
 
 class ClosureRow(Base):
-    """A closure as it is kept; without an end it still holds."""
+    """A closure as it is kept; without an end it still holds, and once withdrawn it counts no more."""
 
     __tablename__ = "calendar_closure"
 
@@ -41,6 +43,7 @@ class ClosureRow(Base):
     outage: Mapped[bool]
     noted_by: Mapped[str] = mapped_column(Text)
     noted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    withdrawn_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 @dataclass(frozen=True)
@@ -121,17 +124,10 @@ class Closures:
 
         Raises:
             NotFound: there is no such closure.
-            Conflict: it has ended already.
+            Conflict: it has ended already, or was withdrawn.
             InvalidInput: it would end before it begins.
         """
-        # No id is larger; what is, PostgreSQL would refuse to compare.
-        row = session.get(ClosureRow, number, with_for_update=True) if 0 < number < 2**63 else None
-        if row is None:
-            raise NotFound(
-                f"There is no closure {number}.",
-                remedy="See: rakeeza calendar closure list",
-                message_ar=f"لا يوجد إغلاق بالرقم {number}.",
-            )
+        row = _held(session, number)
         if row.ends_at is not None:
             raise Conflict(
                 f"The closure {number} has ended at {_plain(row.ends_at)} already.",
@@ -144,16 +140,37 @@ class Closures:
         _tell(session, row, actor, "ended", ENDED)
         return row
 
+    def withdraw(self, session: Session, number: int, *, actor: str) -> ClosureRow:
+        """Take a closure back that never was, or was noted wrongly; the audit keeps what was said.
+
+        Args:
+            number: its id.
+            actor: who says so.
+
+        Raises:
+            NotFound: there is no such closure.
+            Conflict: it was withdrawn already.
+        """
+        row = _held(session, number)
+        row.withdrawn_at = datetime.now(UTC)
+        session.flush()
+        _tell(session, row, actor, "withdrawn", WITHDRAWN)
+        return row
+
     def list(
         self, session: Session, *, since: datetime | None = None, open_only: bool = False
     ) -> Sequence[ClosureRow]:
-        """What is written down, in the order it began.
+        """What is written down and was not withdrawn, in the order it began.
 
         Args:
             since: only what held at this moment or later.
             open_only: only what still holds.
         """
-        query = select(ClosureRow).order_by(ClosureRow.starts_at, ClosureRow.id)
+        query = (
+            select(ClosureRow)
+            .where(ClosureRow.withdrawn_at.is_(None))
+            .order_by(ClosureRow.starts_at, ClosureRow.id)
+        )
         if since is not None:
             query = query.where(or_(ClosureRow.ends_at.is_(None), ClosureRow.ends_at > since))
         if open_only:
@@ -173,7 +190,16 @@ class Closures:
             place: where it runs; None takes only what is shut everywhere.
             now: an aware moment.
         """
-        rows = self.list(session, since=since)
+        everywhere = self.known(session, since=since, now=now)
+        return tuple(one for one in everywhere if one.place in (None, place))
+
+    def known(self, session: Session, *, since: datetime, now: datetime) -> tuple[Closure, ...]:
+        """The closures of all places, each as `bearing` gives it.
+
+        Args:
+            since: what ended before is left out.
+            now: an aware moment; what still holds counts until then.
+        """
         return tuple(
             Closure(
                 starts=row.starts_at,
@@ -182,9 +208,26 @@ class Closures:
                 ours=row.outage,
                 place=row.place,
             )
-            for row in rows
-            if row.place in (None, place)
+            for row in self.list(session, since=since)
         )
+
+
+def _held(session: Session, number: int) -> ClosureRow:
+    # No id is larger; what is, PostgreSQL would refuse to compare.
+    row = session.get(ClosureRow, number, with_for_update=True) if 0 < number < 2**63 else None
+    if row is None:
+        raise NotFound(
+            f"There is no closure {number}.",
+            remedy="See: rakeeza calendar closure list",
+            message_ar=f"لا يوجد إغلاق بالرقم {number}.",
+        )
+    if row.withdrawn_at is not None:
+        raise Conflict(
+            f"The closure {number} was withdrawn at {_plain(row.withdrawn_at)}.",
+            remedy="Add another if it was shut after all.",
+            message_ar=f"أُلغي تسجيل الإغلاق {number} من قبل؛ أضف إغلاقًا آخر إن لزم.",
+        )
+    return row
 
 
 def _check_span(starts_at: datetime, ends_at: datetime | None) -> None:

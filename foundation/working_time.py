@@ -8,13 +8,15 @@ Clock hours run day and night, and stand still while an outage of ours lasts; a 
 does not stop them.
 
 What is reckoned depends only on the calendar and on the closures given; see `Closures.bearing` for those of
-a place. For a deadline that binds the office itself, an outage of its own is no excuse: leave those out.
+a place. For a deadline that binds the office itself, an outage of its own is no excuse: see
+`WorkingTime.despite_outages`.
 """
 
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 from foundation.calendar import FIRST_DATE, LAST_DATE
 from foundation.closures import Closure, Closures
@@ -33,6 +35,8 @@ class WorkingTime:
     """
 
     def __init__(self, calendar: WorkingCalendar, closures: Sequence[Closure] = ()) -> None:
+        self._calendar = calendar
+        self._closures = tuple(closures)
         self._zone = calendar.place
         self._table = calendar.table
         self._outages = _merged((one.starts, one.until) for one in closures if one.ours)
@@ -44,6 +48,13 @@ class WorkingTime:
             self._shut_before.append(
                 self._shut_before[-1] + self._open_before(end) - self._open_before(start)
             )
+
+    @cached_property
+    def despite_outages(self) -> "WorkingTime":
+        """The same without outages of ours: for what binds the office, whose own faults are no excuse."""
+        if not self._outages:
+            return self
+        return WorkingTime(self._calendar, [one for one in self._closures if not one.ours])
 
     def is_working_day(self, day: date) -> bool:
         """Whether a day counts as a working day, by the rule above.

@@ -167,6 +167,16 @@ def end(ctx: click.Context, number: int, at: str | None) -> None:
     click.echo(f"Closure {number} has ended.")
 
 
+@closure.command()
+@click.argument("number", type=click.IntRange(1))
+@click.pass_context
+def withdraw(ctx: click.Context, number: int) -> None:
+    """Take back the closure NUMBER that never was, or was noted wrongly; deadlines are reckoned without it."""
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        Closures().withdraw(session, number, actor=_actor())
+    click.echo(f"Closure {number} is withdrawn.")
+
+
 @closure.command("list")
 @click.option("--open", "open_only", is_flag=True, help="Only what still holds.")
 @format_option
