@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from foundation import idempotency
 from foundation.assets import Assets, Kind
-from foundation.closures import Closures
 from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import NotFound, Unavailable
@@ -24,12 +23,13 @@ from foundation.registry import Registry
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from foundation.wire.credential import SigningKey, licence_key
-from foundation.working_time import DEFAULT, Closure, WorkingTime, load_calendars
-from integrations.cases import fees, invoices, notices, payments
+from foundation.working_time import DEFAULT, load_calendars
+from integrations.cases import fees, invoices, notices, payments, stays
 from integrations.cases.application import Reader
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Effects, Engine
 from integrations.desks.cases import Cases
+from integrations.desks.closures import follow_closures
 from integrations.desks.desk import Desk
 from integrations.desks.files import FilesDesk
 from integrations.desks.inbox import InboxDesk
@@ -38,14 +38,14 @@ from integrations.desks.money import Money
 from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
 from integrations.licences import outcomes
-from integrations.municipality import Municipality, Office
+from integrations.municipality import Municipality, Office, OfficeHours
 from integrations.service import Service
 
 KEPT_ANSWERS = timedelta(days=30)
 """How long a write may be repeated under its key."""
 
 _AT_ONCE = 1_000
-_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+_EVENTS_AT_ONCE = 5_000
 
 _EFFECTS: Effects = {
     "quote": fees.make_quote,
@@ -88,15 +88,14 @@ class Licensing:
         self._secrets = secrets
         self._clock = clock
         self._key: SigningKey | None = None
-        self._calendar = load_calendars().get(DEFAULT)
-        self._worked: tuple[tuple[Closure, ...], WorkingTime] = ((), WorkingTime(self._calendar))
+        self._cache_s = cache_s
         self.services = services
         office = Office(
             municipality=_Believed(self._municipality, cache_s),
             key=self._signing_key,
             jobs=jobs,
             vault=Vault(secrets),
-            working_time=_Believed(self._working_time, cache_s),
+            working_time=OfficeHours(load_calendars().get(DEFAULT), clock, cache_s),
             notices=notices.BACKEND in settings.backends,
         )
         definitions, reader = Definitions(services), Reader()
@@ -111,20 +110,28 @@ class Licensing:
         self.licences = LicencesDesk(desk, settings)
         self.outside = Outside(desk, settings, secrets)
 
-    def rounds(self) -> None:
-        """What the worker does each round: deadlines, lost jobs, personal data and answers to forget.
+    def rounds(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """What the worker does each round: deadlines, lost jobs, times in state, data and answers to forget.
+
+        Args:
+            stop: asked between the parts, and within those that may be long; what is left, the next round
+                does.
 
         Raises:
             Unavailable: PostgreSQL does not answer; the next round goes on.
         """
         steps: tuple[Callable[[], object], ...] = (
+            lambda: self._follow_closures(stop),
             lambda: self.cases.time_passed(_AT_ONCE),
             self.licences.resume,
             self.outside.resume,
             lambda: self.people.retain(_AT_ONCE),
+            lambda: self._gather_stays(stop),
             self._expire,
         )
         for step in steps:
+            if stop():
+                return
             try:
                 step()
             except Unavailable:
@@ -132,6 +139,16 @@ class Licensing:
             except Exception:  # noqa: BLE001 -- logged with its trace
                 # A fault of one must not keep the others from being done.
                 _log.exception("A part of this round failed.")
+
+    def _follow_closures(self, stop: Callable[[], bool]) -> None:
+        # Whoever believed the closures of before has written what he reckoned by then.
+        settled = timedelta(seconds=2 * self._cache_s)
+        while follow_closures(self.desk, settled=settled) and not stop():
+            pass
+
+    def _gather_stays(self, stop: Callable[[], bool]) -> None:
+        while stays.gather(self._database, _EVENTS_AT_ONCE) == _EVENTS_AT_ONCE and not stop():
+            pass
 
     def _expire(self) -> None:
         with self._database.transaction() as session:
@@ -149,12 +166,6 @@ class Licensing:
             return Municipality(known.name, known.title, int(str(known.attributes["fee_class"])))
         name = Bilingual(ar=platform.name_ar, en=platform.name_en)
         return Municipality(platform.municipality, name, platform.fee_class)
-
-    def _working_time(self, session: Session) -> WorkingTime:
-        closures = Closures().bearing(session, since=_FIRST, place=None, now=self._clock())
-        if closures != self._worked[0]:
-            self._worked = (closures, WorkingTime(self._calendar, closures))
-        return self._worked[1]
 
     def _signing_key(self) -> SigningKey:
         if self._key is None:

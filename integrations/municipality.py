@@ -1,15 +1,19 @@
 """The municipality that issues, and its office: what the engine needs of the world around a case."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from foundation.closures import Closure, Closures
 from foundation.definitions import Bilingual
 from foundation.jobs import Jobs
 from foundation.personal import Vault
 from foundation.wire.credential import SigningKey
-from foundation.working_time import WorkingTime
+from foundation.working_time import WorkingCalendar, WorkingTime
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,18 @@ class Municipality:
     fee_class: int
 
 
+class WorkingTimes(Protocol):
+    """The office's working time at a place, read in the transaction that asks."""
+
+    def __call__(self, session: Session, place: str | None, *, fresh: bool = False) -> WorkingTime:
+        """The calendar, less what is shut everywhere or at this place.
+
+        Args:
+            place: part of the town; None takes only what is shut everywhere.
+            fresh: believe nothing that was read before: what a deadline ends by.
+        """
+
+
 @dataclass(frozen=True)
 class Office:
     """Who issues, with what keys and by what hours, and where work for later goes.
@@ -34,7 +50,7 @@ class Office:
         municipality: reads who issues, in the transaction that asks.
         key: gives the signing key.
         vault: seals personal data.
-        working_time: reads the calendar and its closures, in the transaction that asks.
+        working_time: the calendar and its closures, by place.
         notices: whether there is a way to send messages to applicants; without one none is ordered.
     """
 
@@ -42,5 +58,41 @@ class Office:
     key: Callable[[], SigningKey]
     jobs: Jobs
     vault: Vault
-    working_time: Callable[[Session], WorkingTime]
+    working_time: WorkingTimes
     notices: bool = True
+
+
+class OfficeHours:
+    """The office's working time by place; the closures are believed for a moment, since every action asks.
+
+    Places at which nothing is shut share one reckoning: places are what applicants write, and without end.
+
+    Args:
+        calendar: of the office.
+        clock: the present moment, aware.
+        cache_s: seconds for which the closures that were read may be believed.
+    """
+
+    def __init__(self, calendar: WorkingCalendar, clock: Callable[[], datetime], cache_s: float) -> None:
+        self._calendar = calendar
+        self._clock = clock
+        self._cache_s = cache_s
+        # One value, replaced as a whole: another thread has all of the old or all of the new.
+        self._believed: tuple[float, tuple[Closure, ...], dict[str | None, WorkingTime]] | None = None
+
+    def __call__(self, session: Session, place: str | None, *, fresh: bool = False) -> WorkingTime:
+        """The calendar, less what is shut everywhere or at this place; see `WorkingTimes`."""
+        now, believed = time.monotonic(), self._believed
+        if fresh or believed is None or now - believed[0] >= self._cache_s:
+            closures = Closures().known(session, since=_FIRST, now=self._clock())
+            kept = believed[2] if believed is not None and believed[1] == closures else {}
+            self._believed = believed = (now, closures, kept)
+        _, closures, by_place = believed
+        shut = place if any(one.place == place for one in closures) else None
+        if shut not in by_place:
+            bearing = [one for one in closures if one.place in (None, shut)]
+            by_place[shut] = WorkingTime(self._calendar, bearing)
+        return by_place[shut]
+
+
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)

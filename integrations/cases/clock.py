@@ -1,10 +1,76 @@
 """Time of a case: deadlines of states, the promise to the applicant, and when it stands still."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from foundation.working_time import WorkingTime
-from integrations.flow import Deadline
+from integrations.flow import Deadline, Flow
 from integrations.procedure import Promise
+
+
+def due(flow: Flow, name: str, entered_at: datetime, working_time: WorkingTime) -> datetime | None:
+    """When the deadline of a state ends for a case that came into it at a moment; None if it has none.
+
+    An outage of ours prolongs a deadline, but not one whose end grants what the applicant asked (see
+    `grants_by_silence`): the office that let the time pass cannot plead that its own systems were down, and
+    the applicant, who waits for an answer, did nothing to bring that about. A closure that is no outage, such
+    as a storm, is nobody's fault and prolongs both.
+
+    Args:
+        entered_at: aware.
+        working_time: of the case's place.
+    """
+    deadline = flow.states[name].deadline
+    if deadline is None:
+        return None
+    time = working_time.despite_outages if grants_by_silence(flow, name) else working_time
+    return ends(deadline, entered_at, time)
+
+
+def grants_by_silence(flow: Flow, name: str) -> bool:
+    """Whether the end of a state's deadline answers the application in the applicant's favour.
+
+    It does where the office has the case and the timed action fulfils it, or leads to where it can still be
+    fulfilled: a deemed approval. Where it ends without (a lapse, a deemed refusal), or while it is the
+    applicant's turn, the end of the deadline costs him something.
+    """
+    state = flow.states[name]
+    if state.applicant or state.deadline is None or state.deadline.then is None:
+        return False
+    reached, further = set[str](), [a for a in flow.actions if a.timed and a.name == state.deadline.then]
+    while further:
+        action = further.pop()
+        if action.effect == "fulfil":
+            return True
+        if action.to not in reached:
+            reached.add(action.to)
+            further += [each for each in flow.actions if action.to in each.from_]
+    return False
+
+
+def costs_by_silence(flow: Flow, name: str) -> bool:
+    """Whether the end of a state's deadline takes something from the applicant; an escalation does not."""
+    state = flow.states[name]
+    if state.deadline is None:
+        return False
+    return state.applicant or (state.deadline.then is not None and not grants_by_silence(flow, name))
+
+
+def promised(
+    promise: Promise,
+    submitted_at: datetime,
+    turns: Iterable[tuple[datetime, datetime]],
+    working_time: WorkingTime,
+) -> datetime:
+    """The moment promised to an applicant, put off by each time in which it was his turn.
+
+    Args:
+        turns: when each began and ended, oldest first.
+    """
+    moment = ends(promise, submitted_at, working_time)
+    for since, until in turns:
+        moment = moved(promise, moment, since, until, working_time)
+    return moment
 
 
 def ends(span: Deadline | Promise, start: datetime, working_time: WorkingTime) -> datetime:

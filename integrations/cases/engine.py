@@ -21,12 +21,14 @@ from integrations.cases import (
     choice,
     clock,
     comments,
+    deadlines,
     delegations,
     files,
     journal,
     migration,
     notices,
     opening,
+    owed_back,
 )
 from integrations.cases.application import Application, Reader, split
 from integrations.cases.case import Case, Work
@@ -105,7 +107,8 @@ class Engine:
         admission.admit(work)
         outcomes.foresee(work)
         if asked.promise is not None:
-            case.promised_for = clock.ends(asked.promise, at, self._office.working_time(session))
+            time = self._office.working_time(session, case.place)
+            case.promised_for = clock.ends(asked.promise, at, time)
         # Last before the first write: others who open a case wait for this number's transaction.
         case.number = next_number(session, service.numbers.case, work.day)
         case.personal, digests = journal.sealed(self._office.vault, work)
@@ -225,12 +228,18 @@ class Engine:
     def time_passed(self, session: Session, case: Case, at: datetime) -> Case:
         """Let the clock act on a case whose deadline has passed; on any other it does nothing.
 
+        Whether it has passed is reckoned anew, by the closures as they are known now: no deadline runs out
+        while our platform is known to be down, or before a closure that was just noted has moved it.
+
         Args:
             case: locked.
         """
         work = self.work(session, case, CLOCK, at, lock=True)
         deadline = work.flow.states[case.state].deadline
         if deadline is None or case.timer_at is None or at < case.timer_at:
+            return case
+        if deadlines.runs_on(work, self._definitions):
+            self._write(work)
             return case
         case.timer_at = None
         timed = [action for action in work.flow.actions if action.timed and action.name == deadline.then]
@@ -277,9 +286,8 @@ class Engine:
             did["application"] = digests
         case.place = opening.place_of(new, case.form, work.licence)
         case.desk = opening.desk_of(work)
-        deadline = work.flow.states[state].deadline
-        time = self._office.working_time(session)
-        case.due = clock.ends(deadline, case.entered_at, time) if deadline is not None else None
+        time = self._office.working_time(session, case.place)
+        case.due = clock.due(work.flow, state, case.entered_at, time)
         case.timer_at = None if case.escalated else case.due
         journal.migrated(work, before, did)
         for name in work.flow.states[state].checks:
@@ -293,8 +301,11 @@ class Engine:
         before = work.case.state
         if action.effect is not None:
             did = {**did, **self._effects[action.effect](work)}
+        did = {**did, **deadlines.turn_ended(work, action)}
         stayed = self._leave(work, action)
         self._set(work, action)
+        if work.case.closed_at is not None and action.effect != "fulfil":
+            did = {**did, **owed_back.end_unfulfilled(work)}
         journal.moved(work, action.name, before, did, stayed)
         # In the state that it stands in already nothing is asked again, unless the form was changed.
         if before != action.to or "application" in did:
@@ -310,14 +321,11 @@ class Engine:
             self._step(work, following[0], {})
 
     def _leave(self, work: Work, action: Action) -> dict[str, int]:
-        # How long it was in its state; it stands still, for the promise, while the applicant has it.
+        # How long it was in its state.
         case = work.case
         if action.to == case.state:
             return {}
-        time = self._office.working_time(work.session)
-        promise = work.procedure.promise
-        if work.flow.states[case.state].applicant and promise is not None and case.promised_for is not None:
-            case.promised_for = clock.moved(promise, case.promised_for, case.entered_at, work.at, time)
+        time = self._office.working_time(work.session, case.place)
         stayed = int((work.at - case.entered_at).total_seconds())
         return {"stayed_s": stayed, "working_s": time.working_seconds(case.entered_at, work.at)}
 
@@ -334,9 +342,8 @@ class Engine:
     def _begin(self, work: Work, state: State) -> None:
         case = work.case
         case.entered_at, case.escalated, case.assignee = work.at, False, None
-        case.due = None
-        if state.deadline is not None:
-            case.due = clock.ends(state.deadline, work.at, self._office.working_time(work.session))
+        time = self._office.working_time(work.session, case.place)
+        case.due = clock.due(work.flow, case.state, work.at, time)
         case.timer_at = case.due
         case.closed_at = work.at if state.final else None
         case.desk = None if state.final else opening.desk_of(work)

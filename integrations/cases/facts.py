@@ -46,7 +46,8 @@ def days_late(work: Work, last: date) -> int:
     applied = today(now=work.case.submitted_at)
     if applied <= last:
         return 0
-    outages = work.office.working_time(work.session).outage_days(last + timedelta(days=1), applied)
+    time = work.office.working_time(work.session, work.case.place)
+    outages = time.outage_days(last + timedelta(days=1), applied)
     return max(0, (applied - last).days - outages)
 
 

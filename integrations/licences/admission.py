@@ -47,7 +47,7 @@ def admit(work: Work) -> None:
             work.licence,
             work.day,
             asked,
-            lambda: work.office.working_time(work.session),
+            lambda: work.office.working_time(work.session, work.case.place),
         )
         if work.procedure.outcome in _RAISES:
             standing.refuse_fallen(work.licence)

@@ -289,7 +289,7 @@ def open_licence_office(database: Database, folder: Path, *definitions: str) -> 
         lambda: key,
         jobs,
         vault,
-        lambda _: WorkingTime(calendar, closures),
+        lambda *_, **__: WorkingTime(calendar, closures),
     )
     reader = Reader()
     known = Definitions(services)

@@ -142,11 +142,16 @@ class MoneyOffice:
             application = self.reader.application(self.service, "issue", dict(APPLICANT), form)
             return self.engine.open(session, self.service, "issue", CENTRE, application, self.now[-1]).number
 
-    def take(self, number: str, action: str) -> Case:
-        """Take an action as the centre."""
+    def take(self, number: str, action: str, caller: Caller = CENTRE) -> Case:
+        """Take an action, as the centre where nobody else is named."""
         with self.database.transaction() as session:
             case = case_store.locked(session, number)
-            return self.engine.take(session, case, CENTRE, self.now[-1], name=action)
+            return self.engine.take(session, case, caller, self.now[-1], name=action)
+
+    def clock(self, number: str) -> Case:
+        """Let the clock look at a case."""
+        with self.database.transaction() as session:
+            return self.engine.time_passed(session, case_store.locked(session, number), self.now[-1])
 
     def billed(self, area: str = "10") -> tuple[str, str]:
         """Open a case and bill it; the numbers of the case and of the bill."""
@@ -256,7 +261,7 @@ def open_money_office(database: Database, folder: Path, late: str = "accept") ->
         lambda: signing,
         Jobs(database),
         Vault(SecretFile(folder / "secrets.json", folder / "secrets.key")),
-        lambda _: WorkingTime(calendar),
+        lambda *_, **__: WorkingTime(calendar),
     )
     definitions, reader = Definitions(services), Reader()
     effects: dict[Effect, Any] = {

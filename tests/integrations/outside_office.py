@@ -223,7 +223,7 @@ def open_office(
         lambda: key,
         Jobs(database, heartbeat=0.2),
         Vault(secrets),
-        lambda _: working_time,
+        lambda *_, **__: working_time,
     )
     reader, known = Reader(), Definitions(services)
     engine = Engine(known, office, {"fulfil": outcomes.fulfil}, reader)

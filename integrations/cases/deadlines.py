@@ -1,0 +1,141 @@
+"""Deadlines reckoned anew: what a closure that is noted, ended or withdrawn later does to an open case.
+
+All is reckoned from the beginning, by the closures as they are known now: the deadline from the moment the
+case came into its state, the promise from its submission and the applicant's turns since. So it does not
+matter how often or in what order it is done.
+
+A deadline that was acted upon stays: a case that was escalated is late, whatever is noted afterwards. One
+whose end costs the applicant something is never made earlier than he was told; if a closure was withdrawn it
+is, but he keeps one whole working day from then. What a change of the calendar's file does (Eid announced
+late) is not followed here: it moves a deadline only when that would run out, and never to an earlier day.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from foundation import audit
+from foundation.chain import JSON
+from foundation.closures import Closures
+from foundation.working_time import WorkingTime
+from integrations.cases import clock, journal
+from integrations.cases.case import Case, Work
+from integrations.cases.definitions import Definitions
+from integrations.flow import Action
+from integrations.procedure import Promise
+
+MOVED = "case.deadline_moved"
+"""A deadline or a promise of a case was moved. Payload: service, procedure, place, centre, closure (its id,
+null if the calendar did it), and of `due` and `promised_for` those that moved, each with `from` and `to`."""
+
+_ACTION = "deadline_moved"
+_TURN = "applicants_turn"
+# How long a deadline that an open closure holds is left alone; its end is reckoned when the closure ends.
+_HELD = timedelta(minutes=10)
+# More than any case takes.
+_JOURNAL = 1_000
+
+
+def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
+    """End the applicant's turn, if an action does: the promise is put off by it.
+
+    Returns:
+        What the journal says of it, exactly: the promise can then be reckoned anew.
+    """
+    case, promise = work.case, work.procedure.promise
+    if action.to == case.state or not work.flow.states[case.state].applicant:
+        return {}
+    if promise is None or case.promised_for is None:
+        return {}
+    time = work.office.working_time(work.session, case.place)
+    case.promised_for = clock.moved(promise, case.promised_for, case.entered_at, work.at, time)
+    return {_TURN: {"since": _plain(case.entered_at), "until": _plain(work.at)}}
+
+
+def runs_on(work: Work, definitions: Definitions) -> bool:
+    """Whether the deadline of a case whose clock has run out has not passed after all; it is then put off.
+
+    While a closure still holds, its end is not known: the clock looks again later, and nothing is journalled
+    until then.
+    """
+    case = work.case
+    time = work.office.working_time(work.session, case.place, fresh=True)
+    due = clock.due(work.flow, case.state, case.entered_at, time)
+    if due is None or due <= work.at:
+        return False
+    if _is_shut(work.session, case, work.at):
+        case.timer_at = max(due, work.at + _HELD)
+    else:
+        reckon(work, definitions)
+    return True
+
+
+def reckon(work: Work, definitions: Definitions, closure: int | None = None, withdrawn: bool = False) -> bool:
+    """Reckon the deadline and the promise of an open case anew; what moved is journalled.
+
+    Args:
+        work: with the case locked; it is changed in place. The closures were read in its transaction.
+        closure: id of the one that is the reason.
+        withdrawn: it was withdrawn.
+
+    Returns:
+        Whether the case was changed.
+    """
+    case = work.case
+    time = work.office.working_time(work.session, case.place)
+    before, timer = (case.due, case.promised_for), case.timer_at
+    if case.due is not None and not case.escalated:
+        case.due = case.timer_at = _due(work, case.due, time, withdrawn)
+    promise = _promise(work, definitions)
+    if case.promised_for is not None and promise is not None:
+        case.promised_for = clock.promised(promise[0], case.submitted_at, promise[1], time)
+    moved = {
+        name: {"from": _plain(old), "to": _plain(new)}
+        for name, old, new in zip(("due", "promised_for"), before, (case.due, case.promised_for), strict=True)
+        if old is not None and new is not None and old != new
+    }
+    if moved:
+        case.changed_at = work.at
+        journal.noted(work, _ACTION, MOVED, {"closure": closure, **moved})
+    return bool(moved) or timer != case.timer_at
+
+
+def _due(work: Work, told: datetime, time: WorkingTime, withdrawn: bool) -> datetime:
+    state = work.case.state
+    due = clock.due(work.flow, state, work.case.entered_at, time)
+    assert due is not None, "a state has a deadline or none, whatever the closures"
+    if due >= told or not clock.costs_by_silence(work.flow, state):
+        return due
+    if not withdrawn:
+        return told
+    # Whoever relied on the later date is not surprised by one that is past already.
+    return min(told, max(due, time.after_working_days(work.at, 1)))
+
+
+def _promise(work: Work, definitions: Definitions) -> tuple[Promise, list[tuple[datetime, datetime]]] | None:
+    # What was told at the counter holds, also for a case that goes on under another definition.
+    case = work.case
+    if case.promised_for is None:
+        return None
+    entries = audit.entries(work.session, case.context, _JOURNAL)
+    changed = [entry.details["definition"]["from"] for entry in entries if entry.action == "migrated"]
+    service = definitions.by_fingerprint(work.session, (changed or [case.definition])[0])
+    promise = service.procedures[case.procedure].promise
+    return (promise, _turns(entries)) if promise is not None else None
+
+
+def _turns(entries: Sequence[audit.Entry]) -> list[tuple[datetime, datetime]]:
+    said = [entry.details[_TURN] for entry in entries if _TURN in entry.details]
+    return [(datetime.fromisoformat(turn["since"]), datetime.fromisoformat(turn["until"])) for turn in said]
+
+
+def _is_shut(session: Session, case: Case, at: datetime) -> bool:
+    return any(
+        row.starts_at <= at and row.place in (None, case.place)
+        for row in Closures().list(session, open_only=True)
+    )
+
+
+def _plain(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
