@@ -85,7 +85,7 @@ class Face:
         self, who: str | None, path: str, body: Any = None, key: str = "", **headers: str
     ) -> httpx.Response:
         """One POST with a new key, or with the one given."""
-        return self.call(who, "POST", path, body, Idempotency_Key=key or str(uuid.uuid4()), **headers)
+        return self.call(who, "POST", path, body, **{"Idempotency_Key": key or str(uuid.uuid4()), **headers})
 
     def done(self, who: str, path: str, body: Any = None, **headers: str) -> Any:
         """What a write gives; it has to succeed."""
@@ -126,14 +126,18 @@ class Face:
         """Notify a payment; what became of it."""
         return self.done(BANK, "/v1/payments", notice(bill, **changes))
 
+    def settled(self, number: str) -> str:
+        """Quote, bill and pay a case; its licence."""
+        self.pay(self.billed(number), reference=f"bank-{number}")
+        return str(self.get(CENTRE, f"/v1/cases/{number}")["licence"])
+
     def issued(self, form: Mapping[str, Any] = FORM) -> tuple[str, str]:
         """A case and its licence."""
         number = self.submit(form)
         if form is REVIEWED:
             self.complete(number)
             self.act(REVIEWER, number, "approve")
-        self.pay(self.billed(number), reference=f"bank-{number}")
-        return number, self.get(CENTRE, f"/v1/cases/{number}")["licence"]
+        return number, self.settled(number)
 
 
 def submission(

@@ -1,8 +1,6 @@
 """The officer's day: inbox, assignment, comments."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from foundation.http import authenticated
@@ -13,6 +11,7 @@ from integrations.entrypoints.rest.messages import (
     After,
     Assignment,
     Comment,
+    Flag,
     Key,
     Limit,
     Number,
@@ -35,9 +34,9 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         limit: Limit = 50,
         service: OneName = None,
         place: OnePlace = None,
-        mine: Annotated[bool, Query()] = False,
-        unassigned: Annotated[bool, Query()] = False,
-        count: Annotated[bool, Query()] = False,
+        mine: Flag = False,
+        unassigned: Flag = False,
+        count: Flag = False,
     ) -> JSONResponse:
         """What waits for the caller, the most urgent first."""
         page = licensing.inbox.page(

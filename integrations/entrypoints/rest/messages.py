@@ -43,6 +43,19 @@ def _plain_day(value: Any) -> Any:
     return value
 
 
+def _digits(value: Any) -> Any:
+    # Pydantic reads 1.0, 1_000 and blanks as numbers too.
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,20}", value):
+        raise fault("is no whole number", "يجب أن يكون عددًا صحيحًا.")
+    return value
+
+
+def _flag(value: Any) -> Any:
+    if value not in ("true", "false"):
+        raise fault("is true or false", "القيمة true أو false.")
+    return value
+
+
 def _given(value: Any) -> Any:
     if value is None:
         raise fault("is null; leave it out instead", "القيمة null غير مقبولة؛ احذف الحقل بدلًا منها.")
@@ -264,10 +277,11 @@ LastEvent = Annotated[str | None, Depends(_last_event)]
 Name = Annotated[str, Path(pattern=_NAME)]
 Number = Annotated[str, Path(pattern=_NUMBER, description="Such as SC-2026-000001.")]
 BillNumber = Annotated[str, Path(pattern=r"^[0-9]{1,32}$")]
-Id = Annotated[int, Path(ge=1, le=_MOST_ID)]
+Id = Annotated[int, Field(ge=1, le=_MOST_ID), BeforeValidator(_digits), Path()]
 
 FileName = Annotated[str, Query(min_length=1, max_length=200, pattern=_LINE)]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_digits), Query()]
+Flag = Annotated[bool, BeforeValidator(_flag), Query()]
 After = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")] | None, Query(json_schema_extra=_bare)
 ]
@@ -283,6 +297,7 @@ OnePlace = Annotated[
     Query(json_schema_extra=_bare),
 ]
 OneVersion = Annotated[
-    Annotated[int, Field(ge=1, le=2**31 - 1)] | None, Query(alias="version", json_schema_extra=_bare)
+    Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_digits)] | None,
+    Query(alias="version", json_schema_extra=_bare),
 ]
 Until = Annotated[OptionalDay, Query(json_schema_extra=_bare)]
