@@ -2,7 +2,8 @@
 
 A storm closes an office; an outage of ours closes it to everybody who needs the system. Both are written
 down, each change in the audit's chain `calendar/closures`, and told by an event, so that whoever keeps
-deadlines reckons them anew. One that was noted by mistake is withdrawn: it counts no more, and stays on record.
+deadlines reckons them anew. One that was noted by mistake is withdrawn: it counts no more, and stays on
+record.
 """
 
 from collections.abc import Sequence

@@ -171,7 +171,7 @@ def end(ctx: click.Context, number: int, at: str | None) -> None:
 @click.argument("number", type=click.IntRange(1))
 @click.pass_context
 def withdraw(ctx: click.Context, number: int) -> None:
-    """Take back the closure NUMBER that never was, or was noted wrongly; deadlines are reckoned without it."""
+    """Take back the closure NUMBER that never was, or was noted wrongly; deadlines are reckoned anew."""
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         Closures().withdraw(session, number, actor=_actor())
     click.echo(f"Closure {number} is withdrawn.")

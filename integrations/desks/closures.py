@@ -118,7 +118,7 @@ def _move(desk: Desk, session: Session, cases: list[Case], touch: _Touch) -> Non
             changed = deadlines.reckon(work, desk.definitions, touch.closure, touch.withdrawn)
         except Unavailable:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 -- logged with its trace
             # Its own clock reckons anew before it acts; one case must not hold up all others.
             _log.exception("The deadline of the case %s could not be reckoned anew.", case.number)
             continue
