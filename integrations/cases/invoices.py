@@ -23,6 +23,7 @@ from integrations.cases.case import MOMENT, MONEY, Case, Work
 from integrations.cases.ledger import Posting, Row
 from integrations.cases.money import amount_text, plus
 from integrations.cases.numbers import bill_number, is_bill_number
+from integrations.cases.refunds import Reason
 
 PRESENTED = "invoice.presented"
 """A bill is ready to be paid. Subject: case/NUMBER. Payload: bill_number, amount, due, currency; what the
@@ -244,12 +245,16 @@ def void_bill(work: Work) -> Mapping[str, JSON]:
 
 
 def void_newest(
-    work: Work, states: Sequence[InvoiceState] = ("open", "settled"), case: Case | None = None
+    work: Work,
+    states: Sequence[InvoiceState] = ("open", "settled"),
+    case: Case | None = None,
+    reason: Reason = "void",
 ) -> dict[str, JSON]:
     """Void the newest bill of a case, if it is in one of these states.
 
     Args:
-        case: locked by this transaction; the one that is worked on if none is named.
+        case: locked, or one whose bill changes no more; the one that is worked on if none is named.
+        reason: of the refunds.
 
     Returns:
         `bill_number` and `owed_back`, the sum of the refunds now due; nothing if no bill was voided.
@@ -260,7 +265,7 @@ def void_newest(
         return {}
     released = [tuple(row) for row in work.session.execute(_RELEASE, {"invoice": invoice.id})]
     work.session.execute(_VOID, {"invoice": invoice.id, "at": work.at})
-    refunds.owe(work.session, released, "void", work.caller.actor, work.at)
+    refunds.owe(work.session, released, reason, _cause(work), work.at)
     lines = work.session.execute(_LINES, {"quote": invoice.quote_id}).scalar_one()
     owed = plus(amount for _, amount in released)
     rows = (
@@ -336,6 +341,11 @@ def invoice_view(case: str, invoice: Invoice) -> dict[str, Any]:
         "due": invoice.due.isoformat(),
         "state": invoice.state,
     }
+
+
+def _cause(work: Work) -> str:
+    # Whoever set off what now follows by itself: he may not approve what it owes back either.
+    return work.entries[0][0] if work.entries else work.caller.actor
 
 
 def _nothing_to_bill(case: Case, quote: Any) -> Conflict:

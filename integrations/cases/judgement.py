@@ -6,7 +6,6 @@ from decimal import Decimal
 from enum import StrEnum
 
 from integrations.cases.invoices import Invoice
-from integrations.cases.refunds import Reason
 
 
 class Outcome(StrEnum):
@@ -23,8 +22,8 @@ class Outcome(StrEnum):
     LATE = "late"
     """It came after the bill's due day, and the service refuses that; all of it is owed back."""
     HELD = "held"
-    """The bill is void or its case closed, and it is owed back; or the case takes no payment in its state,
-    and it waits for a person."""
+    """The bill is void, and it is owed back; or the case takes no payment in its state, and it waits for a
+    person."""
     UNKNOWN_BILL = "unknown_bill"
     """No bill has this number; it waits for a person."""
     REFUSED = "refused"
@@ -37,7 +36,7 @@ class Judgement:
 
     Args:
         credited: to the bill.
-        owed: back to the payer, and why.
+        owed: back to the payer.
         settles: the bill is paid with it.
         late: after the due day.
     """
@@ -45,32 +44,26 @@ class Judgement:
     outcome: Outcome
     credited: Decimal = Decimal("0.00")
     owed: Decimal = Decimal("0.00")
-    reason: Reason | None = None
     settles: bool = False
     late: bool = False
 
 
-def judge(
-    invoice: Invoice, amount: Decimal, day: date, *, takes: bool, closed: bool, refuse_late: bool
-) -> Judgement:
+def judge(invoice: Invoice, amount: Decimal, day: date, *, takes: bool, refuse_late: bool) -> Judgement:
     """What becomes of a payment of a known bill.
 
     Args:
         invoice: as it stands, under its case's lock.
         day: when it was paid, in the kingdom's legal time.
         takes: whether the case's state has an action that settles.
-        closed: whether the case is in a final state.
         refuse_late: whether the service gives late money back.
     """
     late = day > invoice.due
     if invoice.state == "void":
-        return Judgement(Outcome.HELD, owed=amount, reason="void", late=late)
+        return Judgement(Outcome.HELD, owed=amount, late=late)
     if invoice.state == "settled":
-        return Judgement(Outcome.SURPLUS, owed=amount, reason="surplus", late=late)
-    if closed:
-        return Judgement(Outcome.HELD, owed=amount, reason="closed", late=late)
+        return Judgement(Outcome.SURPLUS, owed=amount, late=late)
     if late and refuse_late:
-        return Judgement(Outcome.LATE, owed=amount, reason="late", late=True)
+        return Judgement(Outcome.LATE, owed=amount, late=True)
     if not takes:
         return Judgement(Outcome.HELD, late=late)
     if amount < invoice.rest:
@@ -80,7 +73,6 @@ def judge(
         Outcome.OVER if over else Outcome.SETTLED,
         credited=invoice.rest,
         owed=over,
-        reason="over" if over else None,
         settles=True,
         late=late,
     )

@@ -38,6 +38,12 @@ KEPT = "payment.kept"
 """A payment was kept. Subject: case/NUMBER, or payment/REFERENCE of one whose bill is not known. Payload:
 bill_number, reference, amount, currency, status, outcome, late, credited, owed_back, waiting."""
 _UNKNOWN = "payment"
+_REASONS: dict[Outcome, Reason] = {
+    Outcome.OVER: "over",
+    Outcome.SURPLUS: "surplus",
+    Outcome.LATE: "late",
+    Outcome.HELD: "void",
+}
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,6 @@ def _apply(
         payment.amount,
         payment.day,
         takes=till.takes and till.engine.allows(session, case, "settle"),
-        closed=case.closed_at is not None,
         refuse_late=service.payment.late == "refund",
     )
     payment.outcome, payment.settles, payment.late = found.outcome, found.settles, found.late
@@ -223,16 +228,11 @@ def _write(
 ) -> None:
     payment_store.write_judged(session, payment, invoice, _posting(payment, case.context, source, at))
     if payment.refunding:
-        reason = _reason(payment, invoice)
+        reason = _REASONS[Outcome(payment.outcome)]
         refunds.owe(session, [(payment.id, payment.refunding)], reason, payment.client, at)
     invoice.credited += payment.credited
     if payment.settles:
         invoice.state, invoice.settled_at = "settled", at
-
-
-def _reason(payment: Payment, invoice: Invoice) -> Reason:
-    reasons: dict[str, Reason] = {Outcome.OVER: "over", Outcome.SURPLUS: "surplus", Outcome.LATE: "late"}
-    return reasons.get(payment.outcome, "void" if invoice.state == "void" else "closed")
 
 
 def _posting(payment: Payment, subject: str, source: str, at: datetime) -> Posting:

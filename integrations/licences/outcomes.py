@@ -12,7 +12,7 @@ from typing import Any
 from foundation import audit
 from foundation.chain import JSON
 from foundation.errors import Conflict
-from integrations.cases import payments
+from integrations.cases import case_store, owed_back, payments
 from integrations.cases.case import Work
 from integrations.cases.numbers import next_number
 from integrations.licences import licence as licences
@@ -197,6 +197,12 @@ def _come_to(work: Work, licence: Licence) -> dict[str, JSON]:
     return {}
 
 
+def _void(work: Work, licence: Licence) -> dict[str, JSON]:
+    did = _come_to(work, licence)
+    issued_by = licences.issued_by(work.session, licence)
+    return {**did, **owed_back.void_licence(work, case_store.by_id(work.session, issued_by))}
+
+
 def _reinstate(work: Work, licence: Licence) -> dict[str, JSON]:
     standing.reinstate(licence, work.at, work.case.number)
     standing.settle(licence, parent_of(work))
@@ -220,7 +226,7 @@ _DO: dict[Outcome, Callable[[Work, Licence], dict[str, JSON]]] = {
     "transfer": _transfer,
     "correct": _amend,
     "copy": _copy,
-    "void": _come_to,
+    "void": _void,
     "suspend": _come_to,
     "reinstate": _reinstate,
     "revoke": _come_to,

@@ -167,12 +167,14 @@ def test_money_for_a_cancelled_case_is_owed_back(desk: MoneyOffice) -> None:
     assert desk.state(number) == "dropped"
 
 
-def test_money_for_a_closed_case_whose_bill_stayed_open_is_owed_back(desk: MoneyOffice) -> None:
+def test_no_claim_outlives_its_case_and_money_for_it_is_owed_back(desk: MoneyOffice) -> None:
     number, bill = desk.billed()
     desk.take(number, "drop")
+    assert desk.bill(bill)["state"] == "void"
+    assert [each["bill_number"] for each in desk.events("invoice.voided")] == [bill]
     assert desk.pay(bill, AMOUNT, "r-1")["outcome"] == "held"
-    assert [each["reason"] for each in desk.refunds()] == ["closed"]
-    assert desk.balances()["receivable"] == Decimal(AMOUNT)
+    assert [each["reason"] for each in desk.refunds()] == ["void"]
+    assert desk.balances()["receivable"] == 0
 
 
 def test_money_for_a_case_that_takes_none_now_waits_for_a_person(desk: MoneyOffice) -> None:
