@@ -129,3 +129,11 @@ def test_a_calendar_of_a_further_folder_is_used(rakeeza: Rakeeza, tmp_path: Path
         "calendar", "show", "--from", "2026-11-22", "--days", "1", *chosen, "--format", "json"
     ).rows
     assert rows[0]["hours"] == ["06:00-12:00"]
+
+
+def test_a_closure_that_never_was_is_withdrawn(rakeeza: Rakeeza) -> None:
+    rakeeza("calendar", "closure", "add", *OUTAGE)
+    assert rakeeza("calendar", "closure", "withdraw", "1").out == "Closure 1 is withdrawn.\n"
+    assert rakeeza("calendar", "closure", "list", "--format", "json").rows == []
+    assert rakeeza("calendar", "closure", "withdraw", "1").code == 65
+    assert rakeeza("calendar", "closure", "withdraw", "2").code == 66

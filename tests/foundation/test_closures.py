@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from foundation import audit
-from foundation.closures import ADDED, CHAIN, ENDED, Closures
+from foundation.closures import ADDED, CHAIN, ENDED, WITHDRAWN, Closures
 from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput, NotFound
@@ -106,3 +106,48 @@ def test_a_closure_that_cannot_be_is_refused(database: Database) -> None:
         for number in (row.id + 1, 0, 2**80):
             with pytest.raises(NotFound, match="no closure"):
                 closures.end(session, number, at=begins, actor="cli/a")
+
+
+def test_a_closure_that_was_withdrawn_counts_no_more_and_stays_on_record(database: Database) -> None:
+    closures, now = Closures(), local("2026-11-24T09:00")
+    with database.transaction() as session:
+        row = closures.add(session, starts_at=local("2026-11-23T07:00"), title=WHY, actor="cli/a")
+        closures.withdraw(session, row.id, actor="cli/b")
+        assert closures.list(session) == []
+        assert closures.bearing(session, since=local("2026-11-01T00:00"), place=None, now=now) == ()
+        with pytest.raises(Conflict, match="was withdrawn") as refused:
+            closures.withdraw(session, row.id, actor="cli/b")
+        assert "أُلغي تسجيل الإغلاق" in refused.value.message_ar
+        with pytest.raises(Conflict, match="was withdrawn"):
+            closures.end(session, row.id, at=now, actor="cli/b")
+        with pytest.raises(NotFound, match="no closure"):
+            closures.withdraw(session, row.id + 1, actor="cli/b")
+        assert [(entry.actor, entry.action) for entry in audit.entries(session, CHAIN)] == [
+            ("cli/a", "added"),
+            ("cli/b", "withdrawn"),
+        ]
+    with database.transaction() as session:
+        assert [event.kind for event in read(session, after=None, subject=CHAIN)] == [ADDED, WITHDRAWN]
+
+
+def test_what_binds_the_office_is_reckoned_without_its_own_outages(database: Database) -> None:
+    closures, now = Closures(), local("2026-12-24T09:00")
+    with database.transaction() as session:
+        for day, outage in (("2026-11-23", True), ("2026-11-24", False)):
+            closures.add(
+                session,
+                starts_at=local(f"{day}T07:00"),
+                ends_at=local(f"{day}T16:00"),
+                title=WHY,
+                actor="cli/a",
+                outage=outage,
+            )
+        time = WorkingTime(
+            CALENDAR, closures.bearing(session, since=now - timedelta(60), place=None, now=now)
+        )
+    sunday = local("2026-11-22T09:00")
+    assert time.after_working_days(sunday, 1) == local("2026-11-25T14:30")
+    bound = time.despite_outages
+    assert bound.after_working_days(sunday, 1) == local("2026-11-23T14:30")
+    assert not bound.is_working_day(date(2026, 11, 24))
+    assert bound.despite_outages is bound
