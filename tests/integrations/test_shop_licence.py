@@ -189,8 +189,8 @@ def test_who_was_late_by_our_fault_is_excused_once_and_renews_free_of_the_fine(t
     assert town.pays(number, YEAR) == [("licence", town.sum(YEAR)), ("late_renewal", "0.00")]
     fine = town.desk.case(number)["quote"]["lines"][1]
     assert (fine["gross"], fine["exemption"]["code"]) == ("500.00", "our_fault")
-    # Late by our fault, it begins on the day of the renewal, 14 Jumada al-Akhirah 1449, and ends on the eve of
-    # that day in 1450; and the next time there is no excuse.
+    # Late by our fault, it begins on the day of the renewal, 14 Jumada al-Akhirah 1449, and ends on the eve
+    # of that day in 1450; and the next time there is no excuse.
     assert town.licence(licence)["valid_to"] == "2028-10-31"
     town.on(town.ends(licence) + timedelta(days=1))
     town.pays(town.ask("renew", licence, {"years": 1}), ("1223.00", "700.00"))
