@@ -1,0 +1,277 @@
+"""What must hold whatever was done, read from the tables by SQL of our own."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from foundation import audit
+from tests.integrations.machine.forms import Person
+from tests.integrations.machine.office import AUDITOR, Office
+from tests.integrations.machine.world import World
+
+# Each finds what must not be of the cases, licences, bills and payments of one life.
+_NEVER = {
+    "a licence without its fees": """
+        SELECT f.number FROM case_file f JOIN licence_version v ON v.case_id = f.id
+        JOIN case_definition d ON d.fingerprint = f.definition
+        WHERE f.number = ANY(:cases)
+          AND jsonb_array_length(d.content #> ARRAY['procedures', f.procedure, 'fees']) > 0
+          AND NOT f.quote_free AND NOT EXISTS (SELECT FROM case_invoice i WHERE i.case_id = f.id
+              AND i.id = (SELECT max(id) FROM case_invoice WHERE case_id = f.id)
+              AND (i.state = 'settled' OR i.state = 'void' AND i.settled_at IS NOT NULL AND EXISTS (
+                  SELECT FROM licence l WHERE l.id = f.licence_id AND l.status = 'void')))
+    """,
+    "a free quote that is none": """
+        SELECT f.number FROM case_file f WHERE f.number = ANY(:cases) AND f.quote_free AND coalesce(
+            (SELECT total FROM case_quote q WHERE q.case_id = f.id ORDER BY q.id DESC LIMIT 1), 1) <> 0
+    """,
+    "a case that made two licences or two of their versions": """
+        SELECT f.number FROM case_file f JOIN licence_version v ON v.case_id = f.id
+        WHERE f.number = ANY(:cases) GROUP BY f.number HAVING count(*) > 1
+    """,
+    "a licence that no case made, or two": """
+        SELECT l.number FROM licence l
+        LEFT JOIN licence_version v ON v.licence_id = l.id AND v.outcome = 'issue'
+        WHERE l.number = ANY(:licences) GROUP BY l.number HAVING count(v.case_id) <> 1
+    """,
+    "a child that stands without its parent": """
+        SELECT c.number FROM licence c JOIN licence p ON p.id = c.parent_id
+        WHERE c.number = ANY(:licences) AND (c.status = 'valid' AND p.status <> 'valid'
+           OR c.status = 'suspended' AND p.status IN ('revoked', 'closed', 'void'))
+    """,
+    "a licence that ends before it begins": """
+        SELECT number FROM licence WHERE number = ANY(:licences) AND valid_to < valid_from
+    """,
+    "a payment whose refunds are not what it owes back": """
+        SELECT p.reference FROM case_payment p WHERE p.reference = ANY(:payments) AND p.refunding <>
+            (SELECT coalesce(sum(amount), 0) FROM case_refund r
+             WHERE r.payment_id = p.id AND r.state <> 'failed')
+    """,
+    "a bill whose payments are not what is credited to it": """
+        SELECT i.bill_number FROM case_invoice i JOIN case_file f ON f.id = i.case_id
+        WHERE f.number = ANY(:cases) AND (i.credited <>
+            (SELECT coalesce(sum(credited), 0) FROM case_payment p WHERE p.invoice_id = i.id)
+           OR (i.state = 'settled') <> (i.credited = i.amount))
+    """,
+    "a final case that still waits": """
+        SELECT number FROM case_file WHERE number = ANY(:cases) AND closed_at IS NOT NULL
+          AND (desk IS NOT NULL OR timer_at IS NOT NULL)
+    """,
+    "a final case whose bill is open": """
+        SELECT f.number FROM case_file f JOIN case_invoice i ON i.case_id = f.id
+        WHERE f.number = ANY(:cases) AND f.closed_at IS NOT NULL AND i.state = 'open'
+    """,
+}
+# And of all lives together: read once, at their end.
+_NEVER_AT_ALL = {
+    "a gap in the numbers of cases": """
+        SELECT c.series, c.year FROM case_counter c JOIN (
+            SELECT split_part(number, '-', 1) AS series, CAST(split_part(number, '-', 2) AS integer) AS year,
+                   count(*) AS given, max(CAST(split_part(number, '-', 3) AS integer)) AS last
+            FROM (SELECT number FROM case_file UNION ALL SELECT number FROM licence) AS all_numbers
+            GROUP BY 1, 2) n USING (series, year)
+        WHERE NOT (c.last = n.given AND c.last = n.last)
+    """,
+    "a counter of numbers that nothing has": """
+        SELECT c.series FROM case_counter c WHERE NOT EXISTS (SELECT FROM (
+            SELECT number FROM case_file UNION ALL SELECT number FROM licence) AS all_numbers
+            WHERE number LIKE c.series || '-' || c.year || '-%')
+    """,
+    "a posting that does not balance": """
+        SELECT transaction FROM case_ledger GROUP BY transaction HAVING sum(debit) <> sum(credit)
+    """,
+    "a bank account that is not what came in less what went out": """
+        SELECT 1 WHERE (SELECT coalesce(sum(debit - credit), 0) FROM case_ledger WHERE account = 'bank') <>
+            (SELECT coalesce(sum(amount), 0) FROM case_payment WHERE status = 'paid')
+          - (SELECT coalesce(sum(amount), 0) FROM case_refund WHERE state IN ('sent', 'confirmed'))
+    """,
+    "a suspense account that is not what waits": """
+        SELECT 1 WHERE (SELECT coalesce(sum(credit - debit), 0) FROM case_ledger
+                        WHERE account = 'suspense') <>
+            (SELECT coalesce(sum(amount - credited - refunding), 0) FROM case_payment WHERE status = 'paid')
+    """,
+    "refunds payable that are not the refunds that are due": """
+        SELECT 1 WHERE (SELECT coalesce(sum(credit - debit), 0) FROM case_ledger
+                        WHERE account = 'refunds_payable') <>
+            (SELECT coalesce(sum(amount), 0) FROM case_refund WHERE state IN ('due', 'approved'))
+    """,
+    "a receivable that is not what open bills still need": """
+        SELECT 1 WHERE (SELECT coalesce(sum(debit - credit), 0) FROM case_ledger
+                        WHERE account = 'receivable') <>
+            (SELECT coalesce(sum(amount - credited), 0) FROM case_invoice WHERE state = 'open')
+    """,
+}
+_STILL = frozenset({"answered", "escalated", "commented"})
+# Entries with a version that no action of a flow made.
+_BESIDE = frozenset({"document", "assigned", "migrated", "erased"})
+
+
+def nothing_forbidden(office: Office, world: World) -> None:
+    """No row of a life is there that must never be."""
+    own = {"cases": [*world.cases], "licences": [*world.licences], "payments": [*world.payments]}
+    for what, query in _NEVER.items():
+        words = {name: value for name, value in own.items() if f":{name}" in query}
+        found = office.rows(query, **words)
+        assert found == [], f"{what}: {found}"
+    for terms in office.terms.values():
+        if terms.content.get("parent", {}).get("ends_with_parent"):
+            outliving = office.rows(
+                "SELECT c.number FROM licence c JOIN licence p ON p.id = c.parent_id "
+                "WHERE c.service = :code AND c.valid_to > p.valid_to AND c.number = ANY(:own)",
+                code=terms.code,
+                own=[*world.licences],
+            )
+            assert outliving == [], "a child outlives the parent that it ends with"
+
+
+def books_are(office: Office) -> None:
+    """All lives together: numbers without a gap, accounts that say what payments, refunds and bills say."""
+    for what, query in _NEVER_AT_ALL.items():
+        assert office.rows(query) == [], what
+    with office.transaction() as session:
+        assert audit.verify(session) == []
+
+
+def cases_are(office: Office, world: World) -> None:
+    """Each case is where the model has it; and what the model does not reckon, it takes over."""
+    rows = office.rows(
+        "SELECT number, state, version, done, checks, quote_free, escalated, timer_at, changed_at, "
+        "entered_at, due, closed_at, (SELECT number FROM licence WHERE id = licence_id) AS licence "
+        "FROM case_file WHERE number = ANY(:own)",
+        own=[*world.cases],
+    )
+    assert {row["number"] for row in rows} == set(world.cases)
+    for row in rows:
+        case = world.cases[row["number"]]
+        seen = (row["state"], row["version"], set(row["done"]), row["checks"], row["quote_free"])
+        known = (case.state, case.version, set(case.done), case.checks, case.free)
+        assert seen == known, f"{case.number} is {seen}, the model has {known}"
+        assert (row["escalated"], row["licence"]) == (case.escalated, case.licence), row
+        assert (row["closed_at"] is not None) == case.final, row
+        assert row["changed_at"] == case.changed_at, row
+        case.timer_at = row["timer_at"]
+        _deadline_is(case, row)
+        if not case.final:
+            assert world.moved_by(case), f"{case.number} is stuck in {case.state}"
+
+
+def licences_are(office: Office, world: World) -> None:
+    """Each licence stands as the model has it."""
+    for row in office.rows(
+        "SELECT number, status, status_since, with_parent, excused, version, valid_to, issued_at, form, "
+        "(SELECT number FROM licence p WHERE p.id = l.parent_id) AS parent "
+        "FROM licence l WHERE number = ANY(:own)",
+        own=[*world.licences],
+    ):
+        known = world.licences[row["number"]]
+        status, since, fell = world.status(known)
+        seen = (row["status"], row["status_since"], row["with_parent"], row["excused"], row["version"])
+        assert seen == (status, since, fell, known.excused, known.version), f"{known.number}: {seen}"
+        assert (row["valid_to"], row["issued_at"], row["parent"]) == (
+            known.valid_to,
+            known.issued_at,
+            known.parent,
+        )
+        assert row["form"] == known.form, known.number
+
+
+def money_is(office: Office, world: World) -> None:
+    """Each payment and bill is where the model has it."""
+    for row in office.rows(
+        "SELECT reference, amount, status, credited, refunding FROM case_payment WHERE reference = ANY(:own)",
+        own=[*world.payments],
+    ):
+        known = world.payments[row["reference"]]
+        assert (row["credited"], row["refunding"]) == (known.credited, known.owed), row
+        if row["status"] == "paid":
+            assert known.credited + known.owed + known.waiting == known.amount == row["amount"]
+    for row in office.rows(
+        "SELECT bill_number, state, credited FROM case_invoice WHERE bill_number = ANY(:own)",
+        own=[*world.bills],
+    ):
+        bill = world.bills[row["bill_number"]]
+        assert (row["state"], row["credited"]) == (bill.state, bill.credited), row
+
+
+def journals_are(office: Office, world: World) -> None:
+    """Versions count the steps of the journal, events are the steps, and forms are what the journal says."""
+    chains = [f"case/{number}" for number in world.cases]
+    entries = office.rows(
+        "SELECT chain, action, details FROM audit WHERE chain = ANY(:own) ORDER BY chain, position",
+        own=chains,
+    )
+    events = office.rows(
+        "SELECT subject, payload FROM event WHERE subject = ANY(:own) "
+        "AND kind IN ('case.submitted', 'case.moved') "
+        "ORDER BY id",
+        own=chains,
+    )
+    for number, case in world.cases.items():
+        chain = f"case/{number}"
+        version, state, made = 0, "", []
+        for entry in (each for each in entries if each["chain"] == chain and "version" in each["details"]):
+            details, action = entry["details"], entry["action"]
+            counts = action not in _STILL
+            assert details["version"] == version + counts, (
+                f"{number}: {action} {details} after version {version}"
+            )
+            version = details["version"]
+            if counts and action != "erased":
+                assert details["from"] == state, f"{number}: {action} {details} after {state}"
+                state = details["to"]
+            if counts and action not in _BESIDE:
+                made.append((action, details["from"], details["to"], details["version"]))
+        assert (version, state) == (case.version, case.state), number
+        told = [each["payload"] for each in events if each["subject"] == chain]
+        assert [(e["action"], e["from"], e["to"], e["version"]) for e in told] == made, number
+        assert office.licensing.cases.case(AUDITOR, number)["intact"], number
+
+
+def nothing_personal(office: Office, people: Iterable[Person], mark: str, started: Any) -> None:
+    """No name, identifier, number or personal text of this life lies in clear anywhere."""
+    words = [mark, *(each.identifier for each in people), *(each.mobile for each in people)]
+    pattern = "|".join(re.escape(word) for word in words)
+    for table, since in (
+        ("audit", "at >= :started"),
+        ("event", "at >= :started"),
+        ("idempotency", "at >= :started"),
+        ("procrastinate_jobs", "true"),
+        ("case_file", "true"),
+        ("case_quote", "true"),
+        ("case_call", "true"),
+        ("case_ledger", "true"),
+        ("case_comment", "true"),
+        ("case_document", "true"),
+        ("licence", "true"),
+        ("licence_version", "true"),
+        ("delegation", "true"),
+    ):
+        query = (
+            f"SELECT * FROM (SELECT row_to_json(t)::text AS said FROM {table} t WHERE {since}) AS rows "
+            f"WHERE said ~ :pattern LIMIT 3"
+        )
+        told = {"pattern": pattern} if since == "true" else {"pattern": pattern, "started": started}
+        found = office.rows(query, **told)
+        assert found == [], f"{table}: {json.dumps(found, ensure_ascii=False)[:600]}"
+
+
+def answers_are_kept(office: Office, told: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+    """What lies under each key is what was told."""
+    rows = office.rows(
+        "SELECT caller, key, body FROM idempotency WHERE key = ANY(:own)", own=[key for _, key in told]
+    )
+    assert {(row["caller"], row["key"]): row["body"] for row in rows} == dict(told)
+
+
+def _deadline_is(case: Any, row: Mapping[str, Any]) -> None:
+    deadline = case.terms.state(case.procedure, case.state).get("deadline")
+    assert (row["due"] is not None) == (deadline is not None), row
+    if deadline is None:
+        assert row["timer_at"] is None, row
+    elif "hours" in deadline:
+        assert row["due"] == row["entered_at"] + timedelta(hours=deadline["hours"]), row
+    else:
+        days = deadline["working_days"]
+        assert timedelta(days=days - 1) < row["due"] - row["entered_at"] < timedelta(days=2 * days + 30), row

@@ -1,0 +1,238 @@
+"""What the model knows: cases, licences, bills, payments and delegations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tests.integrations.machine.forms import exact
+from tests.integrations.machine.terms import Action, Facts, Terms, holds, taker
+
+Who = tuple[str, str]
+NOTHING = Decimal("0.00")
+_ENDED = ("revoked", "closed", "void")
+_SHARED = {"suspended": "suspended", "revoked": "revoked", "closed": "revoked", "void": "revoked"}
+
+
+class Refused(Exception):
+    """The model says that this is refused.
+
+    Args:
+        kinds: names of the errors that may say so.
+    """
+
+    def __init__(self, *kinds: str) -> None:
+        super().__init__(*kinds)
+        self.kinds = frozenset(kinds)
+
+
+@dataclass
+class Licence:
+    """A licence.
+
+    Args:
+        own: what it came to by itself and since when, the present standing last.
+        valid_to: as it was seen: the model knows no calendar.
+    """
+
+    number: str
+    service: str
+    issued_by: str
+    holder: Who
+    form: dict[str, Any]
+    parent: str | None
+    own: list[tuple[str, datetime]]
+    issued_at: datetime
+    valid_to: date
+    excused: bool = False
+    version: int = 1
+
+
+@dataclass
+class Bill:
+    """A bill, and how much of it is paid."""
+
+    number: str
+    case: str
+    amount: Decimal
+    due: date
+    state: str = "open"
+    credited: Decimal = NOTHING
+
+
+@dataclass
+class Payment:
+    """A payment of which the bank told us, and where its money is."""
+
+    reference: str
+    amount: Decimal
+    day: date
+    bill: str | None
+    credited: Decimal = NOTHING
+    owed: Decimal = NOTHING
+    waiting: Decimal = NOTHING
+
+
+@dataclass
+class Delegation:
+    """One person lets another act."""
+
+    id: int
+    principal: Who
+    agent: Who
+    capacity: str
+    services: list[str]
+    procedures: list[str]
+    first: date
+    last: date | None
+    ended: bool = False
+
+    def covers(self, service: str, procedure: str, day: date, capacity: str | None) -> bool:
+        """Whether it lets the agent do this on a day."""
+        return (
+            not self.ended
+            and capacity in (None, self.capacity)
+            and (not self.services or service in self.services)
+            and (not self.procedures or procedure in self.procedures)
+            and self.first <= day
+            and (self.last is None or day <= self.last)
+        )
+
+
+@dataclass
+class Case:
+    """A case.
+
+    Args:
+        centre: who opened it.
+        changed_at: no later action is earlier, whatever the clock says.
+        timer_at: as it was seen: the model knows no working days.
+        asked: the checks that wait for an answer, and those that no answer was got for.
+    """
+
+    number: str
+    terms: Terms
+    procedure: str
+    centre: str
+    holder: Who
+    kind: str
+    capacity: str
+    form: dict[str, Any]
+    licence: str | None
+    parent: str | None
+    submitted_at: datetime
+    changed_at: datetime
+    state: str = ""
+    version: int = 0
+    done: frozenset[str] = frozenset()
+    checks: dict[str, str] = field(default_factory=dict)
+    free: bool = False
+    escalated: bool = False
+    bill: str | None = None
+    timer_at: datetime | None = None
+    asked: set[str] = field(default_factory=set)
+    documents: set[str] = field(default_factory=set)
+    fulfilled: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Whether it came to its end."""
+        return bool(self.terms.state(self.procedure, self.state)["final"])
+
+    @property
+    def outcome(self) -> str:
+        """What fulfilling it does."""
+        return str(self.terms.procedures[self.procedure]["outcome"])
+
+
+@dataclass
+class World:
+    """All that the model knows."""
+
+    cases: dict[str, Case] = field(default_factory=dict)
+    licences: dict[str, Licence] = field(default_factory=dict)
+    bills: dict[str, Bill] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    delegations: list[Delegation] = field(default_factory=list)
+
+    def status(self, licence: Licence) -> tuple[str, datetime, bool]:
+        """How a licence stands, since when, and whether only with what it hangs on."""
+        own, since = licence.own[-1]
+        if licence.parent is None or own in _ENDED:
+            return own, since, False
+        above, fell, _ = self.status(self.licences[licence.parent])
+        shared = _SHARED.get(above)
+        return (own, since, False) if shared in (None, own) else (str(shared), fell, True)
+
+    def status_on(self, licence: Licence, day: date) -> str:
+        """How a licence stands on a day."""
+        status = self.status(licence)[0]
+        return "expired" if status == "valid" and day > licence.valid_to else status
+
+    def facts(self, case: Case, at: datetime) -> Facts:
+        """What conditions of a case are judged on."""
+        fields: dict[str, Any] = {
+            "procedure": case.procedure,
+            "quote.free": case.free,
+            "applicant.kind": case.kind,
+            "applicant.capacity": case.capacity,
+        }
+        if case.licence is not None:
+            licence = self.licences[case.licence]
+            late = (day_of(case.submitted_at) - licence.valid_to).days
+            fields |= licence.form
+            fields |= {
+                "licence.status": self.status_on(licence, day_of(at)),
+                "licence.days_late": max(0, late),
+                "licence.excused": licence.excused,
+            }
+        fields |= case.form
+        fields |= case.terms.activity(fields)
+        return Facts(exact(fields), case.done, case.checks)
+
+    def possible(self, case: Case, actions: list[Action], at: datetime) -> list[Action]:
+        """Those of some actions that the case allows, whoever takes them."""
+        facts = self.facts(case, at)
+        return [a for a in actions if case.state in a["from"] and holds(a.get("when"), facts)]
+
+    def place(self, case: Case) -> str | None:
+        """The part of the town that a case belongs to."""
+        name = case.terms.content.get("place")
+        if name is None:
+            return None
+        own = self.licences[case.licence].form.get(name) if case.licence else None
+        found = case.form.get(name) or own
+        return None if found is None else str(found)
+
+    def desk(self, case: Case) -> set[str]:
+        """The roles that a case waits for."""
+        roles = {r for action in case.terms.leaving(case.procedure, case.state) for r in action["roles"]}
+        escalate = case.terms.state(case.procedure, case.state).get("deadline", {}).get("escalate")
+        return roles | ({escalate} if case.escalated and escalate else set())
+
+    def missing(self, case: Case) -> list[str]:
+        """Documents that a case needs and has not."""
+        facts = self.facts(case, case.changed_at)
+        return [
+            each["code"]
+            for each in case.terms.documents(case.procedure)
+            if each["required"] and holds(each.get("when"), facts) and each["code"] not in case.documents
+        ]
+
+    def moved_by(self, case: Case) -> bool:
+        """Whether somebody or something can still move a case."""
+        leaving = case.terms.leaving(case.procedure, case.state)
+        able = self.possible(case, [action for action in leaving if taker(action) == "role"], case.changed_at)
+        waiting = set(case.terms.state(case.procedure, case.state)["checks"]) & case.asked
+        return bool(able) or case.timer_at is not None or bool(waiting)
+
+
+def day_of(at: datetime) -> date:
+    """The day of a moment in Riyadh, three hours before UTC all year."""
+    return (at + timedelta(hours=3)).date()
+
+
+def personal_free(terms: Terms, form: Mapping[str, Any]) -> dict[str, Any]:
+    """A form without what says something of a person."""
+    return {name: value for name, value in form.items() if not terms.personal(name)}
