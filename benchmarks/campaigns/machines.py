@@ -79,14 +79,15 @@ def _judged(office: Office, seen: Counter[str], lives: int) -> Evidence:
     return Evidence(
         story=(
             "Applicants, centres, officers, banks and finance do to cases of every definition, the "
-            "product's and the tests', whatever comes into their mind, rightly and wrongly: applications and edits that "
-            "are almost right, actions of any state by any caller under any version, documents, "
-            "payments of every kind, refunds, delegations, requests repeated under their key and keys taken for other "
-            "requests, two writers at one moment, a clock that goes on by hours or months and back by a day. "
-            "A small interpreter of the definition's JSON, which shares nothing with the engine, says of each "
-            "step whether it is done or refused, and where the case, its licence and its money stand after "
-            "it; the tables are compared after each, and journals, events, kept answers and personal data at "
-            "the end of each life, the ledger and every chain at the end of each round."
+            "product's and the tests', whatever comes into their mind, rightly and wrongly: applications "
+            "and edits that are almost right, actions of any state by any caller under any version, "
+            "documents, payments of every kind, refunds, delegations, requests repeated under their key "
+            "and keys taken for other requests, two writers at one moment, a clock that goes on by hours "
+            "or months and back by a day. A small interpreter of the definition's JSON, which shares "
+            "nothing with the engine, says of each step whether it is done or refused, and where the "
+            "case, its licence and its money stand after it; the tables are compared after each, and "
+            "journals, events, kept answers and personal data at the end of each life, the ledger and "
+            "every chain at the end of each round."
         ),
         figures=(
             ("lives", str(lives)),
