@@ -3,9 +3,8 @@
 import re
 import unicodedata
 from datetime import date
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from foundation.calendar import FIRST_DATE, LAST_DATE, Language, format_date
 from foundation.definitions import Bilingual
@@ -36,7 +35,9 @@ class Licence(_Answer):
 
     Args:
         number: its number.
-        status: what headquarters says of it today.
+        status: what headquarters says of it today, also one that this terminal never heard of.
+        status_title: how people read it.
+        since: first day of this status.
         title: its name.
         municipality: who issued it.
         valid_from: first day it is valid.
@@ -46,13 +47,21 @@ class Licence(_Answer):
     """
 
     number: str
-    status: Literal["valid", "expired", "suspended", "revoked"]
+    status: str = Field(pattern=r"^[a-z_]{1,40}$")
+    status_title: Bilingual
+    since: date
     title: Bilingual
     municipality: Bilingual
     valid_from: date
     valid_to: date
     lines: tuple[Line, ...] = ()
     credential: str
+
+    @property
+    def standing(self) -> Bilingual:
+        """Its status as a heading."""
+        title = self.status_title
+        return Bilingual(ar=title.ar, en=title.en[:1].upper() + title.en[1:])
 
 
 def dates(day: date, language: Language) -> tuple[str, ...]:

@@ -85,11 +85,13 @@ def draw_receipt(
     page.heading(licence.title.in_language(other), _SECOND[other], other)
     page.space(8)
     page.number(licence.number)
-    page.badge(words(f"status_{licence.status}", language))
+    page.badge(licence.standing.in_language(language))
     page.space(14)
     rows: list[tuple[str, tuple[str, ...]]] = [
         (line.label.in_language(language), (line.value.in_language(language),)) for line in licence.lines
     ]
+    if licence.status != "valid":
+        rows.insert(0, (words("since", language), dates(licence.since, language)))
     rows.append((words("valid_from", language), dates(licence.valid_from, language)))
     rows.append((words("valid_to", language), dates(licence.valid_to, language)))
     for label, values in rows:

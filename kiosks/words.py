@@ -16,7 +16,7 @@ WORDS: dict[str, Bilingual] = {
     "wait": Bilingual(ar="لحظة من فضلك", en="One moment, please"),
     "your_licence": Bilingual(ar="بيانات الرخصة", en="Your licence"),
     "number": Bilingual(ar="رقم الرخصة", en="Licence number"),
-    "status": Bilingual(ar="الحالة", en="Status"),
+    "since": Bilingual(ar="الحالة منذ", en="Status since"),
     "valid_from": Bilingual(ar="سارية من", en="Valid from"),
     "valid_to": Bilingual(ar="سارية إلى", en="Valid to"),
     "print": Bilingual(ar="اطبع الملخص", en="Print the summary"),
@@ -72,11 +72,6 @@ WORDS: dict[str, Bilingual] = {
         ar="هذا ملخص ولا يُغني عن الرخصة", en="A summary; it does not replace the licence"
     ),
     "printed_at": Bilingual(ar="طُبع في", en="Printed"),
-    # Status of a licence.
-    "status_valid": Bilingual(ar="سارية", en="Valid"),
-    "status_expired": Bilingual(ar="منتهية", en="Expired"),
-    "status_suspended": Bilingual(ar="موقوفة", en="Suspended"),
-    "status_revoked": Bilingual(ar="ملغاة", en="Revoked"),
 }
 
 

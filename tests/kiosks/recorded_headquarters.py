@@ -68,7 +68,8 @@ class Headquarters:
             return JSONResponse({"number": 1})
         if request.path_params["number"] != self._licence["number"]:
             return Response(status_code=404)
-        return JSONResponse(self._licence)
+        # Told how the licence stands now, headquarters says so of the recorded one.
+        return JSONResponse({**self._licence, **self._mood.get("licence", {})})
 
     async def _public(self, _: Request) -> Response:
         return Response(self._keys, media_type="application/json")

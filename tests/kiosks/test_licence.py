@@ -52,3 +52,12 @@ def test_a_day_stands_in_both_calendars_where_the_table_reaches() -> None:
 def test_a_newer_headquarters_may_say_more(licence: Licence) -> None:
     told = {**licence.model_dump(mode="json"), "colour": "green"}
     assert Licence.model_validate(told) == licence
+
+
+def test_a_status_that_the_terminal_never_heard_of_is_shown_as_headquarters_titles_it(
+    licence: Licence,
+) -> None:
+    title = {"ar": "مجمَّدة", "en": "frozen"}
+    told = {**licence.model_dump(mode="json"), "status": "frozen", "status_title": title}
+    standing = Licence.model_validate(told).standing
+    assert (standing.ar, standing.en) == ("مجمَّدة", "Frozen")

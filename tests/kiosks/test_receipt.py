@@ -8,6 +8,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from foundation.calendar import Language
 from foundation.errors import SettingsError
 from foundation.wire.qr_reader import read
+from integrations.licences.admission import STATUS_TITLES
+from integrations.procedure import LicenceStatus
 from kiosks import receipt
 from kiosks.licence import Licence, Line, isolated
 from kiosks.receipt import WIDTH, draw_receipt
@@ -85,10 +87,11 @@ def test_letters_are_joined() -> None:
     assert font.getlength(word, direction="rtl", language="ar") < apart * 0.9
 
 
-@pytest.mark.parametrize("status", ["valid", "expired", "suspended", "revoked"])
-def test_every_status_is_printed(licence: Licence, status: str) -> None:
+@pytest.mark.parametrize("status", STATUS_TITLES)
+def test_every_status_is_printed(licence: Licence, status: LicenceStatus) -> None:
     valid = drawn(licence)
-    other = drawn(Licence.model_validate({**licence.model_dump(), "status": status}))
+    said = {"status": status, "status_title": STATUS_TITLES[status].model_dump()}
+    other = drawn(Licence.model_validate({**licence.model_dump(), **said}))
     same = ImageChops.logical_xor(valid, other).getbbox() is None
     assert same is (status == "valid")
 

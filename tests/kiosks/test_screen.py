@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # it ships no types
 from playwright.sync_api import Page, expect
 
+from integrations.licences.admission import STATUS_TITLES
 from tests.kiosks.browser import screen_page
 from tests.kiosks.conftest import ANSWERS, Town
 
@@ -48,6 +49,22 @@ def test_a_visit_from_scan_to_paper_is_accessible_on_every_screen(town: Town) ->
         page.click(FINISH)
         state(page, "attract")
         assert NUMBER not in page.content()
+
+
+def test_every_standing_of_a_licence_is_shown_in_both_languages(town: Town) -> None:
+    with screen_page(town.kiosk.url) as page:
+        for status, title in STATUS_TITLES.items():
+            town.mood(licence={"status": status, "status_title": title.model_dump(), "since": "2026-12-01"})
+            town.kiosk.scan(NUMBER)
+            state(page, "showing")
+            assert_accessible(page)
+            expect(page.locator(".status")).to_have_text(title.ar)
+            expect(page.locator("dt", has_text="منذ")).to_have_count(0 if status == "valid" else 1)
+            page.click("form[action='/press/en'] button")
+            expect(page.locator(".status")).to_have_text(title.en.capitalize())
+            assert ("1 December 2026" in page.locator("dl").inner_text()) is (status != "valid")
+            page.click(FINISH)
+            state(page, "attract")
 
 
 def test_every_trouble_is_told_in_plain_words_and_accessible(town: Town) -> None:
