@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -24,6 +25,10 @@ _LAST_REQUESTS = 3
 # What is written between two seals could be cut off unseen together with its chain's head.
 _BETWEEN_ROUNDS = 60.0
 _BETWEEN_DELIVERERS = 5.0
+# Jobs of one queue at the same time.
+_AT_ONCE = 4
+
+_Part = Callable[[Platform, threading.Event], None]
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +45,13 @@ def _collector(platform: Platform, stop: threading.Event) -> None:
 
 
 def _worker(platform: Platform, stop: threading.Event) -> None:
-    beside = [
-        threading.Thread(target=_make_rounds, args=(platform, stop), name="rounds"),
-        threading.Thread(target=_deliver, args=(platform, stop), name="webhooks"),
-    ]
-    for thread in beside:
-        thread.start()
-    platform.jobs.work(stop=stop.is_set)
-    for thread in beside:
-        thread.join()
+    # A worker for each queue: a back-end that hangs, or a long play, must not hold the papers.
+    queues = [partial(_work, queue) for queue in platform.jobs.queues]
+    _together([_make_rounds, _deliver, *queues], platform, stop)
+
+
+def _work(queue: str, platform: Platform, stop: threading.Event) -> None:
+    platform.jobs.work([queue], _AT_ONCE, stop.is_set)
 
 
 def _deliver(platform: Platform, stop: threading.Event) -> None:
@@ -80,7 +83,7 @@ def _make_rounds(platform: Platform, stop: threading.Event) -> None:
             return
 
 
-_ROLES: dict[str, Callable[[Platform, threading.Event], None]] = {
+_ROLES: dict[str, _Part] = {
     "api": _api,
     "worker": _worker,
     "collector": _collector,
@@ -98,17 +101,20 @@ def run_roles(settings: Settings, roles: tuple[str, ...]) -> None:
             raise InvalidInput(f"There is no role {role!r}.", remedy=f"Known: {', '.join(_ROLES)}.")
     name = "+".join(roles)
     configure_logging(settings.log.level, name)
-    with _stopping() as stop, open_platform(settings, name) as platform, ThreadPoolExecutor() as threads:
-        running = [threads.submit(_run, _ROLES[role], platform, stop) for role in roles]
+    with _stopping() as stop, open_platform(settings, name) as platform:
+        _together([_ROLES[role] for role in roles], platform, stop)
+
+
+def _together(parts: Sequence[_Part], platform: Platform, stop: threading.Event) -> None:
+    with ThreadPoolExecutor(len(parts)) as threads:
+        running = [threads.submit(_run, part, platform, stop) for part in parts]
         for ended in running:
             ended.result()
 
 
-def _run(
-    role: Callable[[Platform, threading.Event], None], platform: Platform, stop: threading.Event
-) -> None:
+def _run(part: _Part, platform: Platform, stop: threading.Event) -> None:
     try:
-        role(platform, stop)
+        part(platform, stop)
     finally:
         # One that ends takes the others with it: whoever started this process then starts it whole again.
         stop.set()

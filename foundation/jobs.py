@@ -148,6 +148,11 @@ class Jobs:
             )
         self._known[name] = Registration(name, handler, queue, attempts, backoff)
 
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues of the registered jobs, by name."""
+        return tuple(sorted({registration.queue for registration in self._known.values()}))
+
     def enqueue(
         self,
         session: Session,
