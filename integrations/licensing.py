@@ -46,6 +46,8 @@ KEPT_ANSWERS = timedelta(days=30)
 
 _AT_ONCE = 1_000
 _EVENTS_AT_ONCE = 5_000
+# Of a hundred cases each: a closure that touches all cases of a town must not hold up the rest of a round.
+_BATCHES_AT_ONCE = 100
 
 _EFFECTS: Effects = {
     "quote": fees.make_quote,
@@ -143,8 +145,9 @@ class Licensing:
     def _follow_closures(self, stop: Callable[[], bool]) -> None:
         # Whoever believed the closures of before has written what he reckoned by then.
         settled = timedelta(seconds=2 * self._cache_s)
-        while follow_closures(self.desk, settled=settled) and not stop():
-            pass
+        for _ in range(_BATCHES_AT_ONCE):
+            if stop() or not follow_closures(self.desk, settled=settled):
+                return
 
     def _gather_stays(self, stop: Callable[[], bool]) -> None:
         while stays.gather(self._database, _EVENTS_AT_ONCE) == _EVENTS_AT_ONCE and not stop():

@@ -414,3 +414,25 @@ def test_a_round_that_is_told_to_stop_leaves_the_rest_to_the_next(desk: Desk) ->
     assert moves(desk, number) == []
     desk.licensing.rounds()
     assert len(moves(desk, number)) == 1
+
+
+def test_a_round_follows_so_much_and_leaves_the_rest_to_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.licensing._BATCHES_AT_ONCE", 1)
+    here, elsewhere = filed(desk), filed(desk, ELSEWHERE)
+    for place in (HERE, ELSEWHERE):
+        noted(desk, utc(23, 5), utc(24, 5), place=place)
+    desk.licensing.rounds()
+    assert (len(moves(desk, here)), len(moves(desk, elsewhere))) == (1, 0)
+    desk.licensing.rounds()
+    assert (len(moves(desk, here)), len(moves(desk, elsewhere))) == (1, 1)
+
+
+def test_places_that_applicants_invent_share_one_reckoning(desk: Desk) -> None:
+    noted(desk, utc(23, 5), utc(24, 5), place=HERE)
+    time = desk.licensing.desk.office.working_time
+    with desk.database.transaction() as session:
+        assert time(session, "حي أول") is time(session, "حي ثانٍ") is time(session, None)
+        assert time(session, HERE) is not time(session, None)
+        assert time(session, HERE, fresh=True) is time(session, HERE)
