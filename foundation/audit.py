@@ -6,8 +6,7 @@ compares. A seal noted outside the database (on paper, in another system) also s
 written anew.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,9 +16,12 @@ from sqlalchemy import DateTime, LargeBinary, RowMapping, Text, insert, select, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from foundation import audit_writing
+from foundation.audit_writing import Entries, Events, hash_of, moment
 from foundation.chain import GENESIS, JSON, entry_hash
 from foundation.database import Base
 from foundation.errors import InvalidInput
+from foundation.events import publish_all
 
 SEALS = "seals"
 """What `verify` calls the chain of seals."""
@@ -114,42 +116,13 @@ class Sealed:
         return cls(int(number), digest)
 
 
-# The head is only locked if it is there, and made if it is not; of two who make it one waits and then locks.
-_LOCK_HEAD = text(
-    """
-    WITH found AS (SELECT position, hash FROM audit_head WHERE chain = :chain FOR UPDATE),
-    made AS (
-        INSERT INTO audit_head AS head (chain, position, hash)
-        SELECT :chain, 0, CAST(:genesis AS bytea) WHERE NOT EXISTS (SELECT FROM found)
-        ON CONFLICT (chain) DO UPDATE SET position = head.position
-        RETURNING position, hash
-    )
-    SELECT position, hash FROM found UNION ALL SELECT position, hash FROM made
-    """
-)
-
-_ADD = text(
-    """
-    WITH added AS (
-        INSERT INTO audit (chain, position, at, actor, action, details, previous, hash)
-        SELECT :chain, CAST(:position AS integer) + number, :at, entry ->> 0, entry ->> 1, entry -> 2,
-               decode(entry ->> 3, 'hex'), decode(entry ->> 4, 'hex')
-        FROM jsonb_array_elements(CAST(:entries AS jsonb)) WITH ORDINALITY AS given (entry, number)
-    )
-    UPDATE audit_head SET position = :last, hash = :digest WHERE chain = :chain
-    """
-)
-
-
 def record(session: Session, *, chain: str, actor: str, action: str, details: Mapping[str, JSON]) -> None:
     """Add an entry to a chain, in the caller's transaction; see `record_all`."""
     record_all(session, chain=chain, entries=[(actor, action, details)])
 
 
-def record_all(
-    session: Session, *, chain: str, entries: Sequence[tuple[str, str, Mapping[str, JSON]]]
-) -> None:
-    """Add entries to one chain in their order, in the caller's transaction.
+def record_all(session: Session, *, chain: str, entries: Entries, events: Events = ()) -> None:
+    """Add entries to one chain in their order, in the caller's transaction, and the events that tell of them.
 
     Until that transaction ends, others wait to write to the same chain, and to no other.
 
@@ -159,31 +132,15 @@ def record_all(
         entries: actor, who did it ("client/…", "person/…", "cli/…"); action, what was done ("added",
             "approved"); details, what a later reader needs: whole numbers, text, true, false, null, lists and
             mappings.
+        events: as `events.publish_all` takes them.
 
     Raises:
         InvalidInput: details that have no one spelling (see `foundation.chain.canonical`); nothing is added.
     """
-    if not entries:
-        return
-    position, digest = session.execute(_LOCK_HEAD, {"chain": chain, "genesis": GENESIS}).one()
-    before, at = position, datetime.now(UTC)
-    rows = []
-    for actor, action, details in entries:
-        previous, position = digest, position + 1
-        entry = {"chain": chain, "position": position, "at": at}
-        digest = _entry_hash(previous, {**entry, "actor": actor, "action": action, "details": details})
-        rows.append((actor, action, details, previous.hex(), digest.hex()))
-    # One parameter: the driver takes longer to write lists than we take to write JSON. That it can be written
-    # so, the hash has checked.
-    words = {
-        "chain": chain,
-        "position": before,
-        "last": position,
-        "at": at,
-        "entries": json.dumps(rows, ensure_ascii=False),
-        "digest": digest,
-    }
-    session.execute(_ADD, words)
+    if entries:
+        audit_writing.write(session, chain, entries, events)
+    else:
+        publish_all(session, events)
 
 
 def entries(session: Session, chain: str | None = None, limit: int = 100) -> list[Entry]:
@@ -260,16 +217,8 @@ def verify(session: Session, noted: Sealed | None = None) -> list[Break]:
     return [*broken, *(found[chain] for chain in sorted(found))]
 
 
-def _entry_hash(previous: bytes, entry: Mapping[str, Any]) -> bytes:
-    return entry_hash(previous, {**entry, "at": _moment(entry["at"])})
-
-
 def _seal_hash(previous: bytes, content: Mapping[str, Any]) -> bytes:
-    return entry_hash(previous, {**content, "at": _moment(content["at"])})
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    return entry_hash(previous, {**content, "at": moment(content["at"])})
 
 
 def _check_entries(session: Session) -> Iterator[Break]:
@@ -282,7 +231,7 @@ def _check_entries(session: Session) -> Iterator[Break]:
         for row in group:
             content = {name: row[name] for name in ("chain", "position", "at", "actor", "action", "details")}
             reason = _reason(row["position"], expected, row["previous"], previous)
-            reason = reason or ("" if _holds(_entry_hash, row, content) else "The entry was changed.")
+            reason = reason or ("" if _holds(hash_of, row, content) else "The entry was changed.")
             if reason:
                 yield Break(chain, expected, reason)
                 break

@@ -38,17 +38,19 @@ _SOON = 0.05
 _STOP_STEP = 0.25
 _PAUSE = 0.5
 
+WRITTEN = """
+    INSERT INTO event (kind, subject, payload)
+    SELECT event ->> 0, event ->> 1, event -> 2
+    FROM jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS given (event, number)
+    WHERE {condition}
+    ORDER BY number
+    RETURNING subject
+"""
+"""What writes events, for a larger statement that calls it `written`; of the parameters of `words`."""
+TOUCHED = "(SELECT DISTINCT subject FROM written) AS touched"
+"""The subjects that `pg_notify(:channel, subject)` is to be called for, beside `WRITTEN`."""
 _PUBLISH = text(
-    """
-    WITH written AS (
-        INSERT INTO event (kind, subject, payload)
-        SELECT event ->> 0, event ->> 1, event -> 2
-        FROM jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS given (event, number)
-        ORDER BY number
-        RETURNING subject
-    )
-    SELECT pg_notify(:channel, subject) FROM (SELECT DISTINCT subject FROM written) AS touched
-    """
+    f"WITH written AS ({WRITTEN.format(condition='true')}) SELECT pg_notify(:channel, subject) FROM {TOUCHED}"
 )
 
 _READ = text(
@@ -96,11 +98,15 @@ def publish_all(session: Session, events: Sequence[tuple[str, str, Mapping[str, 
         events: kind, what happened, as "play.host_ok"; subject, to what, as "play/7", at most 200 characters;
             payload, a JSON object.
     """
-    if not events:
-        return
+    if events:
+        session.execute(_PUBLISH, words(events))
+
+
+def words(events: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, str]:
+    """The parameters of `WRITTEN`, and the channel that wakes the readers."""
     # One parameter: the driver takes longer to write lists than we take to write JSON.
     rows = [(kind, subject, dict(payload)) for kind, subject, payload in events]
-    session.execute(_PUBLISH, {"events": json.dumps(rows), "channel": _CHANNEL})
+    return {"events": json.dumps(rows), "channel": _CHANNEL}
 
 
 def read(

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from foundation import audit_writing as audit
 from foundation.database import Base
 from foundation.errors import NotFound
 from integrations.cases.case import MOMENT, Case
@@ -86,9 +87,16 @@ ALL = select(*(CASES.c[name] for name in COLUMNS))
 # Spelt as text: what SQLAlchemy makes of a table with so many columns costs more than the query itself.
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM case_file"
 _BY_NUMBER = text(f"{_SELECT} WHERE number = :number")
-_LOCKED = text(f"{_SELECT} WHERE number = :number FOR UPDATE")
 _BY_ID = text(f"{_SELECT} WHERE id = :id")
-_LOCKED_BY_ID = text(f"{_SELECT} WHERE id = :id FOR UPDATE")
+# A case is locked to be moved: where its journal ends is read along with it.
+_LOCK = f"""
+    SELECT {", ".join(f"file.{name}" for name in COLUMNS)},
+           head.position AS tip_position, head.hash AS tip_hash
+    FROM case_file AS file LEFT JOIN audit_head AS head ON head.chain = 'case/' || file.number
+    WHERE file.%s FOR UPDATE OF file
+"""
+_LOCKED = text(_LOCK % "number = :number")
+_LOCKED_BY_ID = text(_LOCK % "id = :id")
 _DUE = text(f"{_SELECT} WHERE timer_at <= :now ORDER BY timer_at LIMIT 1 FOR UPDATE SKIP LOCKED")
 _PUT_OFF = text("UPDATE case_file SET timer_at = :until WHERE id = :id")
 _OPEN_ON_LICENCE = text(
@@ -114,18 +122,19 @@ def find(session: Session, number: str) -> Case:
     Raises:
         NotFound: there is none.
     """
-    return _one(session, _BY_NUMBER, number)
+    return read(_row(session, _BY_NUMBER, number))
 
 
 def locked(session: Session, number: str) -> Case:
     """A case by its number; until the transaction ends, others wait to move it. Raises as `find` does."""
-    return _one(session, _LOCKED, number)
+    return _locked(session, _row(session, _LOCKED, number))
 
 
 def by_id(session: Session, id: int, lock: bool = False) -> Case:
     """A case by its row; it exists."""
-    statement = _LOCKED_BY_ID if lock else _BY_ID
-    return read(session.execute(statement, {"id": id}).mappings().one())
+    if lock:
+        return _locked(session, session.execute(_LOCKED_BY_ID, {"id": id}).mappings().one())
+    return read(session.execute(_BY_ID, {"id": id}).mappings().one())
 
 
 def next_due(session: Session, now: datetime) -> Case | None:
@@ -146,6 +155,7 @@ def open_on(session: Session, licence_id: int, procedure: str) -> str | None:
 def insert(session: Session, case: Case) -> None:
     """Write a new case and give it its id."""
     case.id = session.execute(_INSERT, _written(case, _GIVEN)).scalar_one()
+    audit.saw(session, case.context)
 
 
 def save(session: Session, case: Case) -> None:
@@ -169,10 +179,16 @@ def absent(number: str) -> NotFound:
     return NotFound(f"There is no case {shown}.", message_ar="لا توجد معاملة بهذا الرقم.")
 
 
-def _one(session: Session, statement: TextClause, number: str) -> Case:
+def _row(session: Session, statement: TextClause, number: str) -> RowMapping:
     row = (
         session.execute(statement, {"number": number}).mappings().one_or_none() if is_number(number) else None
     )
     if row is None:
         raise absent(number)
-    return read(row)
+    return row
+
+
+def _locked(session: Session, row: RowMapping) -> Case:
+    case = read(row)
+    audit.saw(session, case.context, row["tip_position"], row["tip_hash"])
+    return case

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from foundation import audit, events
+from foundation import audit
 from foundation.chain import JSON
 from foundation.identity import Caller
 from integrations.cases import (
@@ -379,8 +379,7 @@ class Engine:
         session = work.session
         if changed:
             case_store.save(session, work.case)
-        audit.record_all(session, chain=work.case.context, entries=work.entries)
-        events.publish_all(session, work.events)
+        audit.record_all(session, chain=work.case.context, entries=work.entries, events=work.events)
         self._office.jobs.enqueue_all(session, work.jobs)
 
 
