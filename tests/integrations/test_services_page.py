@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from console.cli import service as service_command
@@ -183,3 +184,30 @@ def test_the_picture_is_what_the_command_draws() -> None:
     shop = load_service(ROOT / "integrations/services/shop_licence.yaml")
     kept = (ROOT / "docs/pictures/shop_licence_issue.svg").read_bytes()
     assert draw(shop, "issue") == kept
+
+
+def test_the_fragments_of_the_page_fit_into_the_example(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    renew, checks, parent = (
+        next(block for block in blocks if block.startswith(head))
+        for head in ("  renew:", "checks:", "parent:")
+    )
+    whole = example().replace("procedures:\n", f"procedures:\n{renew}", 1)
+    # The question is asked under review, and approving waits for its answer.
+    whole = whole.replace(
+        "under_review:\n        title", "under_review:\n        checks: register\n        title", 1
+    )
+    whole = whole.replace("complete: true}", "complete: true, when: {check: register, is: passed}}", 1)
+    path = tmp_path / "container_permit.yaml"
+    path.write_text(f"{whole}{checks}{parent}", encoding="utf-8")
+    service = load_service(path)
+    assert set(service.procedures) == {"renew", "issue"}
+    assert service.checks["register"].attempts == 5
+    assert service.parent is not None
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^when: \{.*\}", PAGE, re.MULTILINE), ids=lambda line: str(line)[:40]
+)
+def test_every_condition_of_the_page_is_one(line: str) -> None:
+    Condition.model_validate(yaml.safe_load(line)["when"])
