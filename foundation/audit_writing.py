@@ -39,7 +39,9 @@ _LOCK_HEAD = text(
 )
 _ADDED = """
     WITH moved AS (
-        INSERT INTO audit_head AS head (chain, position, hash) VALUES (:chain, :last, :digest)
+        INSERT INTO audit_head AS head (chain, position, hash)
+        SELECT :chain, :last, CAST(:digest AS bytea)
+        WHERE :position = 0 OR EXISTS (SELECT FROM audit_head WHERE chain = :chain)
         ON CONFLICT (chain) DO UPDATE SET position = :last, hash = :digest
         WHERE head.position = :position AND head.hash = :before
         RETURNING 1
