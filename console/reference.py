@@ -18,6 +18,7 @@ from console.cli.main import cli
 from foundation import errors, settings
 from foundation.database import Database
 from foundation.errors import RakeezaError
+from foundation.settings import Backend, backend_options
 
 PACKAGES = ("foundation", "infra", "monitoring", "integrations", "kiosks", "console")
 
@@ -51,6 +52,12 @@ def settings_page() -> str:
     for section, lines in rows.items():
         about = _first(type(settings.Settings.model_fields[section].default))
         parts += [f"## [{section}]", about, "\n".join(lines)]
+    backends = [f"| `{name}` | {default} | {_cell(about)} |" for name, default, about in backend_options()]
+    parts += [
+        "## [backends.NAME]",
+        f"{_first(Backend)} One section for each; no option of theirs is taken from the environment.",
+        "\n".join(["| option | default | meaning |", "|---|---|---|", *backends]),
+    ]
     return _page(parts)
 
 
