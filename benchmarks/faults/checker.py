@@ -1,15 +1,15 @@
 """Compares what clients were told with what the database holds; shares nothing with the platform but SQL.
 
-`python -m benchmarks.faults.checker URL FOLDER`: FOLDER has the clients' files, told-*.jsonl. Prints a figure
-a line, name and value parted by a tab; what does not hold is a line on stderr, and the exit code is 1.
+`python -m benchmarks.faults.checker URL FOLDER`: FOLDER has the clients' files, told-*.jsonl, and the webhook
+receiver's, events.jsonl. Prints a figure a line, name and value parted by a tab; what does not hold is a line
+on stderr, and the exit code is 1.
 """
 
-import hashlib
 import json
 import sys
 import time
 from collections import Counter, defaultdict
-from datetime import UTC
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,46 +17,41 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-# Papers are made by the worker after the licence; seconds to wait for the last of them.
-_PAPERS = 120.0
+from benchmarks.faults.records import check_records
+from benchmarks.faults.rows import Check
+
+# Seconds for the worker to make the last papers and to deliver the last events.
+_PATIENCE = 300.0
+_END = {"immediate": "issued", "reviewed": "issued", "withdrawn": "withdrawn"}
+_OUTCOMES = {"immediate": ["settled"], "reviewed": ["partial", "settled"], "withdrawn": ["held"]}
 
 
-class Check:
-    """The findings."""
+@dataclass
+class Told:
+    """What one client wrote of one case: by the name of the step, in the order they were begun.
 
-    def __init__(self, connection: "psycopg.Connection[dict[str, Any]]") -> None:
-        self._connection = connection
-        self.faults: list[str] = []
-        self.figures: list[tuple[str, object]] = []
+    Args:
+        habit: what the client does with its cases.
+        roles: who asked.
+        sent: bodies of the requests.
+        answers: to those that were answered.
+    """
 
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Rows of a query."""
-        return self._connection.execute(sql).fetchall()
+    habit: str
+    roles: dict[str, str]
+    sent: dict[str, Any]
+    answers: dict[str, dict[str, Any]]
 
-    def none(self, sql: str, told: str) -> None:
-        """A query that must find nothing."""
-        found = self.rows(sql)
-        if found:
-            self.faults.append(f"{len(found)} {told}, as {found[0]}")
-
-    def same(self, name: str, found: object, wanted: object) -> None:
-        """A figure that must be another one."""
-        self.figures.append((name, found))
-        if found != wanted:
-            self.faults.append(f"{name}: {found}, and not {wanted}")
+    @property
+    def number(self) -> str | None:
+        """Of the case, if the client was told."""
+        return self.answers.get("submit", {}).get("number")
 
 
 def main() -> None:
     """Check, and print."""
     url, folder = sys.argv[1:]
-    asked, told = _read(Path(folder))
-    with psycopg.connect(url, row_factory=dict_row, autocommit=True) as connection:
-        check = Check(connection)
-        _await_papers(check)
-        _told(check, asked, told)
-        _inner(check)
-        _money(check)
-        _chains(check)
+    check = checked(url, Path(folder), _PATIENCE)
     for name, value in check.figures:
         print(f"{name}\t{value}")
     for fault in check.faults:
@@ -64,141 +59,147 @@ def main() -> None:
     sys.exit(bool(check.faults))
 
 
-def _read(folder: Path) -> tuple[set[tuple[str, str]], dict[str, dict[str, dict[str, Any]]]]:
-    asked: set[tuple[str, str]] = set()
-    told: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+def checked(url: str, folder: Path, patience: float) -> Check:
+    """The findings.
+
+    Args:
+        url: of the database.
+        folder: of the clients' files.
+        patience: seconds for the worker to do what is left.
+    """
+    told = _read(folder)
+    events = folder / "events.jsonl"
+    with psycopg.connect(url, row_factory=dict_row, autocommit=True) as connection:
+        check = Check(connection)
+        _await_worker(check, patience)
+        _answers(check, told)
+        _ends(check, told)
+        check_records(check)
+        if events.exists():
+            _events(check, events)
+    return check
+
+
+def _read(folder: Path) -> dict[str, Told]:
+    told: dict[str, Told] = {}
     for file in sorted(folder.glob("told-*.jsonl")):
         for line in file.read_text(encoding="utf-8").splitlines():
             said = json.loads(line)
-            if "asked" in said:
-                asked.add((said["key"], said["step"]))
+            case = told.setdefault(said["key"], Told(said["habit"], {}, {}, {}))
+            case.roles[said["step"]] = said["role"]
+            if "told" in said:
+                case.answers[said["step"]] = said["told"]
             else:
-                told[said["key"]][said["step"]] = said["told"]
-    return asked, told
+                case.sent[said["step"]] = said["sent"]
+    return told
 
 
-def _await_papers(check: Check) -> None:
-    limit = time.monotonic() + _PAPERS
-    missing = (
-        "SELECT count(*) AS n FROM licence l LEFT JOIN licence_document d ON d.licence_id = l.id "
-        "WHERE d.pdf IS NULL"
-    )
-    while check.rows(missing)[0]["n"] and time.monotonic() < limit:
+def _await_worker(check: Check, patience: float) -> None:
+    left = """
+        SELECT (SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')
+                AND coalesce(scheduled_at, now()) <= now())
+             + (SELECT count(*) FROM webhook WHERE EXISTS (SELECT FROM event
+                WHERE (event.subject LIKE 'case/%' OR event.subject LIKE 'licence/%')
+                AND (webhook.cursor IS NULL OR (event.transaction, event.id) >
+                    (split_part(webhook.cursor, '-', 1)::xid8, split_part(webhook.cursor, '-', 2)::bigint))))
+            AS n
+        """
+    limit = time.monotonic() + patience
+    while check.rows(left)[0]["n"] and time.monotonic() < limit:
         time.sleep(0.5)
-    check.same("licences without a paper", check.rows(missing)[0]["n"], 0)
+    check.same("jobs and webhooks left undone", check.rows(left)[0]["n"], 0)
+    check.none("SELECT id, task_name FROM procrastinate_jobs WHERE status = 'failed'", "jobs failed")
 
 
-def _told(check: Check, asked: set[tuple[str, str]], told: dict[str, dict[str, dict[str, Any]]]) -> None:
-    cases = {row["number"]: row for row in check.rows("SELECT number, state, version FROM case_file")}
-    bills = {
-        row["bill_number"]: row
+def _answers(check: Check, told: dict[str, Told]) -> None:
+    # What was told once is kept as it was told, so that it will be told again.
+    kept = {
+        (row["caller"], row["key"]): row["body"]
+        for row in check.rows("SELECT caller, key, body FROM idempotency WHERE status = 201")
+    }
+    steps = {
+        (row["number"], row["version"]): row["state"]
         for row in check.rows(
-            "SELECT b.bill_number, b.amount, b.state, c.number FROM case_invoice b "
-            "JOIN case_file c ON c.id = b.case_id"
+            "SELECT substr(chain, 6) AS number, (details ->> 'version')::int AS version, "
+            "details ->> 'to' AS state FROM audit WHERE chain LIKE 'case/%' AND details ? 'to'"
         )
     }
-    payments = {
-        row["reference"]: row for row in check.rows("SELECT reference, amount, outcome FROM case_payment")
-    }
-    numbers = Counter(steps["submit"]["number"] for steps in told.values() if "submit" in steps)
+    for key, case in told.items():
+        for step, answer in case.answers.items():
+            if kept.get((f"client/{case.roles[step]}-1", f"{key}-{step}")) != answer:
+                check.faults.append(f"lost or changed: the answer to {step} of {case.number}")
+            version = answer.get("case_version", answer.get("version") if "number" in answer else None)
+            if version is not None and (case.number, version) not in steps:
+                check.faults.append(f"lost: version {version} of {case.number}, told of {step}")
+            elif "state" in answer and "number" in answer and steps[case.number, version] != answer["state"]:
+                check.faults.append(f"changed: {case.number} at version {version}, told of {step}")
+    check.same("answers told", sum(len(case.answers) for case in told.values()), len(kept) - _others(kept))
+    check.same("requests never answered", sum(len(c.sent) - len(c.answers) for c in told.values()), 0)
+
+
+def _others(kept: dict[tuple[str, str], Any]) -> int:
+    # The subscription of the receiver is a write that no client made.
+    return sum(key == "webhook" for _, key in kept)
+
+
+def _ends(check: Check, told: dict[str, Told]) -> None:
+    cases = {row["number"]: row["state"] for row in check.rows("SELECT number, state FROM case_file")}
+    bills = _by_case(check, "SELECT c.number, b.bill_number, b.amount, b.state FROM case_invoice b", "b")
+    papers = _by_case(check, "SELECT c.number, d.code FROM case_document d", "d")
+    payments = _by_case(
+        check,
+        "SELECT c.number, p.reference, p.outcome FROM case_payment p "
+        "JOIN case_invoice i ON i.bill_number = p.bill_number",
+        "i",
+    )
+    numbers = Counter(case.number for case in told.values() if case.number is not None)
     check.same("cases that two requests were told of", sum(n > 1 for n in numbers.values()), 0)
-    for key, steps in told.items():
-        number = steps.get("submit", {}).get("number")
-        if number is not None and number not in cases:
-            check.faults.append(f"lost: the case {number} of {key}")
-        if "invoice" in steps:
-            bill = bills.get(steps["invoice"]["bill_number"])
-            if (
-                bill is None
-                or bill["number"] != number
-                or bill["amount"] != Decimal(steps["invoice"]["amount"])
-            ):
-                check.faults.append(f"lost or changed: the bill of {number}")
-        if "pay" in steps:
-            payment = payments.get(key)
-            if payment is None or payment["outcome"] != steps["pay"]["outcome"]:
-                check.faults.append(f"lost or changed: the payment {key}")
-            if steps["pay"]["settled"] and cases.get(number, {}).get("state") != "issued":
-                check.faults.append(f"paid and not issued: {number}")
-    submitted = {key for key, step in asked if step == "submit"}
-    check.same("submissions begun", len(submitted), len(told))
-    check.same("cases", len(cases), len(numbers))
-    check.same("licences that clients paid for", sum("pay" in steps for steps in told.values()), len(numbers))
+    check.same("cases", len(cases), len(told))
+    for key, case in told.items():
+        number = str(case.number)
+        if cases.get(number) != _END[case.habit]:
+            check.faults.append(f"{case.habit} and not {_END[case.habit]}: {number} is {cases.get(number)}")
+        bill = case.answers.get("invoice", {})
+        found = [(row["bill_number"], row["amount"]) for row in bills[number]]
+        if found != [(bill.get("bill_number"), Decimal(bill.get("amount", 0)))]:
+            check.faults.append(f"lost, doubled or changed: the bill of {number}")
+        handed_in = sorted(step.removeprefix("document-") for step in case.sent if "document-" in step)
+        if sorted(row["code"] for row in papers[number]) != handed_in:
+            check.faults.append(f"lost or doubled: the documents of {number}")
+        paid = [(row["reference"], row["outcome"]) for row in payments[number]]
+        wanted = [(f"{key}-{place}", said) for place, said in enumerate(_OUTCOMES[case.habit], 1)]
+        if paid != wanted:
+            check.faults.append(
+                f"lost, doubled or changed: the payments of {number}: {paid}, and not {wanted}"
+            )
 
 
-def _inner(check: Check) -> None:
-    check.same(
-        "licences",
-        check.rows("SELECT count(*) AS n FROM licence")[0]["n"],
-        check.rows("SELECT count(*) AS n FROM case_file WHERE state = 'issued'")[0]["n"],
-    )
-    check.none(
-        "SELECT licence_id FROM licence_version GROUP BY licence_id, version HAVING count(*) > 1",
-        "licences were made twice",
-    )
-    check.none(
-        "SELECT l.number FROM licence l JOIN case_file c ON c.licence_id = l.id "
-        "LEFT JOIN case_invoice b ON b.case_id = c.id AND b.state = 'settled' WHERE b.id IS NULL",
-        "licences have no settled bill",
-    )
-    for table, column in (("case_file", "number"), ("licence", "number")):
-        check.none(
-            f"SELECT {column} FROM (SELECT {column}, row_number() OVER (ORDER BY {column}) AS place, "
-            f"right({column}, 6)::int AS counted FROM {table}) AS numbered WHERE place <> counted",
-            f"numbers of {table} leave a gap",
+def _by_case(check: Check, query: str, of: str) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    table = query.partition(" FROM ")[2].split()[1]
+    for row in check.rows(f"{query} JOIN case_file c ON c.id = {of}.case_id ORDER BY {table}.id"):
+        found[row["number"]].append(row)
+    return found
+
+
+def _events(check: Check, file: Path) -> None:
+    received = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    first = list(dict.fromkeys(message["id"] for message in received))
+    published = [
+        row["name"]
+        for row in check.rows(
+            "SELECT 'evt_' || transaction::text || '-' || id AS name FROM event "
+            "WHERE subject LIKE 'case/%' OR subject LIKE 'licence/%' ORDER BY transaction, id"
         )
-    check.none(
-        "SELECT number FROM case_file WHERE version <> (SELECT count(*) FROM audit "
-        "WHERE chain = 'case/' || number AND details ? 'to')",
-        "cases have another version than their journal",
-    )
-    moved = "SELECT count(*) AS n FROM event WHERE kind IN ('case.submitted', 'case.moved')"
-    check.same(
-        "events of cases",
-        check.rows(moved)[0]["n"],
-        check.rows("SELECT sum(version) AS n FROM case_file")[0]["n"],
-    )
-    check.none("SELECT caller, key FROM idempotency WHERE status = 0", "keys were kept without an answer")
-
-
-def _money(check: Check) -> None:
-    found = check.rows("SELECT coalesce(sum(debit), 0) AS d, coalesce(sum(credit), 0) AS c FROM case_ledger")[
-        0
     ]
-    check.same("ledger, debit less credit", f"{found['d'] - found['c']:.2f}", "0.00")
-    bank = check.rows("SELECT coalesce(sum(debit - credit), 0) AS n FROM case_ledger WHERE account = 'bank'")[
-        0
-    ]["n"]
-    paid = check.rows("SELECT coalesce(sum(amount), 0) AS n FROM case_payment WHERE status = 'paid'")[0]["n"]
-    check.same("SAR at the bank", f"{bank:.2f}", f"{paid:.2f}")
-    check.none("SELECT reference FROM case_payment WHERE outcome <> 'settled'", "payments settled nothing")
-
-
-def _chains(check: Check) -> None:
-    chains: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in check.rows("SELECT chain, position, at, actor, action, details, previous, hash FROM audit"):
-        chains[row["chain"]].append(row)
-    broken = 0
-    for entries in chains.values():
-        previous = bytes(32)
-        for expected, row in enumerate(sorted(entries, key=lambda row: int(row["position"])), 1):
-            content = {
-                "chain": row["chain"],
-                "position": row["position"],
-                "at": row["at"].astimezone(UTC).isoformat(timespec="microseconds"),
-                "actor": row["actor"],
-                "action": row["action"],
-                "details": row["details"],
-            }
-
-            text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            digest = hashlib.sha256(previous + text.encode()).digest()
-            if row["position"] != expected or row["previous"] != previous or row["hash"] != digest:
-                broken += 1
-                break
-            previous = row["hash"]
-    check.same("broken chains", broken, 0)
-    check.figures.append(("chains verified", len(chains)))
+    check.same("events that the receiver got", len(first), len(published))
+    check.figures.append(("of them more than once", len(received) - len(first)))
+    wrong = next((place for place, (a, b) in enumerate(zip(first, published, strict=False)) if a != b), None)
+    if wrong is not None:
+        check.faults.append(f"events came out of order: {first[wrong]} where {published[wrong]} should stand")
+    bodies: dict[str, Any] = {}
+    if any(bodies.setdefault(m["id"], m["body"]) != m["body"] for m in received):
+        check.faults.append("an event came with another body when it came again")
 
 
 if __name__ == "__main__":

@@ -7,61 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from benchmarks.campaigns import Failed
+from benchmarks.faults.process import Process
 from benchmarks.faults.relay import Relay
 from foundation.guard import free_port
 from foundation.postgres import PrivatePostgres
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 90.0
-
-
-class Process:
-    """One role of the platform as a process of its own; killed, it is started again.
-
-    Args:
-        role: api or worker.
-        settings: its settings file.
-    """
-
-    def __init__(self, role: str, settings: Path) -> None:
-        self.role = role
-        self._settings = settings
-        self._log = settings.with_name(f"{role}.log").open("ab")
-        self._process = self._start()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "console", "--settings", str(self._settings), "serve", "--roles"]
-        return subprocess.Popen([*command, self.role], cwd=_ROOT, stdout=self._log, stderr=self._log)
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self._process.kill()
-
-    def again(self) -> None:
-        """Start it again."""
-        self._process.kill()
-        self._process.wait()
-        self._process = self._start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
-    def stop(self) -> None:
-        """End it as an operator would."""
-        if self.alive:
-            self._process.terminate()
-        self._process.wait(_PATIENCE)
-        self._log.close()
 
 
 class Served:
@@ -72,26 +33,35 @@ class Served:
         database: URL that they are given.
         roles: that run.
         apis: processes of the API, which share its port.
+        clients: roles for each of which there is a client of the API, with a token.
+        further: more sections of the settings.
     """
 
     def __init__(
-        self, folder: Path, database: str, roles: tuple[str, ...] = ("api", "worker"), apis: int = 1
+        self,
+        folder: Path,
+        database: str,
+        roles: tuple[str, ...] = ("api", "worker"),
+        apis: int = 1,
+        clients: tuple[str, ...] = ("centre", "payment"),
+        further: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._settings = folder / "rakeeza.toml"
-        sections: dict[str, dict[str, Any]] = {
+        sections: dict[str, Mapping[str, Any]] = {
             "platform": {"folder": str(folder / "platform")},
             "database": {"url": database},
             "http": {"port": self.port},
             "identity": {"token_lifetime": 86_400},
+            **further,
         }
         lines = []
         for name, options in sections.items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
         self._settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.tokens: dict[str, str] = {}
-        secrets = {role: self._client(role) for role in ("centre", "payment")}
+        secrets = {role: self._client(role) for role in clients}
         self.processes = {role: Process(role, self._settings) for role in roles}
         for number in range(2, apis + 1):
             self.processes[f"api-{number}"] = Process("api", self._settings)
@@ -165,13 +135,25 @@ class Platform(Served):
         self._data = folder / "postgres" / "data"
         parts: dict[str, Any] = conninfo_to_dict(url)
         self.relay = Relay(folder / "relay", f"{parts['host']}/.s.PGSQL.{parts.get('port', '5432')}")
-        super().__init__(folder, make_conninfo(**{**parts, "host": str(folder / "relay"), "port": "5432"}))
+        through = make_conninfo(**{**parts, "host": str(folder / "relay"), "port": "5432"})
+        webhooks = {"allow_private": True, "timeout": 2.0, "attempts": 30}
+        clients = ("centre", "payment", "reviewer")
+        super().__init__(folder, through, clients=clients, further={"webhooks": webhooks})
 
     def kill_postgres(self) -> None:
         """End PostgreSQL's first process as a power cut would; its keeper starts it again."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             number = int((self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
             os.kill(number, signal.SIGKILL)
+
+    def subscribe(self, url: str) -> None:
+        """Let the centre be told of all its events from now on."""
+        answer = httpx.post(
+            f"{self.base}/v1/webhooks",
+            json={"url": url},
+            headers={"Authorization": f"Bearer {self.tokens['centre']}", "Idempotency-Key": "webhook"},
+        )
+        answer.raise_for_status()
 
     def stop(self) -> None:
         """End the processes and the relay."""

@@ -5,6 +5,7 @@ Source: PostgreSQL 18 manual, chapter 54 (frontend/backend protocol).
 """
 
 import contextlib
+import hashlib
 import re
 import socket
 import struct
@@ -17,7 +18,16 @@ from typing import Literal
 When = Literal["before", "after"]
 
 _STARTUP = 196608
+_ENDS = ("COMMIT", "ROLLBACK")
+# What ends a message to the server: a query, a batch, a copy.
+_WHOLE = (b"Q", b"S", b"H", b"c", b"f")
+_READS = re.compile(r"(?i)(?!.*( for update|defer_jobs))(select|show) ")
 _VALUES = re.compile(r"\((?:\$?\d+(?:::\w+)?|'[^']*')(?:, *(?:\$?\d+(?:::\w+)?|'[^']*'))*\)")
+
+
+def is_read(statement: str) -> bool:
+    """Whether a statement writes nothing and locks nothing."""
+    return _READS.match(statement) is not None
 
 
 def fingerprint(sql: str) -> str:
@@ -25,21 +35,34 @@ def fingerprint(sql: str) -> str:
     return re.sub(r"\s+", " ", _VALUES.sub("(…)", sql)).strip()[:160]
 
 
+@dataclass(frozen=True)
+class Boundary:
+    """A statement as it stands in its transaction: the same one after others is another boundary.
+
+    Args:
+        application: application_name of the connection.
+        path: digest of what the transaction wrote and locked before, and of the statement: what was only read
+            depends on what a process still believes, and changes nothing.
+    """
+
+    application: str
+    path: str
+
+
 @dataclass
 class Trap:
     """What is done at one boundary, once.
 
     Args:
-        application: beginning of the connection's application_name.
-        statement: fingerprint of the statement.
-        when: before the server has it, or after it answered.
+        when: before the server has the statement, which it then never gets; or after it answered.
         action: what is done; the statement, or its answer, goes no further until it returns.
+        taken: whether the boundary was met; `sprung` is set when the action is done.
     """
 
-    application: str
-    statement: str
+    boundary: Boundary
     when: When
     action: Callable[[], None]
+    taken: bool = False
     sprung: threading.Event = field(default_factory=threading.Event)
 
 
@@ -55,7 +78,7 @@ class Relay:
         self._server = server
         self._trap: Trap | None = None
         self._lock = threading.Lock()
-        self.seen: dict[str, set[str]] = {}
+        self.seen: dict[Boundary, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         path = folder / ".s.PGSQL.5432"
@@ -90,16 +113,15 @@ class Relay:
             return
         _Connection(self, client, server).run()
 
-    def spring(self, application: str, statement: str, when: When) -> bool:
+    def spring(self, boundary: Boundary, when: When) -> bool:
         """Do what the trap says if it is for this boundary; whether it was."""
         with self._lock:
             trap = self._trap
-            if trap is None or trap.sprung.is_set() or trap.when != when:
+            if trap is None or trap.taken or (trap.boundary, trap.when) != (boundary, when):
                 return False
-            if not application.startswith(trap.application) or trap.statement != statement:
-                return False
-            trap.sprung.set()
+            trap.taken = True
         trap.action()
+        trap.sprung.set()
         return True
 
 
@@ -108,8 +130,9 @@ class _Connection:
         self._relay, self._client, self._server = relay, client, server
         self._application = ""
         self._prepared: dict[bytes, str] = {}
-        self._current = ""
-        self._waiting = ""
+        self._bound = self._current = ""
+        self._steps: list[str] = []
+        self._waiting: Boundary | None = None
 
     def run(self) -> None:
         back = threading.Thread(target=self._answers, daemon=True)
@@ -136,17 +159,30 @@ class _Connection:
             body = _exactly(self._client, struct.unpack("!I", head)[0] - 4)
             buffer += kind + head + body
             self._note(kind, body)
-            if kind in (b"Q", b"S", b"H"):
+            if kind in _WHOLE:
                 if kind != b"H" and self._current:
-                    statement = self._current
-                    self._relay.seen.setdefault(self._application, set()).add(statement)
-                    self._relay.spring(self._application, statement, "before")
-                    self._waiting, self._current = statement, ""
+                    boundary = self._reached(self._current)
+                    self._current = ""
+                    if self._relay.spring(boundary, "before"):
+                        return
+                    self._waiting = boundary
                 self._server.sendall(buffer)
                 buffer = b""
             elif kind == b"X":
                 self._server.sendall(buffer)
                 return
+
+    def _reached(self, statement: str) -> Boundary:
+        if statement == "BEGIN":
+            self._steps = [statement]
+        path = hashlib.sha256("\n".join([*self._steps, statement]).encode()).hexdigest()[:16]
+        if statement in _ENDS:
+            self._steps = []
+        elif self._steps and statement not in self._steps and not is_read(statement):
+            self._steps.append(statement)
+        boundary = Boundary(self._application, path)
+        self._relay.seen.setdefault(boundary, statement)
+        return boundary
 
     def _note(self, kind: bytes, body: bytes) -> None:
         if kind == b"Q":
@@ -154,10 +190,12 @@ class _Connection:
         elif kind == b"P":
             name, sql, _ = body.split(b"\0", 2)
             self._prepared[name] = fingerprint(sql.decode(errors="replace"))
-            self._current = self._prepared[name]
         elif kind == b"B":
             _, name, _ = body.split(b"\0", 2)
-            self._current = self._prepared.get(name, self._current)
+            self._bound = self._prepared.get(name, "")
+        elif kind == b"E":
+            # To prepare is not yet to do.
+            self._current = self._bound
 
     def _answers(self) -> None:
         held = b""
@@ -165,10 +203,10 @@ class _Connection:
             while data := self._server.recv(65536):
                 held += data
                 # Ready for query: the statement is done, and the client does not know it yet.
-                if self._waiting and _is_ready(held):
-                    statement, self._waiting = self._waiting, ""
-                    self._relay.spring(self._application, statement, "after")
-                if not self._waiting:
+                if self._waiting is not None and _is_ready(held):
+                    boundary, self._waiting = self._waiting, None
+                    self._relay.spring(boundary, "after")
+                if self._waiting is None:
                     self._client.sendall(held)
                     held = b""
         self._close()
