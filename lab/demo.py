@@ -14,7 +14,8 @@ from rich.text import Text
 
 from foundation.errors import RakeezaError
 from lab.municipality import Municipality, municipality
-from lab.story import Observation, Story
+from lab.observing import Observation
+from lab.story import Story
 
 
 def demonstrate(folder: Path | None, *, serve_on: bool) -> int:

@@ -23,7 +23,7 @@ from foundation.guard import Guard, Program, free_port
 from lab import kiosk, snmpd, sshd
 
 _STARTS_WITHIN = 60.0
-_ROLES = {"centre": "centre", "payment": "payment", "engineer": "engineer", "kiosk": "kiosk"}
+_ROLES = ("centre", "payment", "engineer", "kiosk", "reviewer", "inspector", "finance")
 _COMMUNITY = "lab-community"
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -181,6 +181,8 @@ class Municipality:
                 "name_en": "Model City Municipality",
             },
             "http": {"public_url": self.faces.api},
+            # The centre's own system listens on this machine.
+            "webhooks": {"allow_private": True},
             # A demo should not wait a quarter of a minute for its first reading.
             "prometheus": {"scrape_interval": 1.0},
         }
@@ -215,12 +217,12 @@ class Municipality:
         # A folder that was used before has them already, and the platform tells a secret only once.
         kept = self.folder / "accounts.json"
         known: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-        for name, role in _ROLES.items():
-            client_id = f"lab-{name}"
-            if name not in known:
+        for role in _ROLES:
+            client_id = f"lab-{role}"
+            if role not in known:
                 add = ("identity", "client", "add", client_id, "--role", role)
-                known[name] = json.loads(self.rakeeza(*add, "--format", "json"))["secret"]
-            self.accounts[name] = Account(client_id, known[name], (role,))
+                known[role] = json.loads(self.rakeeza(*add, "--format", "json"))["secret"]
+            self.accounts[role] = Account(client_id, known[role], (role,))
         kept.touch(mode=0o600)
         kept.write_text(json.dumps(known), encoding="utf-8")
 
