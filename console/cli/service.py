@@ -1,5 +1,6 @@
 """List, show, check and draw municipal services."""
 
+import getpass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import get_args
 
 import click
 
-from console.cli.context import format_choice, format_option, print_table, settings_of
+from console.cli.context import format_choice, format_option, open_platform, print_table, settings_of
 from foundation.calendar import today
 from foundation.errors import DefinitionError, InvalidInput, exit_code
+from foundation.identity import Caller
 from foundation.registry import Registry
 from integrations.cases.money import amount_text
 from integrations.fee_table import Fee, Rate
@@ -17,6 +19,8 @@ from integrations.flow import Action, State
 from integrations.procedure import Procedure, Promise, Window
 from integrations.service import Service, load_service, load_services
 from integrations.service_graph import Format, draw, format_of, span_text
+
+_MOVED = ("number", "from", "to", "refused")
 
 
 @click.group
@@ -151,6 +155,53 @@ def graph(ctx: click.Context, code: str, procedure: str | None, output: Path | N
         click.echo(drawn.decode(), nl=False)
     else:
         output.write_bytes(drawn)
+
+
+@command.command()
+@click.argument("code")
+@click.option("--from", "version", type=click.IntRange(1), required=True, help="Version that they run under.")
+@click.option("--state", "states", multiple=True, metavar="OLD=NEW", help="A state's new name; repeatable.")
+@click.option("--case", "number", help="Only the case of this number.")
+@click.option("--apply", is_flag=True, help="Move them; without it, only what would become of them is told.")
+@format_choice("table", "json")
+@click.pass_context
+def migrate(
+    ctx: click.Context,
+    code: str,
+    version: int,
+    states: tuple[str, ...],
+    number: str | None,
+    apply: bool,
+    output: str,
+) -> None:
+    """Move open cases of the service CODE from an older version of its definition to today's.
+
+    Each case is moved by itself; what cannot move is told and stays as it is.
+    """
+    caller = Caller(getpass.getuser(), "system", frozenset())
+    with open_platform(ctx) as platform:
+        report = platform.licensing.cases.migrate(caller, code, version, _map(states), number, not apply)
+    if output == "json":
+        # Not at the top: only this form needs it.
+        import json
+
+        click.echo(json.dumps(report, ensure_ascii=False, indent=2))
+    else:
+        rows = [[case[name] for name in _MOVED] for case in report["cases"]]
+        print_table(f"Open cases of {code}, version {version}", _MOVED, rows, output)
+        verb = "moved" if apply else "would move"
+        click.echo(
+            f"{report['moved']} {verb} to version {report['to_version']}, {report['refused']} refused."
+        )
+    if report["refused"]:
+        ctx.exit(1)
+
+
+def _map(states: tuple[str, ...]) -> dict[str, str]:
+    found = dict(each.partition("=")[::2] for each in states)
+    if not all(found.values()):
+        raise InvalidInput("A state has no new name.", place="--state", remedy="Write it as OLD=NEW.")
+    return found
 
 
 def _services(ctx: click.Context) -> Registry[Service]:
