@@ -4,16 +4,13 @@
 """
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, unquote_plus
 
-from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -35,7 +32,6 @@ from foundation.http_faults import refused
 from foundation.http_guard import PROBLEM, Guard
 from foundation.idempotency import Answer, fingerprint, once
 from foundation.identity import Caller, Identity
-from foundation.secret import Secret
 
 __all__ = [
     "PROBLEM",
@@ -46,7 +42,6 @@ __all__ = [
     "fingerprint",
     "once",
     "server_sent",
-    "token_router",
 ]
 
 TOKEN_PATH = "/v1/oauth/token"
@@ -63,8 +58,9 @@ _DETAILS_AR = {
     415: "نوع المحتوى المرسل لا يُقبل في هذا العنوان.",
 }
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-_REALM = 'realm="rakeeza"'
-_FORM = "application/x-www-form-urlencoded"
+REALM = 'realm="rakeeza"'
+"""How the platform calls itself to whoever has to authenticate."""
+
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -158,48 +154,6 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
     return caller
 
 
-def token_router(identity: Identity) -> APIRouter:
-    """The token endpoint: client credentials, by HTTP Basic or in the form.
-
-    Source: RFC 6749, sections 4.4, 2.3.1 and 5.2.
-    """
-    router = APIRouter(responses=PROBLEMS)
-    form = {
-        "type": "object",
-        "required": ["grant_type"],
-        "properties": {
-            "grant_type": {"type": "string", "const": "client_credentials"},
-            "client_id": {"type": "string"},
-            "client_secret": {"type": "string", "format": "password"},
-        },
-    }
-    described = {"requestBody": {"content": {_FORM: {"schema": form}}, "required": True}}
-
-    @router.post(TOKEN_PATH, openapi_extra=described)
-    async def token(request: Request) -> Response:
-        """A short-lived access token for an API client."""
-        try:
-            client_id, secret = _client_credentials(
-                request.headers.get("content-type", ""),
-                await request.body(),
-                request.headers.get("authorization"),
-            )
-            made = await run_in_threadpool(identity.token, client_id, secret)
-        except _OAuthError as error:
-            return error.response()
-        except NotAuthenticated as error:
-            return _OAuthError("invalid_client", error.message, 401).response()
-        body = {
-            "access_token": made.token.reveal(),
-            "token_type": "Bearer",
-            "expires_in": made.expires_in,
-            "scope": " ".join(made.roles),
-        }
-        return JSONResponse(body, headers={"Pragma": "no-cache"})
-
-    return router
-
-
 def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTBEAT) -> StreamingResponse:
     """Events as a stream that a browser's EventSource reads.
 
@@ -252,53 +206,6 @@ async def _frames(events: AsyncIterator[StoredEvent], heartbeat: float) -> Async
         await asyncio.wait({pumping})
 
 
-class _OAuthError(Exception):
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        super().__init__(description)
-        self._body = {"error": code, "error_description": description}
-        self._status = status
-
-    def response(self) -> JSONResponse:
-        headers = {"Pragma": "no-cache"}
-        if self._status == 401:
-            headers["WWW-Authenticate"] = f"Basic {_REALM}"
-        return JSONResponse(self._body, self._status, headers=headers)
-
-
-def _client_credentials(kind: str, body: bytes, authorization: str | None) -> tuple[str, Secret]:
-    if kind.partition(";")[0].strip().lower() != _FORM:
-        raise _OAuthError("invalid_request", f"The body must be {_FORM}.")
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20)
-    except ValueError as error:
-        raise _OAuthError("invalid_request", "The body is no form.") from error
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise _OAuthError("invalid_request", "A field stands twice.")
-    if form.get("grant_type") != "client_credentials":
-        code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
-        raise _OAuthError(code, "grant_type must be client_credentials.")
-    if authorization is not None:
-        if "client_secret" in form:
-            raise _OAuthError("invalid_request", "Credentials stand both in the header and in the form.")
-        return _basic(authorization)
-    if not form.get("client_id") or not form.get("client_secret"):
-        raise _OAuthError("invalid_client", "client_id and client_secret are missing.", 401)
-    return form["client_id"], Secret(form["client_secret"])
-
-
-def _basic(authorization: str) -> tuple[str, Secret]:
-    scheme, _, value = authorization.partition(" ")
-    try:
-        decoded = base64.b64decode(value.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        decoded = ""
-    client_id, colon, secret = decoded.partition(":")
-    if scheme.lower() != "basic" or not colon:
-        raise _OAuthError("invalid_client", "The Authorization header is no Basic credentials.", 401)
-    return unquote_plus(client_id), Secret(unquote_plus(secret))
-
-
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RakeezaError)
     document = problem(error)
@@ -308,11 +215,9 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotAuthenticated):
         # RFC 6750, section 3: no error code where no token was sent.
         sent = "authorization" in request.headers
-        headers["WWW-Authenticate"] = (
-            f'Bearer {_REALM}, error="invalid_token"' if sent else f"Bearer {_REALM}"
-        )
+        headers["WWW-Authenticate"] = f'Bearer {REALM}, error="invalid_token"' if sent else f"Bearer {REALM}"
     if isinstance(error, PermissionDenied):
-        headers["WWW-Authenticate"] = f'Bearer {_REALM}, error="insufficient_scope"'
+        headers["WWW-Authenticate"] = f'Bearer {REALM}, error="insufficient_scope"'
     return JSONResponse(document, document["status"], headers, PROBLEM)
 
 

@@ -22,6 +22,8 @@ from foundation.identity import Caller
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+LONGEST_KEY = 128
+"""Characters of a key, at most."""
 
 # Visible ASCII without quotes and backslashes, bare or as a structured-field string (RFC 8941).
 _KEY = re.compile(r'"?([!#-\[\]-~]{1,128})"?')
@@ -121,7 +123,7 @@ def once(
         Malformed: there is no key, or it is not 1 to 128 visible ASCII characters.
         IdempotencyMismatch: the key was used before with another request.
     """
-    mine = {"caller": caller.actor, "key": _checked(key)}
+    mine = {"caller": caller.actor, "key": bare_key(key)}
     # Waits on the index while another transaction holds this key; then it is ours, or an answer is there.
     if session.execute(_TAKE, {**mine, "fingerprint": fingerprint}).first() is None:
         kept = session.execute(_KEPT, mine).one()
@@ -130,6 +132,7 @@ def once(
                 "This Idempotency-Key was used before with another request.",
                 place=f"{HEADER} {mine['key']}",
                 remedy="Take a new key for a new request; repeat a request unchanged.",
+                message_ar="استُخدم هذا المفتاح من قبل في طلب آخر؛ خذ مفتاحًا جديدًا لكل طلب جديد.",
             )
         return Answer(kept.status, kept.body, replayed=True)
     answer = action()
@@ -153,15 +156,26 @@ def expire(session: Session, older_than: timedelta) -> int:
     return deleted.rowcount
 
 
-def _checked(key: str | None) -> str:
+def bare_key(key: str | None, most: int = LONGEST_KEY) -> str:
+    """The key in a header, without the quotes it may stand in.
+
+    Args:
+        most: characters that it may have.
+
+    Raises:
+        Malformed: there is none, or it is not 1 to `most` visible ASCII characters.
+    """
     if key is None:
         raise Malformed(
             f"The header {HEADER} is missing.",
             remedy="Send a new UUID with each new write, the same to repeat it.",
+            message_ar=f"الترويسة {HEADER} مفقودة؛ أرسل معرّفًا جديدًا مع كل طلب جديد.",
         )
     found = _KEY.fullmatch(key)
-    if found is None:
+    if found is None or len(found[1]) > most:
         raise Malformed(
-            f"The header {HEADER} is not 1 to 128 visible ASCII characters.", remedy="A UUID is best."
+            f"The header {HEADER} is not 1 to {most} visible ASCII characters.",
+            remedy="A UUID is best.",
+            message_ar=f"الترويسة {HEADER} ليست من حرف إلى {most} من الأحرف اللاتينية الظاهرة.",
         )
     return found[1]

@@ -5,7 +5,8 @@ from sqlalchemy import text
 
 from console.bootstrap import Platform
 from console.web import metrics
-from foundation.http import PROBLEMS, create_app, token_router
+from foundation.http import PROBLEMS, create_app
+from foundation.http_tokens import token_router
 from infra.plays import http as plays
 from integrations import contracts
 from integrations.entrypoints import rest, verify

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from foundation.errors import InvalidInput
 from foundation.personal import Vault, salted
 from integrations.cases.case import Case
-from integrations.cases.faults import check_readable
+from integrations.cases.faults import check_message
 
 LONGEST = 2_000
 """Characters of a comment, at most."""
@@ -81,7 +81,7 @@ def check(said: str) -> None:
             message_ar=f"التعليق من حرف واحد إلى {LONGEST} حرف.",
         )
     # A person writes lines; in everything else a comment is text like that of a form.
-    check_readable(None, {"comment": said.replace("\r\n", "\n").replace("\n", " ")})
+    check_message({"comment": said.replace("\r\n", "\n").replace("\n", " ")})
 
 
 def of_case(session: Session, vault: Vault, case: Case) -> list[Comment]:

@@ -73,6 +73,17 @@ def check_readable(applicant: Any, form: Any) -> None:
         raise refused(faults)
 
 
+def check_message(message: Any) -> None:
+    """The same for a message of another shape; pointers lead from its root.
+
+    Raises:
+        InvalidInput: with every such place.
+    """
+    faults = [*_unreadable(message, "", _DEEPEST)]
+    if faults:
+        raise refused(faults)
+
+
 def exact(value: Any) -> Any:
     """JSON with each float as the Decimal it was written as: 120.1 is 1201 tenths."""
     if isinstance(value, float):

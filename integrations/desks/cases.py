@@ -17,7 +17,7 @@ from foundation.errors import (
     Unavailable,
     problem,
 )
-from foundation.idempotency import Answer
+from foundation.idempotency import LONGEST_KEY, Answer, bare_key
 from foundation.identity import Caller, Role
 from integrations.cases import case_store, choice, invoices, views
 from integrations.cases.application import Reader, check_readable
@@ -94,15 +94,14 @@ class Cases:
         Raises:
             Malformed: there is no key, or no message, or too many.
         """
-        if key is None:
-            raise Malformed("The header Idempotency-Key is missing.", remedy="Send a new UUID.")
+        # Behind it stands the number of the row.
+        bare = bare_key(key, LONGEST_KEY - len(f"/{LARGEST_PAGE}"))
         if not 1 <= len(messages) <= LARGEST_PAGE:
             raise Malformed(
                 f"A bulk submission has 1 to {LARGEST_PAGE} rows, not {len(messages)}.",
                 remedy="Split it.",
                 message_ar=f"التقديم الجماعي من صف واحد إلى {LARGEST_PAGE} صف.",
             )
-        bare = key.strip('"')
         rows = [self._row(caller, message, f"{bare}/{number}") for number, message in enumerate(messages)]
         return Answer(200, {"rows": rows})
 

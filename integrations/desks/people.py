@@ -17,9 +17,8 @@ from foundation.idempotency import Answer
 from foundation.identity import Caller, Role
 from foundation.personal import masked
 from integrations.cases import calls, case_store, copies, delegations, privacy, views
-from integrations.cases.application import check_readable
 from integrations.cases.delegations import Delegation, Grant
-from integrations.cases.faults import Checked, field, refused
+from integrations.cases.faults import Checked, check_message, field, refused
 from integrations.desks.desk import Desk
 from integrations.identifiers import fault
 
@@ -106,7 +105,7 @@ class PeopleDesk:
         """
         _require(caller, Role.CENTRE)
         said = {name: value for name, value in message.items() if value is not None}
-        check_readable(None, said)
+        check_message(said)
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             given = self._read(said)

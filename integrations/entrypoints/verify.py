@@ -23,7 +23,7 @@ def router(licensing: Licensing) -> APIRouter:
         """Whether a licence is valid now; nothing of a person."""
         return JSONResponse(licensing.licences.verify(number))
 
-    @routes.get("/.well-known/rakeeza-keys.json", response_class=JwkSet, **promised("keys"))
+    @routes.get("/.well-known/rakeeza-keys.json", response_class=Response, **promised("keys"))
     def keys() -> Response:
         """Public keys of the municipality."""
         return JwkSet(licensing.licences.public_keys().to_json())

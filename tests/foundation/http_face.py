@@ -18,7 +18,8 @@ from sqlalchemy import text
 from foundation import errors
 from foundation.database import Database
 from foundation.events import StoredEvent
-from foundation.http import Answer, authenticated, create_app, fingerprint, once, server_sent, token_router
+from foundation.http import Answer, authenticated, create_app, fingerprint, once, server_sent
+from foundation.http_tokens import token_router
 from foundation.identity import Caller, Identity
 from foundation.secret import Secret
 

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator, FormatChecker
 
 from console.bootstrap import declared_roles
-from foundation.http import create_app, token_router
+from foundation.http import create_app
+from foundation.http_tokens import token_router
 from foundation.identity import Identity
 from foundation.secret import SecretFile
 from integrations import contracts

@@ -9,7 +9,7 @@ from tests.integrations.face import Face, open_face
 
 
 @pytest.fixture
-def face(desk: Desk) -> Iterator[Face]:
+def api(desk: Desk) -> Iterator[Face]:
     """The API of the office."""
     with open_face(desk) as opened:
         yield opened

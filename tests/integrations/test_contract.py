@@ -42,6 +42,8 @@ def _plain(part: Any, schemas: dict[str, Any]) -> Any:
     """A part without its prose, and with every schema in its place."""
     if isinstance(part, dict):
         if "$ref" in part:
+            # A default is of the framework's making: an optional body.
+            assert set(part) <= {"$ref", "description", "default"}, part
             return _plain(schemas[part["$ref"].rpartition("/")[2]], schemas)
         return {
             key: _plain(value, schemas)

@@ -13,117 +13,117 @@ pytest_plugins = ["tests.integrations.face_fixtures"]
 FINANCE, SECOND = "finance", "finance-2"
 
 
-def _bill(face: Face) -> tuple[str, dict[str, Any]]:
-    number = face.submit()
-    return number, face.billed(number)
+def _bill(api: Face) -> tuple[str, dict[str, Any]]:
+    number = api.submit()
+    return number, api.billed(number)
 
 
-def test_a_bill_is_paid_in_parts_then_too_much_and_the_surplus_goes_back(face: Face) -> None:
-    number, bill = _bill(face)
-    part = face.pay(bill, amount="700.00", reference="bank-1")
+def test_a_bill_is_paid_in_parts_then_too_much_and_the_surplus_goes_back(api: Face) -> None:
+    number, bill = _bill(api)
+    part = api.pay(bill, amount="700.00", reference="bank-1")
     assert (part["outcome"], part["settled"], part["credited"]) == ("partial", False, "700.00")
-    shown = face.get(FINANCE, f"/v1/bills/{bill['bill_number']}")
+    shown = api.get(FINANCE, f"/v1/bills/{bill['bill_number']}")
     assert (shown["credited"], shown["rest"], shown["state"]) == ("700.00", "23.00", "open")
-    over = face.pay(bill, amount="50.00", reference="bank-2")
+    over = api.pay(bill, amount="50.00", reference="bank-2")
     assert (over["outcome"], over["settled"], over["owed_back"]) == ("over", True, "27.00")
-    assert face.get(CENTRE, f"/v1/cases/{number}")["state"] == "issued"
-    twice = face.pay(bill, amount="723.00", reference="bank-3")
+    assert api.get(CENTRE, f"/v1/cases/{number}")["state"] == "issued"
+    twice = api.pay(bill, amount="723.00", reference="bank-3")
     assert (twice["outcome"], twice["owed_back"]) == ("surplus", "723.00")
-    refunds = face.get(FINANCE, "/v1/refunds?state=due")["items"]
+    refunds = api.get(FINANCE, "/v1/refunds?state=due")["items"]
     assert [(each["amount"], each["reason"]) for each in refunds] == [
         ("27.00", "over"),
         ("723.00", "surplus"),
     ]
-    page = face.get(FINANCE, "/v1/refunds?limit=1")
-    following = face.get(FINANCE, f"/v1/refunds?limit=1&after={page['next']}")
+    page = api.get(FINANCE, "/v1/refunds?limit=1")
+    following = api.get(FINANCE, f"/v1/refunds?limit=1&after={page['next']}")
     assert [each["id"] for each in (*page["items"], *following["items"])] == [each["id"] for each in refunds]
     assert following["next"] is None
-    kept = face.get(FINANCE, f"/v1/bills/{bill['bill_number']}")
+    kept = api.get(FINANCE, f"/v1/bills/{bill['bill_number']}")
     assert len(kept["payments"]) == 3
     assert len(kept["refunds"]) == 2
 
 
-def test_a_refund_goes_its_way_by_several_hands(face: Face) -> None:
-    _, bill = _bill(face)
-    face.pay(bill)
-    face.pay(bill, reference="bank-2")
-    (refund,) = face.get(FINANCE, "/v1/refunds")["items"]
+def test_a_refund_goes_its_way_by_several_hands(api: Face) -> None:
+    _, bill = _bill(api)
+    api.pay(bill)
+    api.pay(bill, reference="bank-2")
+    (refund,) = api.get(FINANCE, "/v1/refunds")["items"]
     path = f"/v1/refunds/{refund['id']}"
-    assert face.write(FINANCE, f"{path}/sending", {"reference": "out-1"}).status_code == 409
-    approved = face.done(FINANCE, f"{path}/approval")
+    assert api.write(FINANCE, f"{path}/sending", {"reference": "out-1"}).status_code == 409
+    approved = api.done(FINANCE, f"{path}/approval")
     assert (approved["state"], approved["approved_by"]) == ("approved", "client/finance")
-    sent = face.done(SECOND, f"{path}/sending", {"reference": "out 1/2026"})
+    sent = api.done(SECOND, f"{path}/sending", {"reference": "out 1/2026"})
     assert (sent["state"], sent["reference"]) == ("sent", "out 1/2026")
-    failed = face.done(FINANCE, f"{path}/failure", {"reason": "account closed"})
+    failed = api.done(FINANCE, f"{path}/failure", {"reason": "account closed"})
     assert (failed["state"], failed["failure"]) == ("failed", "account closed")
-    again = [each for each in face.get("auditor", "/v1/refunds")["items"] if each["state"] == "due"]
+    again = [each for each in api.get("auditor", "/v1/refunds")["items"] if each["state"] == "due"]
     assert [(each["amount"], each["reason"]) for each in again] == [(refund["amount"], "failed")]
     # Whoever asked for it does not approve it as well.
     path = f"/v1/refunds/{again[0]['id']}"
-    assert face.write(FINANCE, f"{path}/approval").status_code == 403
-    face.done(SECOND, f"{path}/approval")
-    assert face.write(FINANCE, f"{path}/sending", {"reference": "out 1/2026"}).status_code == 409
-    face.done(FINANCE, f"{path}/sending", {"reference": "out-2"})
-    assert face.done(FINANCE, f"{path}/confirmation")["state"] == "confirmed"
+    assert api.write(FINANCE, f"{path}/approval").status_code == 403
+    api.done(SECOND, f"{path}/approval")
+    assert api.write(FINANCE, f"{path}/sending", {"reference": "out 1/2026"}).status_code == 409
+    api.done(FINANCE, f"{path}/sending", {"reference": "out-2"})
+    assert api.done(FINANCE, f"{path}/confirmation")["state"] == "confirmed"
     for body in ({"reference": " "}, {"reference": "x" * 141}, {"reference": "أ"}, {}):
-        assert face.write(FINANCE, f"{path}/sending", body).status_code == 422
-    assert face.write(FINANCE, "/v1/refunds/999999/approval").status_code == 404
+        assert api.write(FINANCE, f"{path}/sending", body).status_code == 422
+    assert api.write(FINANCE, "/v1/refunds/999999/approval").status_code == 404
     for odd in ("0", "-1", "x", str(2**63), "1.0"):
-        assert face.write(FINANCE, f"/v1/refunds/{odd}/approval").status_code == 422
+        assert api.write(FINANCE, f"/v1/refunds/{odd}/approval").status_code == 422
 
 
-def test_payments_that_nobody_can_place_wait_for_a_person(face: Face) -> None:
-    number, bill = _bill(face)
-    lost = face.pay({**bill, "bill_number": "2600000000019"}, reference="bank-1")
+def test_payments_that_nobody_can_place_wait_for_a_person(api: Face) -> None:
+    number, bill = _bill(api)
+    lost = api.pay({**bill, "bill_number": "2600000000019"}, reference="bank-1")
     assert (lost["outcome"], lost["waiting"], lost["case"]) == ("unknown_bill", "723.00", None)
-    other = face.pay({**bill, "bill_number": "2600000000027"}, amount="5.00", reference="bank-2")
+    other = api.pay({**bill, "bill_number": "2600000000027"}, amount="5.00", reference="bank-2")
     assert other["outcome"] == "unknown_bill"
-    waiting = face.get(FINANCE, "/v1/payments/waiting?limit=1")
+    waiting = api.get(FINANCE, "/v1/payments/waiting?limit=1")
     assert [each["reference"] for each in waiting["items"]] == ["bank-1"]
-    following = face.get("auditor", f"/v1/payments/waiting?after={waiting['next']}")
+    following = api.get("auditor", f"/v1/payments/waiting?after={waiting['next']}")
     assert [each["reference"] for each in following["items"]] == ["bank-2"]
     meant = {"reference": "bank-1", "bill_number": bill["bill_number"]}
-    assert face.done(FINANCE, "/v1/payments/assignment", meant)["settled"] is True
-    assert face.get(CENTRE, f"/v1/cases/{number}")["state"] == "issued"
-    assert face.write(FINANCE, "/v1/payments/assignment", meant).status_code == 409
-    returned = face.done(FINANCE, "/v1/payments/return", {"reference": "bank-2"})
+    assert api.done(FINANCE, "/v1/payments/assignment", meant)["settled"] is True
+    assert api.get(CENTRE, f"/v1/cases/{number}")["state"] == "issued"
+    assert api.write(FINANCE, "/v1/payments/assignment", meant).status_code == 409
+    returned = api.done(FINANCE, "/v1/payments/return", {"reference": "bank-2"})
     assert (returned["waiting"], returned["owed_back"]) == ("0.00", "5.00")
-    assert face.write(FINANCE, "/v1/payments/return", {"reference": "bank-9"}).status_code == 404
-    assert face.get(FINANCE, "/v1/payments/waiting")["items"] == []
+    assert api.write(FINANCE, "/v1/payments/return", {"reference": "bank-9"}).status_code == 404
+    assert api.get(FINANCE, "/v1/payments/waiting")["items"] == []
 
 
-def test_a_payment_that_the_bank_refused_pays_nothing(face: Face) -> None:
-    number, bill = _bill(face)
-    told = face.pay(bill, status="refused")
+def test_a_payment_that_the_bank_refused_pays_nothing(api: Face) -> None:
+    number, bill = _bill(api)
+    told = api.pay(bill, status="refused")
     assert (told["outcome"], told["settled"], told["credited"]) == ("refused", False, "0.00")
-    assert face.get(CENTRE, f"/v1/cases/{number}")["state"] == "invoiced"
-    assert face.pay(bill, reference="bank-2")["outcome"] == "settled"
+    assert api.get(CENTRE, f"/v1/cases/{number}")["state"] == "invoiced"
+    assert api.pay(bill, reference="bank-2")["outcome"] == "settled"
 
 
-def test_a_payment_of_a_bill_that_was_voided_is_held_and_owed_back(face: Face) -> None:
-    number, bill = _bill(face)
-    face.act(CENTRE, number, "withdraw_billed")
-    told = face.pay(bill)
+def test_a_payment_of_a_bill_that_was_voided_is_held_and_owed_back(api: Face) -> None:
+    number, bill = _bill(api)
+    api.act(CENTRE, number, "withdraw_billed")
+    told = api.pay(bill)
     assert (told["outcome"], told["settled"], told["owed_back"]) == ("held", False, "723.00")
-    assert face.get(CENTRE, f"/v1/cases/{number}")["state"] == "withdrawn"
-    assert face.get(FINANCE, "/v1/refunds")["items"][0]["reason"] == "void"
+    assert api.get(CENTRE, f"/v1/cases/{number}")["state"] == "withdrawn"
+    assert api.get(FINANCE, "/v1/refunds")["items"][0]["reason"] == "void"
 
 
-def test_a_late_payment_is_marked(face: Face) -> None:
-    _, bill = _bill(face)
-    told = face.pay(bill, paid_at="2026-12-20T10:00:00+03:00")
+def test_a_late_payment_is_marked(api: Face) -> None:
+    _, bill = _bill(api)
+    told = api.pay(bill, paid_at="2026-12-20T10:00:00+03:00")
     assert (told["late"], told["outcome"]) == (True, "settled")
 
 
-def test_a_notice_is_kept_once_for_its_reference(face: Face) -> None:
-    _, bill = _bill(face)
-    first = face.write(BANK, "/v1/payments", notice(bill), key="a")
-    again = face.write(BANK, "/v1/payments", notice(bill), key="a")
-    other_key = face.write(BANK, "/v1/payments", notice(bill), key="b")
+def test_a_notice_is_kept_once_for_its_reference(api: Face) -> None:
+    _, bill = _bill(api)
+    first = api.write(BANK, "/v1/payments", notice(bill), key="a")
+    again = api.write(BANK, "/v1/payments", notice(bill), key="a")
+    other_key = api.write(BANK, "/v1/payments", notice(bill), key="b")
     assert first.content == again.content
     assert other_key.json()["outcome"] == "settled"
-    assert face.write(BANK, "/v1/payments", notice(bill, amount="1.00")).status_code == 409
-    assert face.desk.count("case_payment") == 1
+    assert api.write(BANK, "/v1/payments", notice(bill, amount="1.00")).status_code == 409
+    assert api.desk.count("case_payment") == 1
 
 
 @pytest.mark.parametrize(
@@ -149,40 +149,40 @@ def test_a_notice_is_kept_once_for_its_reference(face: Face) -> None:
     ],
 )
 def test_a_payment_that_cannot_be_read_is_refused_and_not_kept(
-    face: Face, changes: dict[str, Any], pointer: str
+    api: Face, changes: dict[str, Any], pointer: str
 ) -> None:
     bill = {"bill_number": "2600000000019", "amount": "723.00"}
-    response = face.write(BANK, "/v1/payments", notice(bill, **changes))
+    response = api.write(BANK, "/v1/payments", notice(bill, **changes))
     assert response.status_code == 422
     (error,) = response.json()["errors"]
     assert error["pointer"] == pointer
     assert error["detail_ar"]
-    assert face.desk.count("case_payment") == 0
+    assert api.desk.count("case_payment") == 0
 
 
-def test_only_a_bank_notifies_payments_and_each_sees_what_is_his(face: Face) -> None:
-    _, bill = _bill(face)
+def test_only_a_bank_notifies_payments_and_each_sees_what_is_his(api: Face) -> None:
+    _, bill = _bill(api)
     for who in (CENTRE, KIOSK, REVIEWER, FINANCE, "administrator"):
-        assert face.write(who, "/v1/payments", notice(bill)).status_code == 403
-    assert face.desk.count("case_payment") == 0
+        assert api.write(who, "/v1/payments", notice(bill)).status_code == 403
+    assert api.desk.count("case_payment") == 0
     path = f"/v1/bills/{bill['bill_number']}"
-    assert "payments" not in face.get(BANK, path)
-    assert face.get(CENTRE, path)["payments"] == []
-    assert face.call(OTHER, "GET", path).status_code == 404
-    assert face.call(REVIEWER, "GET", path).status_code == 403
-    assert face.call(BANK, "GET", "/v1/bills/1").status_code == 404
+    assert "payments" not in api.get(BANK, path)
+    assert api.get(CENTRE, path)["payments"] == []
+    assert api.call(OTHER, "GET", path).status_code == 404
+    assert api.call(REVIEWER, "GET", path).status_code == 403
+    assert api.call(BANK, "GET", "/v1/bills/1").status_code == 404
 
 
-def test_the_ledger_is_csv_and_its_debits_are_its_credits(face: Face) -> None:
-    _, bill = _bill(face)
-    face.pay(bill)
-    told = face.call(FINANCE, "GET", "/v1/ledger?from=2026-11-22&to=2026-11-22")
+def test_the_ledger_is_csv_and_its_debits_are_its_credits(api: Face) -> None:
+    _, bill = _bill(api)
+    api.pay(bill)
+    told = api.call(FINANCE, "GET", "/v1/ledger?from=2026-11-22&to=2026-11-22")
     assert told.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(told.text)))
     assert {row["account"] for row in rows} >= {"receivable", "bank", "revenue:licence"}
-    balance = face.get("auditor", "/v1/ledger/balance")
+    balance = api.get("auditor", "/v1/ledger/balance")
     assert balance["debit"] == balance["credit"] == "1446.00"
-    assert face.get(FINANCE, "/v1/ledger/balance?until=2026-11-21")["accounts"] == []
+    assert api.get(FINANCE, "/v1/ledger/balance?until=2026-11-21")["accounts"] == []
     for query in (
         "",
         "?from=2026-11-22",
@@ -191,6 +191,6 @@ def test_the_ledger_is_csv_and_its_debits_are_its_credits(face: Face) -> None:
         "?from=2026-02-30&to=2026-11-22",
         "?from=1e9&to=2026-11-22",
     ):
-        assert face.call(FINANCE, "GET", f"/v1/ledger{query}").status_code == 422, query
+        assert api.call(FINANCE, "GET", f"/v1/ledger{query}").status_code == 422, query
     for who in (CENTRE, BANK, REVIEWER):
-        assert face.call(who, "GET", "/v1/ledger/balance").status_code == 403
+        assert api.call(who, "GET", "/v1/ledger/balance").status_code == 403

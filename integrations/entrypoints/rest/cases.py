@@ -60,7 +60,7 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         """Open a case."""
         return versioned(licensing.cases.submit(caller, body.message(), key))
 
-    @routes.post("/cases/bulk", **promised("submit_many"))
+    @routes.post("/bulk/cases", **promised("submit_many"))
     def submit_many(body: Submissions, caller: Caller = anyone, key: Key = None) -> JSONResponse:
         """Open several cases; each row succeeds or fails by itself."""
         return licensing.cases.submit_many(caller, [_row(each) for each in body.cases], key).response()

@@ -18,6 +18,7 @@ from integrations.entrypoints.rest.messages import (
     OneName,
     OnePlace,
     Version,
+    Whose,
 )
 from integrations.licensing import Licensing
 
@@ -34,8 +35,7 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
         limit: Limit = 50,
         service: OneName = None,
         place: OnePlace = None,
-        mine: Flag = False,
-        unassigned: Flag = False,
+        whose: Whose = "all",
         count: Flag = False,
     ) -> JSONResponse:
         """What waits for the caller, the most urgent first."""
@@ -45,8 +45,8 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
             limit=limit,
             service=service,
             place=place,
-            mine=mine,
-            unassigned=unassigned,
+            mine=whose == "mine",
+            unassigned=whose == "unassigned",
             count=count,
         )
         return JSONResponse(page)
@@ -61,7 +61,7 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     @routes.post("/cases/{number}/comments", **promised("comment"))
     def comment(number: Number, body: Comment, caller: Caller = anyone, key: Key = None) -> JSONResponse:
         """Say something of a case."""
-        return licensing.inbox.comment(caller, number, body.text, key).response()
+        return licensing.inbox.comment(caller, number, body.comment, key).response()
 
     @routes.get("/cases/{number}/comments", **promised("list_comments"))
     def list_comments(number: Number, caller: Caller = anyone) -> JSONResponse:

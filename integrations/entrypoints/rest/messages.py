@@ -18,7 +18,7 @@ _NUMBER = r"^[A-Za-z0-9-]{1,40}$"
 # Without control characters; PostgreSQL takes no NUL, and no line of a log is broken.
 _LINE = r"^[^\x00-\x1f\x7f]*$"
 _REFERENCE = r"^[A-Za-z0-9._/-]{1,64}$"
-_CURSOR = r"^[0-9]{1,20}-[0-9]{1,19}$"
+_CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"
 _MOST_ID = 2**53 - 1
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 
@@ -130,7 +130,7 @@ class Step(_Body):
 class Comment(_Body):
     """A comment on a case."""
 
-    text: Words
+    comment: Words
 
 
 class Assignment(_Body):
@@ -230,7 +230,11 @@ class Subscription(_Body):
 
 
 class Replay(_Body):
-    """From where a webhook is told again."""
+    """From where a webhook is told again: one of the two."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"oneOf": [{"required": ["after"]}, {"required": ["since"]}]}
+    )
 
     after: Annotated[CursorText | None, BeforeValidator(_given)] = left_out(
         description="The last event that is not wanted, as its webhook-id has it behind evt_.",
@@ -282,6 +286,7 @@ Id = Annotated[int, Field(ge=1, le=_MOST_ID), BeforeValidator(_digits), Path()]
 FileName = Annotated[str, Query(min_length=1, max_length=200, pattern=_LINE)]
 Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_digits), Query()]
 Flag = Annotated[bool, BeforeValidator(_flag), Query()]
+Whose = Annotated[Literal["all", "mine", "unassigned"], Query()]
 After = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")] | None, Query(json_schema_extra=_bare)
 ]

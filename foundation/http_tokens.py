@@ -1,0 +1,131 @@
+"""The token endpoint: client credentials against a short-lived bearer token.
+
+Source: RFC 6749, sections 4.4 (client credentials), 2.3.1 (how they travel) and 5.2 (errors).
+"""
+
+import base64
+import binascii
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from foundation.errors import NotAuthenticated
+from foundation.http import PROBLEMS, REALM, TOKEN_PATH
+from foundation.identity import Identity
+from foundation.secret import Secret
+
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+_TOKEN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["access_token", "token_type", "expires_in", "scope"],
+    "properties": {
+        "access_token": {"type": "string", "minLength": 1},
+        "token_type": {"const": "Bearer"},
+        "expires_in": {"type": "integer", "minimum": 1},
+        "scope": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+_OAUTH_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    "additionalProperties": False,
+}
+
+
+def token_router(identity: Identity) -> APIRouter:
+    """The token endpoint: client credentials, by HTTP Basic or in the form.
+
+    Source: RFC 6749, sections 4.4, 2.3.1 and 5.2.
+    """
+    router = APIRouter(responses=PROBLEMS)
+    form = {
+        "type": "object",
+        "required": ["grant_type"],
+        "properties": {
+            "grant_type": {"type": "string", "const": "client_credentials"},
+            "client_id": {"type": "string"},
+            "client_secret": {"type": "string", "format": "password"},
+        },
+    }
+    described = {"requestBody": {"content": {_FORM: {"schema": form}}, "required": True}}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"description": "The token.", "content": {_JSON: {"schema": _TOKEN_SCHEMA}}},
+        400: {"description": "No client credentials grant.", "content": {_JSON: {"schema": _OAUTH_SCHEMA}}},
+        401: {"description": "They do not hold.", "content": {_JSON: {"schema": _OAUTH_SCHEMA}}},
+    }
+
+    @router.post(TOKEN_PATH, openapi_extra=described, responses=answers, response_class=Response)
+    async def token(request: Request) -> Response:
+        """A short-lived access token for an API client."""
+        try:
+            client_id, secret = _client_credentials(
+                request.headers.get("content-type", ""),
+                await request.body(),
+                request.headers.get("authorization"),
+            )
+            made = await run_in_threadpool(identity.token, client_id, secret)
+        except _OAuthError as error:
+            return error.response()
+        except NotAuthenticated as error:
+            return _OAuthError("invalid_client", error.message, 401).response()
+        body = {
+            "access_token": made.token.reveal(),
+            "token_type": "Bearer",
+            "expires_in": made.expires_in,
+            "scope": " ".join(made.roles),
+        }
+        return JSONResponse(body, headers={"Pragma": "no-cache"})
+
+    return router
+
+
+class _OAuthError(Exception):
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self._body = {"error": code, "error_description": description}
+        self._status = status
+
+    def response(self) -> JSONResponse:
+        headers = {"Pragma": "no-cache"}
+        if self._status == 401:
+            headers["WWW-Authenticate"] = f"Basic {REALM}"
+        return JSONResponse(self._body, self._status, headers=headers)
+
+
+def _client_credentials(kind: str, body: bytes, authorization: str | None) -> tuple[str, Secret]:
+    if kind.partition(";")[0].strip().lower() != _FORM:
+        raise _OAuthError("invalid_request", f"The body must be {_FORM}.")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20)
+    except ValueError as error:
+        raise _OAuthError("invalid_request", "The body is no form.") from error
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _OAuthError("invalid_request", "A field stands twice.")
+    if form.get("grant_type") != "client_credentials":
+        code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
+        raise _OAuthError(code, "grant_type must be client_credentials.")
+    if authorization is not None:
+        if "client_secret" in form:
+            raise _OAuthError("invalid_request", "Credentials stand both in the header and in the form.")
+        return _basic(authorization)
+    if not form.get("client_id") or not form.get("client_secret"):
+        raise _OAuthError("invalid_client", "client_id and client_secret are missing.", 401)
+    return form["client_id"], Secret(form["client_secret"])
+
+
+def _basic(authorization: str) -> tuple[str, Secret]:
+    scheme, _, value = authorization.partition(" ")
+    try:
+        decoded = base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        decoded = ""
+    client_id, colon, secret = decoded.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise _OAuthError("invalid_client", "The Authorization header is no Basic credentials.", 401)
+    return unquote_plus(client_id), Secret(unquote_plus(secret))
