@@ -199,7 +199,7 @@ def _copy(connection: Connection, table: _Table, words: dict[str, Any], share: t
     first = words["size"] * 9 // 10 if table.name == "idempotency" else 1
     query = (
         f"INSERT INTO {table.name} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE SELECT {values} "
-        f"FROM generate_series({first}, {words['size']}) AS n CROSS JOIN {table.name} AS t "
+        f"FROM generate_series({first}::bigint, {words['size']}) AS n CROSS JOIN {table.name} AS t "
         f"WHERE n % 20 >= {share[0]} AND n % 20 < {share[1]} AND ({table.mine}) ORDER BY n"
     )
     for name, value in words.items():

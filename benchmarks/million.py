@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
 
 from benchmarks._copies import fill
@@ -136,7 +136,7 @@ def _office(url: str, folder: Path, size: int) -> Iterator[_Office]:
     with server.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(f"CREATE DATABASE {name}"))
     server.dispose()
-    database = Database(make_conninfo(**{**conninfo_to_dict(url), "dbname": name}), role="bench")
+    database = Database(make_conninfo(url, dbname=name), role="bench")
     migrate(database)
     settings = Settings(platform=Platform(folder=folder))
     secrets = SecretFile(folder / "secrets.json", folder / "secrets.key")

@@ -60,13 +60,23 @@ class Teller:
         """Bring case after case to its end until told to stop; the one begun is the last."""
         try:
             while not stop.is_set() and not self.faults:
-                self._case(str(uuid.uuid4()))
+                self.case(str(uuid.uuid4()))
                 stop.wait(random.uniform(0.0, self._pause))
         except Exception as error:  # noqa: BLE001 -- told by the campaign
             self.faults.append(repr(error))
-        self._file.close()
+        self.close()
 
-    def _case(self, key: str) -> None:
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._client.close()
+
+    def case(self, key: str) -> None:
+        """Bring one case to its end.
+
+        Args:
+            key: of the case; each request's own begins with it.
+        """
         number = self._post(key, "submit", "centre", "/v1/cases", self._application)["number"]
         path = f"/v1/cases/{number}"
         if self._habit == "reviewed":
@@ -83,7 +93,7 @@ class Teller:
             notice = {
                 "bill_number": bill["bill_number"],
                 "amount": f"{amount:.2f}",
-                "paid_at": "2026-11-22T12:00:00+03:00",
+                "paid_at": "2026-11-22T09:00:00+03:00",
                 "reference": f"{key}-{place}",
             }
             self._post(key, f"pay-{place}", "payment", "/v1/payments", notice)
@@ -103,7 +113,7 @@ class Teller:
 
     def _write(self, key: str, step: str, role: str, method: str, path: str, body: Any) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._tokens[role]}", "Idempotency-Key": f"{key}-{step}"}
-        mine = {"key": key, "step": step, "habit": self._habit, "role": role}
+        mine = {"key": key, "step": step, "habit": self._habit}
         content = None
         if method == "PUT":
             content, headers["Content-Type"] = _PICTURE, "image/png"

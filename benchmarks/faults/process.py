@@ -37,7 +37,8 @@ class Process:
         self._start()
 
     def _start(self) -> None:
-        assert self._starter.stdin is not None and self._starter.stdout is not None
+        assert self._starter.stdin is not None
+        assert self._starter.stdout is not None
         self._ended = threading.Event()
         self._starter.stdin.write("start\n")
         self._starter.stdin.flush()
@@ -88,7 +89,7 @@ def main() -> None:
     for _ in sys.stdin:
         number = os.fork()
         if number == 0:
-            with open(log, "ab", buffering=0) as file, open(os.devnull, "rb") as nothing:
+            with Path(log).open("ab", buffering=0) as file, Path(os.devnull).open("rb") as nothing:
                 os.dup2(nothing.fileno(), 0)
                 for stream in (1, 2):
                     os.dup2(file.fileno(), stream)

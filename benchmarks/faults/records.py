@@ -63,9 +63,9 @@ def _journals(check: Check) -> None:
         "cases have another version than their journal",
     )
     check.none(
-        "SELECT c.number FROM case_file c LEFT JOIN LATERAL (SELECT details ->> 'to' AS state FROM audit "
-        "WHERE chain = 'case/' || c.number AND details ? 'to' ORDER BY position DESC LIMIT 1) AS last ON true "
-        "WHERE last.state IS DISTINCT FROM c.state",
+        "SELECT c.number FROM case_file c LEFT JOIN LATERAL (SELECT details ->> 'to' AS state "
+        "FROM audit WHERE chain = 'case/' || c.number AND details ? 'to' ORDER BY position DESC LIMIT 1) "
+        "AS last ON true WHERE last.state IS DISTINCT FROM c.state",
         "cases are in another state than their journal says",
     )
     # A document makes a new version of its case, and moves nothing.

@@ -10,6 +10,7 @@ import re
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,8 @@ class Relay:
     Args:
         folder: of the socket; libpq's `host`.
         server: path of the server's own socket.
+
+    `seen` has the boundaries met so far with their statements, `often` how many times each was met.
     """
 
     def __init__(self, folder: Path, server: str) -> None:
@@ -79,6 +82,7 @@ class Relay:
         self._trap: Trap | None = None
         self._lock = threading.Lock()
         self.seen: dict[Boundary, str] = {}
+        self.often: Counter[Boundary] = Counter()
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         path = folder / ".s.PGSQL.5432"
@@ -182,6 +186,7 @@ class _Connection:
             self._steps.append(statement)
         boundary = Boundary(self._application, path)
         self._relay.seen.setdefault(boundary, statement)
+        self._relay.often[boundary] += 1
         return boundary
 
     def _note(self, kind: bytes, body: bytes) -> None:
