@@ -2,20 +2,24 @@
 
 import getpass
 import json
+import re
 import uuid
 from typing import Any
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table
+from console.cli.context import format_choice, format_option, open_platform, print_table, shown
 from foundation.identity import Caller
 
 _LISTED = ("number", "service", "procedure", "state", "version", "submitted_at", "promised_for", "escalated")
 _CALL = ("id", "key", "case", "kind", "name", "backend", "state", "attempts", "reason", "next_at", "answer")
 # A terminal is only so wide; json and csv have the rest.
+_LISTED_NARROW = tuple(name for name in _LISTED if name != "version")
 _CALL_NARROW = ("id", "name", "state", "attempts", "reason", "answer")
 _PARKED_NARROW = ("id", "case", "name", "backend", "attempts", "reason")
-_STEP = ("version", "at", "actor", "action", "from", "to", "details")
+_HASH = re.compile(r"[0-9a-f]{40,}")
+_STEP = ("version", "at", "actor", "action", "to", "details")
+_NOT_SHOWN = {"applicants_turn", "currency"}
 
 
 @click.group
@@ -43,7 +47,7 @@ def list_(
     """List cases, newest first."""
     with open_platform(ctx) as platform:
         page = platform.licensing.cases.cases(_caller(), after, limit, service, state, licence)
-    print_table("Cases", _LISTED, [[case[name] for name in _LISTED] for case in page["items"]], output)
+    _table("Cases", _LISTED_NARROW if output == "table" else _LISTED, page["items"], output)
     if page["next"] is not None:
         click.echo(f"More: rakeeza case list --after {page['next']}", err=True)
 
@@ -104,8 +108,8 @@ def _facts(case: dict[str, Any]) -> list[tuple[str, str]]:
         ("version", str(case["version"])),
         ("application", _application(case)),
         ("definition", f"version {case['definition']['version']}, {case['definition']['sha256'][:12]}"),
-        ("promised", case["promised_for"] or "nothing"),
-        ("due", f"{case['due'] or 'never'}{', escalated' if case['escalated'] else ''}"),
+        ("promised", shown(case["promised_for"] or "nothing")),
+        ("due", f"{shown(case['due'] or 'never')}{', escalated' if case['escalated'] else ''}"),
         ("assignee", case["assignee"] or "nobody"),
         ("checks", ", ".join(f"{c['name']} {c['answer'] or 'open'}" for c in case["checks"]) or "none"),
         ("quote", f"{quote['total']} SAR of {quote['day']}" if quote else "none"),
@@ -116,7 +120,7 @@ def _facts(case: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _application(case: dict[str, Any]) -> str:
     whole = "intact" if case["intact"] else "NOT as it was submitted"
-    return f"{whole}, personal data erased {case['erased_at']}" if case["erased_at"] else whole
+    return f"{whole}, personal data erased {shown(case['erased_at'])}" if case["erased_at"] else whole
 
 
 def _both(title: dict[str, str]) -> str:
@@ -131,4 +135,17 @@ def _table(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], out
 def _cell(value: Any, output: str) -> Any:
     if output == "json" or not isinstance(value, dict):
         return value
-    return ", ".join(f"{name} {item}" for name, item in value.items())
+    if output == "csv":
+        return json.dumps(value, ensure_ascii=False)
+    return ", ".join(f"{name} {_brief(name, item)}" for name, item in value.items() if name not in _NOT_SHOWN)
+
+
+def _brief(name: str, value: Any) -> str:
+    # Of a hash its beginning, of hashed fields how many there are: json has the rest.
+    if name == "personal" and isinstance(value, dict):
+        return f"{len(value)} fields"
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{inner} {_brief(inner, item)}" for inner, item in value.items()) + ")"
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return f"{value[:12]}…"
+    return shown(value)

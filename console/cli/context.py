@@ -2,11 +2,12 @@
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -31,6 +32,40 @@ def format_choice(*choices: str) -> Callable[[Callback], Callback]:
 
 
 format_option = format_choice("table", "json", "csv")
+
+
+_KINDS = ("national_id", "iqama", "border_number", "unified_number")
+_MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def person_options(whose: str) -> Callable[[Callback], Callback]:
+    """The options --kind and --identifier, which name a person; `check_person` judges them.
+
+    Args:
+        whose: what the identifier is of, for the help.
+    """
+
+    def add(callback: Callback) -> Callback:
+        kind = click.option("--kind", type=click.Choice(_KINDS), required=True, help="Kind of identifier.")
+        return kind(click.option("--identifier", required=True, help=whose)(callback))
+
+    return add
+
+
+def check_person(kind: str, identifier: str) -> None:
+    """Refuse an identifier that nobody can have: of a mistyped one, "nothing is held" would be no answer.
+
+    Raises:
+        InvalidInput: it is mistyped.
+    """
+    # Not at the top: commands that name no person must not pay for it.
+    from foundation.errors import InvalidInput
+    from integrations.identifiers import Kind, fault
+
+    known = next(each for each in get_args(Kind) if each == kind)
+    if (wrong := fault(known, identifier)) is not None:
+        raise InvalidInput(wrong.en, place="--identifier", message_ar=wrong.ar)
 
 
 def settings_of(ctx: click.Context) -> Settings:
@@ -62,7 +97,7 @@ def print_table(
     Args:
         title: shown above the table.
         columns: names, also the keys of `json`.
-        rows: one sequence a row, in the order of `columns`; None prints as "-".
+        rows: one sequence a row, in the order of `columns`; a table has them as `shown`, numbers right.
         output: table, json or csv.
     """
     if output == "json":
@@ -72,6 +107,8 @@ def print_table(
         writer = csv.writer(sys.stdout)
         writer.writerow(columns)
         writer.writerows(rows)
+    elif not rows:
+        click.echo(f"{title}: none.")
     else:
         # Not at the top: rich takes 60 ms, which a command that prints no table need not pay.
         from rich.console import Console
@@ -79,9 +116,20 @@ def print_table(
         from rich.text import Text
 
         table = Table(title=title, title_justify="left")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
+        cells = [[shown(cell) for cell in row] for row in rows]
+        for number, column in enumerate(columns):
+            numbers = all(_NUMBER.fullmatch(row[number]) for row in cells if row[number] != "-")
+            table.add_column(column, overflow="fold", justify="right" if numbers else "left")
+        for row in cells:
             # Text, not markup: a name such as "[red]" is a name.
-            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+            table.add_row(*(Text(cell) for cell in row))
         Console(highlight=False).print(table)
+
+
+def shown(cell: Any) -> str:
+    """A value as people read it: a moment to the second, "-" for none, yes and no."""
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return _MOMENT.sub(r"\1 \2Z", str(cell))

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table
+from console.cli.context import (
+    check_person,
+    format_choice,
+    format_option,
+    open_platform,
+    person_options,
+    print_table,
+)
 from foundation.identity import Caller
 
 # Whoever can run this command can write to the database itself.
@@ -30,12 +37,12 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--kind", required=True, help="Kind of identifier: national_id, iqama, unified_number.")
-@click.option("--identifier", required=True, help="Of the owner, or of who acts.")
+@person_options("Of the owner, or of who acts.")
 @format_option
 @click.pass_context
 def list_(ctx: click.Context, kind: str, identifier: str, output: str) -> None:
     """List the delegations that a person gave or holds."""
+    check_person(kind, identifier)
     with open_platform(ctx) as platform:
         found = platform.licensing.people.delegations(_CALLER, kind, identifier)
     rows = [

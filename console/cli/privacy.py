@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from console.cli.context import format_option, open_platform, print_table
+from console.cli.context import check_person, format_option, open_platform, person_options, print_table
 from foundation.identity import Caller
 
 # Whoever can run this command can read the database itself.
@@ -20,12 +20,12 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--kind", required=True, help="Kind of identifier: national_id, iqama, unified_number.")
-@click.option("--identifier", required=True, help="Of the person.")
+@person_options("Of the person.")
 @click.option("--output", type=click.Path(path_type=Path), help="ZIP file to write, with the documents.")
 @click.pass_context
 def copy(ctx: click.Context, kind: str, identifier: str, output: Path | None) -> None:
     """Print everything that is held about a person as JSON; that it was given out is journalled."""
+    check_person(kind, identifier)
     with open_platform(ctx) as platform:
         people = platform.licensing.people
         text = json.dumps(people.copy(_CALLER, kind, identifier), ensure_ascii=False, indent=2)
@@ -64,4 +64,9 @@ def due(ctx: click.Context, limit: int, output: str) -> None:
     """List the cases that retention keeps no longer; the worker erases them."""
     with open_platform(ctx) as platform:
         found = platform.licensing.people.due(_CALLER, limit)
-    print_table("Due", ("case", "closed_at"), [(each["case"], each["closed_at"]) for each in found], output)
+    print_table(
+        "Cases due for erasure",
+        ("case", "closed_at"),
+        [(each["case"], each["closed_at"]) for each in found],
+        output,
+    )

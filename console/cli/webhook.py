@@ -12,6 +12,8 @@ from foundation.errors import InvalidInput
 from foundation.identity import Caller
 
 _COLUMNS = ("id", "client", "url", "kinds", "state", "failures", "reason", "cursor", "next_at", "created")
+# A terminal is only so wide; json and csv have the rest.
+_NARROW = ("id", "client", "url", "kinds", "state", "failures", "reason")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,11 +46,15 @@ def list_(ctx: click.Context, output: str) -> None:
     """List the webhooks, with how their deliveries stand."""
     with open_platform(ctx) as platform:
         found = platform.licensing.outside.webhooks(_caller())
+    columns = _NARROW if output == "table" else _COLUMNS
     rows = [
-        [row[name] if output == "json" or name != "kinds" else " ".join(row[name]) for name in _COLUMNS]
+        [
+            row[name] if output == "json" or name != "kinds" else " ".join(row[name]) or "all"
+            for name in columns
+        ]
         for row in found
     ]
-    print_table("Webhooks", _COLUMNS, rows, output)
+    print_table("Webhooks", columns, rows, output)
 
 
 @command.command()
