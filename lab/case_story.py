@@ -38,6 +38,9 @@ BAKERY: dict[str, Any] = {
 }
 """An activity that is licensed at once."""
 
+APPLICATION: dict[str, Any] = {"service": "shop_licence", "applicant": APPLICANT, "form": BAKERY}
+"""An application for a bakery."""
+
 _RESTAURANT = {**BAKERY, "trade_name": "مطعم المذاق", "activity": "561010", "area_m2": 95}
 _TRUE_AREA = 140
 _SEND_BACK = "المساحة لا تطابق عقد الإيجار؛ صححها وأرفق المستندات."
@@ -120,8 +123,7 @@ class CaseStory:
         api = self._api
         # Noted outside the database: what was written until now can no longer be taken out unseen.
         self._seal = self._lab.rakeeza("audit", "seal").strip()
-        sent = {"service": "shop_licence", "applicant": APPLICANT, "form": _RESTAURANT}
-        opened = api.post("/v1/cases", "centre", sent)
+        opened = api.post("/v1/cases", "centre", {**APPLICATION, "form": _RESTAURANT})
         self._case = number = opened["number"]
         same("the state", opened["state"], "under_review")
         self._in_inbox(number)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import base45  # type: ignore[import-untyped] # it ships no types
 
-from lab.case_story import APPLICANT, BAKERY, CaseStory
+from lab.case_story import APPLICATION, CaseStory
 from lab.municipality import Municipality
 from lab.observing import Api, Observation, Step, contains, holding, output, same
 from lab.receiver import receiving
@@ -85,8 +85,7 @@ class Story:
     def _issue(self) -> Iterator[Observation]:
         api, cases = self._api, self._cases
         secret = cases.subscribe()
-        sent = {"service": "shop_licence", "applicant": APPLICANT, "form": BAKERY}
-        number = api.post("/v1/cases", "centre", sent)["number"]
+        number = api.post("/v1/cases", "centre", APPLICATION)["number"]
         bill = cases.bill(number)
         cases.pay(bill, bill["amount"], "bakery")
         yield Observation("the same payment twice is one payment", "REST", f"bill {bill['bill_number']}")

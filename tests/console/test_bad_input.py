@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from foundation.errors import InvalidInput
-from lab.story import APPLICATION
+from lab.case_story import APPLICATION
 from tests.console.serving import Served, served
 from tests.processes import until
 

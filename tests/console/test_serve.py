@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from lab.story import APPLICATION
+from lab.case_story import APPLICATION
 from tests.console.serving import Served, at_work_in, served
 from tests.processes import until
 
