@@ -28,7 +28,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 # Seconds: to learn the statements of a start and those of the work, for one boundary to be met, most between
 # two cases of one client.
 _START, _LEARN, _MEET, _PAUSE = 8.0, 25.0, 8.0, 0.5
-_ONCE = 1
+_ONCE = 8
 
 Victim = Literal["api", "worker", "postgres"]
 _SENDERS: dict[str, Victim] = {"rakeeza api": "api", "rakeeza worker": "worker"}
@@ -148,7 +148,7 @@ def _at_boundaries(
 
 
 def _learnt(platform: Platform) -> list[Boundary]:
-    # What was met once, as the definition that is kept with its first case, will not be met again.
+    # What each client meets once, as the definition that is kept with its first case, will not be met again.
     often = dict(platform.relay.often)
     return [b for b in list(platform.relay.seen) if b.application in _SENDERS and often[b] > _ONCE]
 

@@ -100,6 +100,8 @@ class Relay:
 
     def close(self) -> None:
         """Take no more connections."""
+        # Closing alone would not wake the thread that waits for one.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:

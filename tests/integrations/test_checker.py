@@ -20,8 +20,10 @@ HABITS: tuple[Habit, ...] = ("immediate", "immediate", "reviewed", "withdrawn")
 # What is planted, and what the checker must say of it; triggers and references do not stand in the way.
 FAULTS = {
     "DELETE FROM licence WHERE id = 1": "licences: 2, and not 3",
-    "INSERT INTO licence_version SELECT 4, licence_id, 2, copy, outcome, status, subject, valid_from, valid_to, "
-    "shown, form, personal, credential, made_at FROM licence_version WHERE case_id = 1": "versions of licences",
+    "INSERT INTO licence_version SELECT 4, licence_id, 2, copy, outcome, status, subject, valid_from, "
+    "valid_to, shown, form, personal, credential, made_at FROM licence_version WHERE case_id = 1": (
+        "versions of licences"
+    ),
     "DELETE FROM licence_document WHERE licence_id = 2": "papers: 2, and not 3",
     "UPDATE licence SET number = 'SL-2026-000009' WHERE id = 3": "numbers of licence leave a gap",
     "UPDATE case_file SET number = 'SC-2026-000009' WHERE id = 4": "numbers of case_file leave a gap",
@@ -29,8 +31,8 @@ FAULTS = {
     "UPDATE case_file SET state = 'paid' WHERE id = 1": "immediate and not issued",
     "INSERT INTO case_payment (reference, bill_number, invoice_id, amount, status, outcome, late, settles, "
     "credited, refunding, paid_at, day, client, from_file, received_at) SELECT reference || '-again', "
-    "bill_number, invoice_id, amount, status, outcome, late, settles, credited, refunding, paid_at, day, client, "
-    "from_file, received_at FROM case_payment WHERE id = 1": "lost, doubled or changed: the payments",
+    "bill_number, invoice_id, amount, status, outcome, late, settles, credited, refunding, paid_at, day, "
+    "client, from_file, received_at FROM case_payment WHERE id = 1": "lost, doubled or changed: the payments",
     "UPDATE case_payment SET credited = credited - 1 WHERE id = 1": "bills are credited with another sum",
     "UPDATE case_invoice SET amount = amount + 1, credited = credited + 1 WHERE id = 1": "the bill of",
     "UPDATE case_ledger SET debit = debit + 1 WHERE account = 'bank'": "ledger, debit less credit",
