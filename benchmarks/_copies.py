@@ -167,6 +167,7 @@ def fill(database: Database, size: int) -> None:
             connection.execute(text(f"SET {setting}"))
         connection.execute(text("SET maintenance_work_mem = '1GB'"))
         connection.execute(text("ALTER SYSTEM SET max_wal_size = '16GB'"))
+        connection.execute(text("ALTER SYSTEM SET autovacuum = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
         names = [table.name for table in _TABLES]
         indexes = connection.execute(text(_INDEXES), {"tables": names}).all()
@@ -185,7 +186,7 @@ def fill(database: Database, size: int) -> None:
         connection.execute(
             text("SELECT setval('case_ledger_seq', (SELECT max(transaction) FROM case_ledger))")
         )
-        connection.execute(text("ALTER SYSTEM RESET max_wal_size"))
+        connection.execute(text("ALTER SYSTEM RESET ALL"))
         connection.execute(text("SELECT pg_reload_conf()"))
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
