@@ -1,106 +1,38 @@
 """A closure that is noted, ended or withdrawn later moves the deadlines of the cases that are open."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from foundation import audit
-from foundation.closures import Closures
 from foundation.database import Database
-from foundation.definitions import Bilingual
 from integrations.cases import case_store
-from integrations.desks.closures import follow_closures
-from tests.integrations.desk import CENTRE, OPENS, REVIEWER, Desk, message, open_desk
-from tests.integrations.test_engine import CHIEF, PROBE, answer
-
-WHY = Bilingual(ar="عطل في مركز البيانات", en="Outage of the data centre")
-HERE, ELSEWHERE = str(PROBE["zone"]), "حي الملز"
-# Of `engine_probe`: the office's turn, 48 hours, then the chief sees it; the promise is four working days.
-FILED, PROMISED = "2026-11-24T07:00:00Z", "2026-11-26T11:30:00Z"
+from tests.integrations.closing import (
+    ELSEWHERE,
+    FILED,
+    HERE,
+    PROMISED,
+    dates,
+    ended,
+    filed,
+    follow,
+    judged,
+    moves,
+    noted,
+    returned,
+    utc,
+    withdrawn,
+)
+from tests.integrations.desk import CENTRE, OPENS, Desk, open_desk
+from tests.integrations.engine_probing import CHIEF
 
 
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Desk:
     """An office with the engine's own service."""
     return open_desk(database, tmp_path, (Path(__file__).parent / "engine_definitions",))
-
-
-def utc(day: int, hour: int, minute: int = 0) -> datetime:
-    """A moment of November 2026; the 22nd is a Sunday, and the office closes at 11:30."""
-    return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
-
-
-def noted(
-    desk: Desk,
-    starts: datetime,
-    ends: datetime | None,
-    *,
-    outage: bool = True,
-    place: str | None = None,
-) -> int:
-    """Write a closure down; its number."""
-    with desk.database.transaction() as session:
-        row = Closures().add(
-            session, starts_at=starts, ends_at=ends, title=WHY, actor="cli/t", outage=outage, place=place
-        )
-        return row.id
-
-
-def ended(desk: Desk, number: int, at: datetime) -> None:
-    """Write down that a closure has ended."""
-    with desk.database.transaction() as session:
-        Closures().end(session, number, at=at, actor="cli/t")
-
-
-def withdrawn(desk: Desk, number: int) -> None:
-    """Take a closure back."""
-    with desk.database.transaction() as session:
-        Closures().withdraw(session, number, actor="cli/t")
-
-
-def filed(desk: Desk, zone: str = HERE) -> str:
-    """A case that the office has; its number."""
-    said = message({**PROBE, "zone": zone}, "engine_probe")
-    return str(desk.do.submit(CENTRE, said).body["number"])
-
-
-def returned(desk: Desk) -> str:
-    """A case that its applicant has, for three working days; its number."""
-    number = filed(desk)
-    desk.do.take(REVIEWER, number, "send_back", comment="المخطط")
-    return number
-
-
-def judged(desk: Desk) -> str:
-    """A case that is deemed granted after two working days; its number."""
-    number = filed(desk)
-    answer(desk, number, "passed")
-    desk.do.put(CENTRE, number, "drawing")
-    desk.do.take(REVIEWER, number, "judge")
-    return number
-
-
-def dates(desk: Desk, number: str) -> tuple[str, str]:
-    """Deadline and promise of a case."""
-    case = desk.case(number)
-    return case["due"], case["promised_for"]
-
-
-def moves(desk: Desk, number: str) -> list[dict[str, Any]]:
-    """What the journal says of a case's moved deadlines."""
-    return [e["details"] for e in desk.case(number)["journal"] if e["action"] == "deadline_moved"]
-
-
-def follow(desk: Desk, limit: int = 100) -> None:
-    """Follow the closures to the last."""
-    while follow_closures(desk.licensing.desk, limit):
-        pass
 
 
 def test_an_outage_noted_after_the_case_was_opened_moves_what_it_touches(desk: Desk) -> None:
@@ -307,79 +239,6 @@ def test_a_closure_that_never_was_is_withdrawn_and_the_applicant_keeps_a_working
     assert [entry["promised_for"]["to"] for entry in moves(desk, other)][-1] == PROMISED
 
 
-def test_a_round_that_was_killed_goes_on_where_it_was_and_moves_nothing_twice(desk: Desk) -> None:
-    numbers = [filed(desk) for _ in range(5)]
-    noted(desk, utc(23, 5), utc(24, 5))
-    assert follow_closures(desk.licensing.desk, 2)
-    # What the killed one was about to do: it never commits.
-    broken = "ALTER TABLE case_deadline_reader ADD CONSTRAINT broken CHECK (last_case <= 2)"
-    with desk.database.transaction() as session:
-        session.execute(text(broken))
-    with pytest.raises(Exception, match="broken"):
-        follow_closures(desk.licensing.desk, 2)
-    assert [len(moves(desk, number)) for number in numbers] == [1, 1, 0, 0, 0]
-    assert dates(desk, numbers[2]) == (FILED, PROMISED)
-    with desk.database.transaction() as session:
-        session.execute(text("ALTER TABLE case_deadline_reader DROP CONSTRAINT broken"))
-    # Another process goes on: nothing is kept but the cursor.
-    restarted = open_desk(desk.database, desk.settings.platform.folder, desk.settings.licences.folders)
-    restarted.now.append(utc(24, 6))
-    follow(restarted, 2)
-    assert [len(moves(desk, number)) for number in numbers] == [1] * 5
-    assert {dates(desk, number) for number in numbers} == {("2026-11-25T07:00:00Z", "2026-11-29T11:30:00Z")}
-    assert desk.breaks() == []
-
-
-def test_two_workers_and_a_clerk_at_once_move_each_deadline_once(desk: Desk) -> None:
-    numbers = [filed(desk) for _ in range(12)]
-    noted(desk, utc(23, 5), utc(24, 5))
-    start = threading.Barrier(3)
-
-    def worker() -> None:
-        start.wait()
-        follow(desk, 3)
-
-    def clerk() -> None:
-        start.wait()
-        for number in reversed(numbers[6:]):
-            desk.do.take(CHIEF, number, "send_back", comment="المخطط")
-
-    work: list[Callable[[], None]] = [worker, worker, clerk]
-    with ThreadPoolExecutor(3) as pool:
-        for running in [pool.submit(each) for each in work]:
-            running.result()
-    assert [len(moves(desk, number)) for number in numbers[:6]] == [1] * 6
-    assert {dates(desk, number) for number in numbers[:6]} == {
-        ("2026-11-25T07:00:00Z", "2026-11-29T11:30:00Z")
-    }
-    for number in numbers[6:]:
-        # Sent back before or after the round came by: the same dates, the promise's journalled once.
-        assert dates(desk, number) == ("2026-11-26T11:30:00Z", "2026-11-29T11:30:00Z")
-        assert sum("promised_for" in move for move in moves(desk, number)) == 1
-    assert desk.breaks() == []
-
-
-def test_a_case_that_cannot_be_reckoned_holds_up_no_other(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    lost, sound = filed(desk), filed(desk)
-    with desk.database.transaction() as session:
-        session.execute(text("UPDATE case_file SET state = 'nowhere' WHERE number = :n"), {"n": lost})
-    noted(desk, utc(23, 5), utc(24, 5))
-    follow(desk)
-    assert f"of the case {lost} could not be reckoned" in caplog.text
-    assert dates(desk, sound)[0] == "2026-11-25T07:00:00Z"
-
-
-def test_what_others_may_still_believe_is_waited_for(desk: Desk) -> None:
-    number = filed(desk)
-    noted(desk, utc(23, 5), utc(24, 5))
-    assert not follow_closures(desk.licensing.desk, settled=timedelta(hours=1))
-    assert moves(desk, number) == []
-    follow(desk)
-    assert len(moves(desk, number)) == 1
-
-
 def test_the_promise_of_a_migrated_case_is_the_one_that_was_told(desk: Desk) -> None:
     number = filed(desk)
     engine, services = desk.licensing.desk.engine, desk.licensing.services
@@ -395,44 +254,3 @@ def test_the_promise_of_a_migrated_case_is_the_one_that_was_told(desk: Desk) -> 
     with desk.database.transaction() as session:
         (moved,) = [e for e in audit.entries(session, f"case/{number}") if e.action == "deadline_moved"]
     assert moved.actor == "system/clock"
-
-
-def test_the_round_counts_all_stays_however_many_there_are(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("integrations.licensing._EVENTS_AT_ONCE", 2)
-    for _ in range(5):
-        returned(desk)
-    desk.licensing.rounds()
-    assert desk.count("case_stay WHERE count = 5") == 1
-
-
-def test_a_round_that_is_told_to_stop_leaves_the_rest_to_the_next(desk: Desk) -> None:
-    number = filed(desk)
-    noted(desk, utc(23, 5), utc(24, 5))
-    desk.licensing.rounds(lambda: True)
-    assert moves(desk, number) == []
-    desk.licensing.rounds()
-    assert len(moves(desk, number)) == 1
-
-
-def test_a_round_follows_so_much_and_leaves_the_rest_to_the_next(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("integrations.licensing._BATCHES_AT_ONCE", 1)
-    here, elsewhere = filed(desk), filed(desk, ELSEWHERE)
-    for place in (HERE, ELSEWHERE):
-        noted(desk, utc(23, 5), utc(24, 5), place=place)
-    desk.licensing.rounds()
-    assert (len(moves(desk, here)), len(moves(desk, elsewhere))) == (1, 0)
-    desk.licensing.rounds()
-    assert (len(moves(desk, here)), len(moves(desk, elsewhere))) == (1, 1)
-
-
-def test_places_that_applicants_invent_share_one_reckoning(desk: Desk) -> None:
-    noted(desk, utc(23, 5), utc(24, 5), place=HERE)
-    time = desk.licensing.desk.office.working_time
-    with desk.database.transaction() as session:
-        assert time(session, "حي أول") is time(session, "حي ثانٍ") is time(session, None)
-        assert time(session, HERE) is not time(session, None)
-        assert time(session, HERE, fresh=True) is time(session, HERE)
