@@ -35,9 +35,11 @@ def promised(operation_id: str) -> dict[str, Any]:
     headers = [resolved(each) for each in _parameters(operation) if each["in"] == "header"]
     extra: dict[str, Any] = {"parameters": headers} if headers else {}
     body = operation.get("requestBody")
-    # A body that is no JSON passes the framework by, which then cannot describe it.
     if body is not None and _JSON not in body["content"]:
+        # It passes the framework by, which then cannot describe it.
         extra["requestBody"] = resolved(body)
+    elif body is not None and "examples" in body["content"][_JSON]:
+        extra["requestBody"] = {"content": {_JSON: {"examples": body["content"][_JSON]["examples"]}}}
     return {
         "operation_id": operation_id,
         "summary": operation["summary"],

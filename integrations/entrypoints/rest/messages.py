@@ -10,13 +10,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from foundation.errors import Malformed
 from foundation.http_faults import fault
 from foundation.idempotency import HEADER
-from integrations.cases.money import PATTERN
 
-_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_CENTURY = r"^20[0-9]{2}-"
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _NUMBER = r"^[A-Za-z0-9-]{1,40}$"
 # Without control characters; PostgreSQL takes no NUL, and no line of a log is broken.
 _LINE = r"^[^\x00-\x1f\x7f]*$"
+_AMOUNT = r"^([1-9][0-9]{0,11}(\.[0-9]{1,2})?|0\.([1-9][0-9]?|0[1-9]))$"
 _REFERENCE = r"^[A-Za-z0-9._/-]{1,64}$"
 _CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"
 _MOST_ID = 2**53 - 1
@@ -25,14 +25,15 @@ _VERSION = re.compile(r'"([0-9]{1,9})"')
 
 def _written(value: Any) -> Any:
     # A number would be read as seconds since 1970: of what clock, nobody said.
-    if not isinstance(value, str):
-        raise fault("a time is text such as 2026-11-22T10:00:00Z", "يُكتب الوقت نصًا مثل 2026-11-22T10:00:00Z.")
+    if not isinstance(value, str) or not re.match(_CENTURY, value):
+        raise fault(
+            "a time is text of this century, such as 2026-11-22T10:00:00Z",
+            "يُكتب الوقت نصًا ويقع في هذا القرن، مثل 2026-11-22T10:00:00Z.",
+        )
     return value
 
 
-def _sensible(value: datetime) -> datetime:
-    if not _EARLIEST <= value < _LATEST:
-        raise fault("a time lies between the years 2000 and 2100", "يقع الوقت بين عامي 2000 و2100.")
+def _in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
@@ -40,6 +41,15 @@ def _plain_day(value: Any) -> Any:
     # Python's reader takes all of ISO 8601, as 20261122 and 2026-W47-7; the contract does not.
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise fault("a day is text such as 2026-11-22", "يُكتب التاريخ نصًا مثل 2026-11-22.")
+    return value
+
+
+def _amount(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(_AMOUNT, value):
+        raise fault(
+            'an amount is text such as "1234.50", more than zero, never a JSON number',
+            "يُكتب المبلغ نصًا مثل «1234.50»، أكبر من صفر، لا رقمًا.",
+        )
     return value
 
 
@@ -73,7 +83,12 @@ def left_out(description: str) -> Any:
     return Field(None, json_schema_extra=_bare, description=description)
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_sensible)]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    AfterValidator(_in_utc),
+    Field(json_schema_extra={"pattern": _CENTURY}),
+]
 Day = Annotated[date, BeforeValidator(_plain_day)]
 NameText = Annotated[str, Field(pattern=_NAME)]
 NumberText = Annotated[str, Field(pattern=_NUMBER)]
@@ -145,9 +160,8 @@ class PaymentNotice(_Body):
     """A bank's notification of one payment."""
 
     bill_number: str = Field(pattern=r"^[0-9]{1,32}$")
-    amount: Any = Field(
-        description="SAR with halalas, as text; more than zero.",
-        json_schema_extra={"type": "string", "pattern": PATTERN},
+    amount: Annotated[str, Field(pattern=_AMOUNT), BeforeValidator(_amount)] = Field(
+        description="SAR with halalas, as text; more than zero."
     )
     paid_at: Moment
     reference: str = Field(pattern=_REFERENCE, description="The bank's own; one a payment.")
