@@ -70,6 +70,9 @@ def upgrade() -> None:
     )
     # A centre's own cases, newest first: what every list of cases walks.
     op.execute("CREATE INDEX ix_case_file_centre_id ON case_file (centre, id)")
+    # And of those who see more: in a state, or within their places, however few among all.
+    op.execute("CREATE INDEX ix_case_file_state_id ON case_file (state, id)")
+    op.execute("CREATE INDEX ix_case_file_place_id ON case_file (place, id)")
     op.execute("CREATE INDEX ix_case_file_subject ON case_file (subject)")
     # Inboxes: the open cases of a desk, of its place, service or centre, or a person's own; the most urgent
     # first. Expressions without NULL and all ascending: a page goes on by one comparison of rows.
