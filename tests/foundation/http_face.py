@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import httpx
 import uvicorn
-from fastapi import Depends, FastAPI, Header
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
@@ -25,6 +25,7 @@ from foundation.secret import Secret
 
 PROBLEM = "application/problem+json"
 LIMIT = 2_000
+FILE_LIMIT = 10_000
 
 
 @contextmanager
@@ -78,7 +79,7 @@ class Face:
     def __init__(self, database: Database, identity: Identity) -> None:
         self.database, self.identity, self.streams = database, identity, Streams()
         self.fail_next = False
-        self.app = create_app("Test", max_body=LIMIT)
+        self.app = create_app("Test", max_body=LIMIT, max_file=FILE_LIMIT)
         self.app.include_router(token_router(identity))
         self._routes()
 
@@ -88,6 +89,10 @@ class Face:
         @app.post("/shops")
         def shop(body: Shop, limit: int = 1) -> dict[str, Any]:
             return {"name": body.name, "limit": limit}
+
+        @app.put("/shops")
+        async def plan(request: Request) -> dict[str, int]:
+            return {"size": len(await request.body())}
 
         @app.get("/raise/{kind}")
         def fail(kind: str) -> None:

@@ -1,15 +1,20 @@
 import inspect
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any, Literal
 
 import httpx
 import pytest
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from foundation import errors
 from foundation.errors import RakeezaError
-from tests.foundation.http_face import LIMIT, PROBLEM, Face, refusal
+from foundation.http_faults import refused
+from tests.foundation.http_face import FILE_LIMIT, LIMIT, PROBLEM, Face, refusal
 
 pytest_plugins = ["tests.foundation.http_fixtures"]
 
@@ -60,7 +65,8 @@ def test_an_unknown_path_and_a_wrong_method_are_problems_too(http: httpx.Client)
     assert "/nowhere" in refusal(http.get("/nowhere"), 404, "not-found")["detail"]
     response = http.delete("/shops")
     refusal(response, 405, "method-not-allowed")
-    assert response.headers["allow"] == "POST"
+    # Of every route at the path.
+    assert response.headers["allow"] == "POST, PUT"
 
 
 def test_a_body_over_the_limit_is_refused_by_its_announced_length(http: httpx.Client) -> None:
@@ -79,6 +85,88 @@ def test_a_chunked_body_over_the_limit_is_refused_when_it_passes_it(http: httpx.
     kind = {"Content-Type": "application/json"}
     refusal(http.post("/shops", content=chunks(30), headers=kind), 413, "too-large")
     assert http.post("/shops", content=chunks(10), headers=kind).status_code == 200
+
+
+def test_what_is_put_has_a_limit_of_its_own(http: httpx.Client) -> None:
+    assert http.put("/shops", content=b"x" * FILE_LIMIT).json() == {"size": FILE_LIMIT}
+    refusal(http.put("/shops", content=b"x" * (FILE_LIMIT + 1)), 413, "too-large")
+    pieces = (b"x" * 1_000 for _ in range(FILE_LIMIT // 1_000 + 1))
+    assert str(FILE_LIMIT) in refusal(http.put("/shops", content=pieces), 413, "too-large")["detail"]
+
+
+class _Everything(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(min_length=2, max_length=3, pattern="^[a-z]*$")] = "ab"
+    whole: Annotated[int, Field(ge=1, le=3)] = 1
+    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
+    choice: Literal["a", "b"] = "a"
+    flag: bool = True
+    day: date = date(2026, 11, 22)
+    moment: AwareDatetime | None = None
+    several: Annotated[list[int], Field(min_length=1, max_length=2)] = [1]
+    words: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"text": 1},
+        {"text": "a"},
+        {"text": "abcd"},
+        {"text": "A1"},
+        {"text": "\ud800a"},
+        {"whole": "x"},
+        {"whole": 1.5},
+        {"whole": None},
+        {"whole": 0},
+        {"whole": 4},
+        {"whole": "9" * 5_000},
+        {"share": "x"},
+        {"share": []},
+        {"share": 0},
+        {"share": 1},
+        {"share": float("inf")},
+        {"choice": "c"},
+        {"flag": "perhaps"},
+        {"flag": []},
+        {"day": "yesterday"},
+        {"day": []},
+        {"day": "2026-11-22T10:00:00"},
+        {"moment": "2026-11-22T10:00:00"},
+        {"moment": "2026-13-22T10:00:00Z"},
+        {"moment": []},
+        {"several": {}},
+        {"several": []},
+        {"several": [1, 2, 3]},
+        {"words": 1},
+        {"colour": "red"},
+    ],
+)
+def test_every_fault_that_pydantic_tells_is_told_in_arabic_of_its_own(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        _Everything.model_validate(wrong)
+    items = [{**item, "loc": ("body", *item["loc"])} for item in caught.value.errors()]
+    document = errors.problem(refused(items))
+    for told in document["errors"]:
+        assert re.search(r"[\u0621-\u064a]{2}", told["detail_ar"])
+        assert "{" not in told["detail_ar"]
+        assert told["detail_ar"] != "القيمة غير صحيحة.", items
+    assert document["errors"][0]["detail_ar"] in document["detail_ar"]
+    json.dumps(document, ensure_ascii=False).encode()
+
+
+def test_a_fault_outside_the_body_is_named_and_no_pointer(http: httpx.Client) -> None:
+    (told,) = http.post("/shops?limit=x", json={"name": "x", "areas": {}}).json()["errors"]
+    assert told["pointer"] == ""
+    assert told["detail_ar"] == "معامل العنوان \u2068limit\u2069: يجب أن يكون عددًا صحيحًا."
+
+
+def test_of_many_faults_the_first_fifty_are_told() -> None:
+    item = {"loc": ("body", "x"), "type": "missing", "msg": "Field required"}
+    document = errors.problem(refused([item] * 900))
+    assert len(document["errors"]) == 50
+    assert "900" in document["detail_ar"]
 
 
 def test_an_endless_body_is_cut_off(http: httpx.Client) -> None:
