@@ -11,6 +11,7 @@ from integrations.licensing import Licensing
 def router(licensing: Licensing, identity: Identity) -> APIRouter:
     """The routes of service centres, banks, officers and kiosks."""
     routes = APIRouter(prefix="/v1")
+    # Into one router: of routers within routers, each is asked at every request.
     for part in (cases, inbox, money, licences, people, outside):
-        routes.include_router(part.router(licensing, identity))
+        part.add(routes, licensing, identity)
     return routes

@@ -35,9 +35,8 @@ _NOTHING = Step()
 _FILES = frozenset({"", "application/octet-stream", "application/pdf", "image/jpeg", "image/png"})
 
 
-def router(licensing: Licensing, identity: Identity) -> APIRouter:
-    """The routes."""
-    routes = APIRouter()
+def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
+    """Add the routes."""
     anyone = Depends(authenticated(identity))
 
     @routes.get("/services", **promised("list_services"))
@@ -140,8 +139,6 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     ) -> Response:
         """A document as it was handed in."""
         return handed_out(*licensing.files.get(caller, number, code, version), code)
-
-    return routes
 
 
 def _row(sent: dict[str, Any]) -> dict[str, Any] | InvalidInput:

@@ -23,9 +23,8 @@ from integrations.entrypoints.rest.messages import (
 from integrations.licensing import Licensing
 
 
-def router(licensing: Licensing, identity: Identity) -> APIRouter:
-    """The routes."""
-    routes = APIRouter()
+def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
+    """Add the routes."""
     anyone = Depends(authenticated(identity))
 
     @routes.get("/inbox", **promised("inbox"))
@@ -67,5 +66,3 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     def list_comments(number: Number, caller: Caller = anyone) -> JSONResponse:
         """What was said of a case."""
         return JSONResponse({"items": licensing.inbox.comments(caller, number)})
-
-    return routes

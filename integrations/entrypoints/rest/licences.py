@@ -15,9 +15,8 @@ _RETRY_AFTER = 1
 _SCAN = (Role.CENTRE, Role.KIOSK, Role.INSPECTOR, Role.REVIEWER, Role.AUDITOR)
 
 
-def router(licensing: Licensing, identity: Identity) -> APIRouter:
-    """The routes."""
-    routes = APIRouter()
+def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
+    """Add the routes."""
     anyone = Depends(authenticated(identity))
     scanner = Depends(authenticated(identity, *_SCAN))
 
@@ -42,5 +41,3 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
             )
         named = {"Content-Disposition": f'inline; filename="{number}.pdf"'}
         return Response(pdf, media_type="application/pdf", headers=named)
-
-    return routes

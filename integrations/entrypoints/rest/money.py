@@ -28,9 +28,8 @@ from integrations.entrypoints.rest.messages import (
 from integrations.licensing import Licensing
 
 
-def router(licensing: Licensing, identity: Identity) -> APIRouter:
-    """The routes."""
-    routes = APIRouter()
+def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
+    """Add the routes."""
     bank = Depends(authenticated(identity, Role.PAYMENT))
     finance = Depends(authenticated(identity, Role.FINANCE))
     reader = Depends(authenticated(identity, Role.FINANCE, Role.AUDITOR))
@@ -108,5 +107,3 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     def get_balance(caller: Caller = reader, until: Until = None) -> JSONResponse:
         """The trial balance; its debits are its credits."""
         return JSONResponse(licensing.money.balance(caller, until))
-
-    return routes

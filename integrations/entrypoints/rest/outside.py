@@ -19,9 +19,8 @@ from integrations.entrypoints.rest.messages import (
 from integrations.licensing import Licensing
 
 
-def router(licensing: Licensing, identity: Identity) -> APIRouter:
-    """The routes."""
-    routes = APIRouter()
+def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
+    """Add the routes."""
     anyone = Depends(authenticated(identity))
     centre = Depends(authenticated(identity, Role.CENTRE))
     mender = Depends(authenticated(identity, Role.REVIEWER, Role.ADMINISTRATOR))
@@ -84,5 +83,3 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     def retry_call(call: Id, caller: Caller = mender, key: Key = None) -> JSONResponse:
         """Let a parked call be tried again."""
         return licensing.outside.retry(caller, call, key).response()
-
-    return routes

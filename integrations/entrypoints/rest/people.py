@@ -10,9 +10,8 @@ from integrations.entrypoints.rest.messages import DelegationOrder, Id, Key, Num
 from integrations.licensing import Licensing
 
 
-def router(licensing: Licensing, identity: Identity) -> APIRouter:
-    """The routes."""
-    routes = APIRouter()
+def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
+    """Add the routes."""
     centre = Depends(authenticated(identity, Role.CENTRE))
     keeper = Depends(authenticated(identity, Role.CENTRE, Role.PRIVACY))
     privacy = Depends(authenticated(identity, Role.PRIVACY))
@@ -43,5 +42,3 @@ def router(licensing: Licensing, identity: Identity) -> APIRouter:
     def erase(number: Number, body: Reason, caller: Caller = privacy, key: Key = None) -> JSONResponse:
         """Erase the personal data of a closed case; its chain stays verifiable."""
         return licensing.people.erase(caller, number, body.reason, key).response()
-
-    return routes
