@@ -80,6 +80,7 @@ REFUSED_THOUGH_RIGHT: dict[str, tuple[tuple[int, ...], str]] = {
     "put_document": ((413, 422), "bytes by chance are no document"),
     "assign": ((422,), "there is nobody of such a name"),
     "comment": ((422,), "some characters are printed on no paper"),
+    "erase": ((422,), "some characters are printed on no paper"),
     "delegate": ((422,), "an identifier has a check digit, and days have an order"),
     "subscribe": ((422,), "a name by chance is no address"),
     "list_cases": ((400,), "a cursor is one that was given out"),

@@ -169,8 +169,10 @@ class PeopleDesk:
             PermissionDenied: the caller is no privacy officer.
             NotFound: there is no such case.
             Conflict: a case of the licence is open, the licence holds, or it is erased already.
+            InvalidInput: the reason has characters that no paper shows.
         """
         _require(caller, Role.PRIVACY)
+        check_message({"reason": reason})
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             case = case_store.find(session, number)

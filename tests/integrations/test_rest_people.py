@@ -129,6 +129,8 @@ def test_a_case_is_erased_and_its_chain_stays_whole(api: Face) -> None:
         assert api.write(who, path, reason).status_code == 403
     for body in (None, {}, {"reason": ""}, {"reason": "\x00"}):
         assert api.write(PRIVACY, path, body).status_code == 422
+    unprintable = api.write(PRIVACY, path, {"reason": "\x19\u202e"})
+    assert unprintable.json()["errors"][0]["pointer"] == "/reason"
     told = api.done(PRIVACY, path, reason)
     assert (told["erased"], told["licence"]) == ([number], None)
     case = api.get(CENTRE, f"/v1/cases/{number}")
