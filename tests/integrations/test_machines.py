@@ -10,8 +10,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from foundation.database import Database
 from tests.integrations.desk import SYSTEM
 from tests.integrations.machine import checks
-from tests.integrations.machine.lives import PROFILES, Lives, profile
+from tests.integrations.machine.lives import Lives
 from tests.integrations.machine.office import Office, open_office
+from tests.integrations.machine.profiles import PROFILES, edges, profile
 
 
 def print_some(office: Office) -> None:
@@ -35,6 +36,7 @@ def test_no_order_of_anything_that_anybody_does_breaks_a_rule(database: Database
         office = open_office(database, tmp_path)
         seen: ClassVar[Counter[str]] = Counter()
 
+    Lived.wanted = edges(Lived.office)
     lives, steps = PROFILES[os.environ.get("RAKEEZA_MACHINES", "suite")]
     run_state_machine_as_test(Lived, settings=profile(lives, steps))
     checks.books_are(Lived.office)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from foundation import audit
@@ -223,37 +223,56 @@ def journals_are(office: Office, world: World) -> None:
                 state = details["to"]
             if counts and action not in _BESIDE:
                 made.append((action, details["from"], details["to"], details["version"]))
-        assert (version, state) == (case.version, case.state), number
+        seen, known = (version, state), (case.version, case.state)
+        assert seen == known, f"{number}: its journal ends at {seen}, the model at {known}"
         told = [each["payload"] for each in events if each["subject"] == chain]
-        assert [(e["action"], e["from"], e["to"], e["version"]) for e in told] == made, number
-        assert office.licensing.cases.case(AUDITOR, number)["intact"], number
+        steps = [(e["action"], e["from"], e["to"], e["version"]) for e in told]
+        assert steps == made, f"{number}: events tell {steps}, the journal {made}"
+        assert office.licensing.cases.case(AUDITOR, number)["intact"], (
+            f"{number}: its form is not the journal's"
+        )
 
 
-def nothing_personal(office: Office, people: Iterable[Person], mark: str, started: Any) -> None:
-    """No name, identifier, number or personal text of this life lies in clear anywhere."""
+def nothing_personal(
+    office: Office, world: World, people: Iterable[Person], mark: str, started: datetime, jobs: int
+) -> None:
+    """No name, identifier, number or personal text of a life lies in clear anywhere.
+
+    Args:
+        started: when the life began, by the clock of the machine.
+        jobs: the last one before it.
+    """
     words = [mark, *(each.identifier for each in people), *(each.mobile for each in people)]
-    pattern = "|".join(re.escape(word) for word in words)
-    for table, since in (
+    told = {
+        "pattern": "|".join(re.escape(word) for word in words),
+        "started": started,
+        "jobs": jobs,
+        "delegations": min((each.id for each in world.delegations), default=1) - 1,
+        "cases": [*world.cases],
+        "licences": [*world.licences],
+        "subjects": [f"case/{number}" for number in world.cases],
+    }
+    of_cases = "case_id IN (SELECT id FROM case_file WHERE number = ANY(:cases))"
+    for table, its in (
         ("audit", "at >= :started"),
         ("event", "at >= :started"),
         ("idempotency", "at >= :started"),
-        ("procrastinate_jobs", "true"),
-        ("case_file", "true"),
-        ("case_quote", "true"),
-        ("case_call", "true"),
-        ("case_ledger", "true"),
-        ("case_comment", "true"),
-        ("case_document", "true"),
-        ("licence", "true"),
-        ("licence_version", "true"),
-        ("delegation", "true"),
+        ("procrastinate_jobs", "id > :jobs"),
+        ("case_file", "number = ANY(:cases)"),
+        ("case_quote", of_cases),
+        ("case_call", of_cases),
+        ("case_comment", of_cases),
+        ("case_document", of_cases),
+        ("case_ledger", "subject = ANY(:subjects)"),
+        ("licence", "number = ANY(:licences)"),
+        ("licence_version", of_cases),
+        ("delegation", "id > :delegations"),
     ):
         query = (
-            f"SELECT * FROM (SELECT row_to_json(t)::text AS said FROM {table} t WHERE {since}) AS rows "
-            f"WHERE said ~ :pattern LIMIT 3"
+            f"SELECT said FROM (SELECT row_to_json(t)::text AS said FROM {table} t WHERE {its}) AS rows "
+            "WHERE said ~ :pattern LIMIT 3"
         )
-        told = {"pattern": pattern} if since == "true" else {"pattern": pattern, "started": started}
-        found = office.rows(query, **told)
+        found = office.rows(query, **{name: value for name, value in told.items() if f":{name}" in query})
         assert found == [], f"{table}: {json.dumps(found, ensure_ascii=False)[:600]}"
 
 

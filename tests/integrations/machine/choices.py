@@ -68,38 +68,37 @@ class Chooser:
             service, procedure, applicant, form, licence, rng.choice(parents) if hangs else None
         )
 
-    def open_right(self, *outcomes: str) -> Op | None:
+    def open_right(
+        self, *outcomes: str, flow: tuple[str, str] | None = None, service: str | None = None
+    ) -> Op | None:
         """A case that the model says can be opened, or none if it finds no such.
 
         Args:
             outcomes: only of a procedure with one of these; without, of any.
+            flow: only of procedures of this service that follow this flow.
+            service: only of this one.
         """
         ways = [
             (terms.code, procedure, licence)
             for terms in self.office.terms.values()
             for procedure, asked in terms.procedures.items()
-            if not outcomes or asked["outcome"] in outcomes
+            if (not outcomes or asked["outcome"] in outcomes)
+            and service in (None, terms.code)
+            and flow in (None, (terms.code, asked["flow"]))
             for licence in ([None] if asked["outcome"] == "issue" else self._licences_of(terms.code))
         ]
         # Each procedure is as likely as each other, however many licences there are.
         self.rng.shuffle(ways)
-        ways.sort(key=lambda way: self.order[way[:2]])
-        for service, procedure, licence in ways:
-            sent = self.application(service, procedure, licence)
+        order = {pair: self.rng.random() for pair in sorted({way[:2] for way in ways})}
+        ways.sort(key=lambda way: order[way[:2]])
+        for code, procedure, licence in ways:
+            sent = self.application(code, procedure, licence)
             openers = [
-                each
-                for each in self.office.callers
-                if applying.may_open(self.office, each, service, procedure)
+                each for each in self.office.callers if applying.may_open(self.office, each, code, procedure)
             ]
             if openers and not applying.against(self.office, self.world, sent):
                 return applying.submit(self.office, self.rng.choice(openers), sent)
         return None
-
-    @property
-    def order(self) -> Mapping[tuple[str, str], float]:
-        """An order of all procedures."""
-        pairs = [(terms.code, name) for terms in self.office.terms.values() for name in terms.procedures]
-        return {pair: self.rng.random() for pair in pairs}
 
     def open_wrong(self) -> Op:
         """An application with something that may be wrong: caller, form, applicant, licence or parent."""
@@ -124,11 +123,15 @@ class Chooser:
 
     # ---------------------------------------------------------------- cases
 
-    def go_on(self, number: str, straight: float = 0.7) -> Op | None:
+    def go_on(
+        self, number: str, straight: float = 0.7, astray: bool = False, goal: str | None = None
+    ) -> Op | None:
         """What lets a case go on; none if only time does.
 
         Args:
-            straight: how likely it is to be what leads to its being fulfilled.
+            straight: how likely it is to be what leads to its goal.
+            goal: a state; without one it is being fulfilled.
+            astray: rather what does not.
         """
         case = self.world.cases[number]
         found: list[Op] = []
@@ -136,11 +139,16 @@ class Chooser:
             found += [self.answer(case, check)] * 2
         actions = [a for a in case.terms.leaving(case.procedure, case.state) if taker(a) == "role"]
         able = self.world.possible(case, actions, max(self.office.at, case.changed_at))
-        if self.rng.random() < straight:
-            far = case.terms.way(case.procedure)
-            near = [
-                a for a in able if a.get("effect") == "fulfil" or far.get(a["to"], 1_000) < far[case.state]
-            ]
+        far = case.terms.way(case.procedure, goal)
+        here = far.get(case.state, 0)
+        near = [
+            each
+            for each in able
+            if (goal is None and each.get("effect") == "fulfil") or far.get(each["to"], 1_000) < here
+        ]
+        if astray:
+            able = [action for action in able if action not in near] or able
+        elif self.rng.random() < straight:
             able = near or able
         for action in able:
             if action.get("effect") == "settle":
@@ -150,6 +158,14 @@ class Chooser:
             elif (op := self._able(case, action)) is not None:
                 found.append(op)
         return self.rng.choice(found) if found else None
+
+    def exactly(self, case: Case, name: str) -> Op | None:
+        """The action of this name, by whoever may take it in the case's state."""
+        leaving = [a for a in case.terms.leaving(case.procedure, case.state) if a["name"] == name]
+        action = next((a for a in leaving if taker(a) == "role" and a.get("effect") != "settle"), None)
+        if action is None or (action["complete"] and self.world.missing(case)):
+            return self.go_on(case.number)
+        return self._able(case, action)
 
     def act(self, number: str) -> Op:
         """Any action by anybody."""

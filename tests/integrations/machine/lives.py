@@ -11,7 +11,7 @@ from itertools import permutations
 from random import Random
 from typing import ClassVar, get_args
 
-from hypothesis import HealthCheck, Phase, event, settings, target
+from hypothesis import event, target
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -23,6 +23,8 @@ from tests.integrations.machine.choices import Chooser
 from tests.integrations.machine.forms import Writer
 from tests.integrations.machine.office import Office
 from tests.integrations.machine.ops import Op, Outcome
+from tests.integrations.machine.profiles import Edge
+from tests.integrations.machine.terms import taker
 from tests.integrations.machine.world import World
 
 OPENS = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
@@ -31,35 +33,19 @@ SEEDS = st.integers(0, 2**24 - 1)
 _KINDS = ("national_id", "national_id", "iqama", "unified_number", "border_number")
 
 
-PROFILES = {"suite": (24, 30), "long": (300, 60)}
-"""Lives, and steps of each at most; `RAKEEZA_MACHINES` names the one of a test run."""
-
-
-def profile(lives: int, steps: int) -> settings:
-    """How long to go on.
-
-    Args:
-        lives: how many.
-        steps: of each, at most.
-    """
-    return settings(
-        max_examples=lives,
-        stateful_step_count=steps,
-        deadline=None,
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    )
-
-
 class Lives(RuleBasedStateMachine):
     """One life: some people, their cases and licences, and everybody who works on them.
 
     What is chosen is chosen by one seed a step, so that a step draws the same whatever came of those before:
     two threads may end either way.
+
+    `wanted` are steps that some cases are led to: each a service, a flow, an action and the state it leaves.
     """
 
     office: ClassVar[Office]
     seen: ClassVar[Counter[str]]
+    wanted: ClassVar[tuple[Edge, ...]] = ()
+    whole = False
 
     @initialize(seed=SEEDS)
     def begin(self, seed: int) -> None:
@@ -75,8 +61,10 @@ class Lives(RuleBasedStateMachine):
         self.done: list[tuple[Op, str, Answer]] = []
         self.keys = 0
         self.started = datetime.now(UTC)
+        self.first_job = self.office.rows("SELECT coalesce(max(id), 0) AS n FROM procrastinate_jobs")[0]["n"]
         rng = Random(seed)
         self.office.begin(OPENS + timedelta(hours=rng.randrange(24 * 400)))
+        self.whole = True
         # A town has licences already.
         for number in range(rng.randrange(4)):
             self.apply_and_drive(self.chooser(seed + number), ("issue",), 12, 0.95)
@@ -108,6 +96,53 @@ class Lives(RuleBasedStateMachine):
         self.apply_and_drive(
             self.chooser(seed), tuple(each for each in outcomes if each != "issue"), 12, 0.85
         )
+
+    @rule(seed=SEEDS)
+    def a_new_case_goes_astray(self, seed: int) -> None:
+        """Somewhere on its way: it is sent back, withdrawn, rejected, or left until its time is over."""
+        chooser = self.chooser(seed)
+        outcomes = get_args(Outcomes)
+        some = () if chooser.rng.random() < 0.5 else tuple(each for each in outcomes if each != "issue")
+        number = self.apply_and_drive(chooser, some, chooser.rng.randrange(8), 1.0)
+        case = self.world.cases[number] if number is not None else None
+        if case is None or case.final:
+            return
+        if case.timer_at is not None and chooser.rng.random() < 0.5:
+            self.office.now.append(max(self.office.at, case.timer_at))
+            self.do(ops.time_passed(self.office))
+        else:
+            chooser.world = self.world
+            self.do(chooser.go_on(case.number, astray=True))
+
+    @rule(seed=SEEDS)
+    def a_case_is_led_to_a_step(self, seed: int) -> None:
+        """That is wanted: to the state that it leaves, by the shortest way, and through it."""
+        chooser = self.chooser(seed)
+        if not self.wanted:
+            return
+        service, flow, action, start = chooser.rng.choice(self.wanted)
+        op = chooser.open_right(flow=(service, flow))
+        if op is None:
+            # It needs a licence that is not there: one of its own service, or one to hang on.
+            above = self.office.terms[service].content.get("parent", {}).get("service", service)
+            self.apply_and_drive(chooser, ("issue",), 12, 1.0, above)
+            chooser.world = self.world
+            op = chooser.open_right(flow=(service, flow))
+        if op is None or not isinstance(self.do(op), Answer):
+            return
+        number = [*self.world.cases][-1]
+        for _ in range(14):
+            chooser.world, case = self.world, self.world.cases[number]
+            if case.final or action in case.done:
+                return
+            timed = [a for a in case.terms.leaving(case.procedure, case.state) if taker(a) == "timed"]
+            if case.state == start and any(a["name"] == action for a in timed) and case.timer_at is not None:
+                self.office.now.append(max(self.office.at, case.timer_at))
+                self.do(ops.time_passed(self.office))
+            elif case.state == start:
+                self.do(chooser.exactly(case, action))
+            else:
+                self.do(chooser.go_on(number, 1.0, goal=start))
 
     @rule(seed=SEEDS)
     def an_open_case_lives_to_its_end(self, seed: int) -> None:
@@ -215,11 +250,12 @@ class Lives(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """What must hold at the end of each life."""
-        if not hasattr(self, "world"):
+        # Of a life that broke off, the step that broke it is told and not what followed.
+        if not self.whole:
             return
         checks.nothing_forbidden(self.office, self.world)
         checks.journals_are(self.office, self.world)
-        checks.nothing_personal(self.office, self.people, self.mark, self.started)
+        checks.nothing_personal(self.office, self.world, self.people, self.mark, self.started, self.first_job)
         checks.answers_are_kept(self.office, self.told)
         ended = [each for each in self.world.cases.values() if each.final]
         target(float(len({(each.terms.code, each.procedure, each.state) for each in ended})), label="ends")
@@ -228,7 +264,7 @@ class Lives(RuleBasedStateMachine):
         """Do one thing, and compare it with the model."""
         if op is None:
             return None
-        key = self.key()
+        key, self.whole = self.key(), False
         outcome = op.run(key)
         judged = ops.judge(op, outcome, self.world, self.office)
         self.world = judged.world
@@ -236,6 +272,7 @@ class Lives(RuleBasedStateMachine):
         for name in judged.happened:
             self.tell(name)
         self.look()
+        self.whole = True
         return outcome
 
     def do_both(self, pair: list[Op]) -> None:
@@ -248,7 +285,9 @@ class Lives(RuleBasedStateMachine):
 
         with ThreadPoolExecutor(2) as pool:
             outcomes = list(pool.map(run, range(2)))
+        self.whole = False
         self.settle(pair, outcomes)
+        self.whole = True
         for op, key, outcome in zip(pair, keys, outcomes, strict=True):
             self.keep(op, key, outcome)
         self.tell("two at once: " + " and ".join(sorted(type(outcome).__name__ for outcome in outcomes)))
@@ -293,12 +332,20 @@ class Lives(RuleBasedStateMachine):
             self.drive(chooser, number, most)
 
     def apply_and_drive(
-        self, chooser: Chooser, outcomes: tuple[str, ...], most: int, straight: float
-    ) -> None:
-        """Open a case, and let it go on."""
-        op = chooser.open_right(*outcomes)
-        if op is not None and isinstance(self.do(op), Answer):
-            self.drive(chooser, [*self.world.cases][-1], most, straight)
+        self,
+        chooser: Chooser,
+        outcomes: tuple[str, ...],
+        most: int,
+        straight: float,
+        service: str | None = None,
+    ) -> str | None:
+        """Open a case, and let it go on; its number."""
+        op = chooser.open_right(*outcomes, service=service)
+        if op is None or not isinstance(self.do(op), Answer):
+            return None
+        number = [*self.world.cases][-1]
+        self.drive(chooser, number, most, straight)
+        return number
 
     def drive(self, chooser: Chooser, number: str, most: int, straight: float = 0.7) -> None:
         """Let a case go on as far as somebody can move it."""

@@ -131,7 +131,9 @@ class Office:
 
     def _one(self, query: Any, case: Case) -> Any:
         with self.transaction() as session:
-            return session.execute(query, {"number": case.number}).one()
+            row = session.execute(query, {"number": case.number}).one_or_none()
+        assert row is not None, f"{case.number} has not what the model looks for: {query}"
+        return row
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,18 @@ class Terms:
             return {}
         return {"activity.code": code, "activity.immediate": bool(chosen.get("immediate", False))}
 
-    def way(self, procedure: str) -> dict[str, int]:
-        """How many actions each state is from being fulfilled, whatever conditions say."""
-        far: dict[str, int] = {}
+    def way(self, procedure: str, goal: str | None = None) -> dict[str, int]:
+        """How many actions each state is from a goal, whatever conditions say.
+
+        Args:
+            goal: a state; without one it is being fulfilled.
+        """
+        far: dict[str, int] = {} if goal is None else {goal: 0}
         actions = [each for each in self.actions(procedure) if each["from"]]
         for _ in actions:
             for each in actions:
-                after = 0 if each.get("effect") == "fulfil" else far.get(each["to"])
+                there = goal is None and each.get("effect") == "fulfil"
+                after = 0 if there else far.get(each["to"])
                 if after is not None:
                     far |= {start: min(far.get(start, 1_000), after + 1) for start in each["from"]}
         return far
