@@ -43,6 +43,7 @@ _CENTRE = Caller("centre-3", "client", frozenset({"centre"}))
 _BANK = Caller("bench-bank", "client", frozenset({"payment"}))
 _REVIEWER = Caller("bench", "person", frozenset({"reviewer"}))
 _LOCAL = Caller("local", "person", frozenset({"reviewer"}), frozenset(f"حي {n}" for n in range(8)))
+_NOWHERE = Caller("nowhere", "person", frozenset({"reviewer"}), frozenset({"حي آخر"}))
 _FORM = {
     "trade_name": "مخبز الندى",
     "commercial_register": "4030123456",
@@ -205,6 +206,7 @@ def _pages(office: _Office) -> None:
         "list of a centre, lapsed": lambda: cases.cases(_CENTRE, state="lapsed"),
         "list of a reviewer, eight places": lambda: cases.cases(_LOCAL),
         "list of a reviewer, lapsed": lambda: cases.cases(_REVIEWER, state="lapsed"),
+        "list of a reviewer, no such place": lambda: cases.cases(_NOWHERE),
         "a case": lambda: cases.case(_CENTRE, chance.choice(office.issued)),
     }
     print(f"{office.size:,} cases, {_PAGES} times, ms")

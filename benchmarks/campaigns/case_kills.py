@@ -27,7 +27,7 @@ SECONDS = 1_000.0
 _ROOT = Path(__file__).resolve().parents[2]
 # Seconds: to learn the statements of a start and those of the work, for one boundary to be met, most between
 # two cases of one client.
-_START, _LEARN, _MEET, _PAUSE = 8.0, 25.0, 8.0, 0.5
+_START, _LEARN, _MEET, _PAUSE = 8.0, 25.0, 8.0, 3.0
 _ONCE = 8
 
 Victim = Literal["api", "worker", "postgres"]
@@ -215,7 +215,7 @@ def _checked(platform: Platform, folder: Path) -> list[tuple[str, str]]:
         cwd=_ROOT,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3_600,
         check=False,
     )
     if done.returncode:
