@@ -120,7 +120,7 @@ class FilesDesk:
 
 
 def _check_may_put(caller: Caller, case: Case) -> None:
-    if case.desk is None:
+    if case.closed_at is not None:
         raise Conflict(
             f"The case {case.number} is closed; it takes no documents.",
             message_ar=f"المعاملة {case.number} منتهية ولا تقبل مستندات.",

@@ -180,7 +180,7 @@ class InboxDesk:
         return {**summary, "desk": case.desk, "entered_at": views.moment(case.entered_at)}
 
     def _check_may_assign(self, caller: Caller, case: Case) -> None:
-        if case.desk is None:
+        if case.closed_at is not None:
             raise Conflict(
                 f"The case {case.number} is closed; nobody works on it.",
                 message_ar=f"المعاملة {case.number} منتهية ولا تُسند إلى أحد.",
