@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import itertools
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from psycopg import sql
 from foundation.database import Database, migrate
 from foundation.postgres import PrivatePostgres
 from tests.own_server import OwnServer
+
+# A shell without job control starts what runs in the background with SIGINT ignored, and so would start all
+# that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
 _TEMPLATE = "rakeeza_template"
