@@ -12,7 +12,7 @@ from foundation.chain import JSON
 from foundation.errors import Conflict, PermissionDenied
 from foundation.idempotency import Answer
 from foundation.identity import Caller
-from integrations.cases import case_store, files
+from integrations.cases import case_store, choice, files
 from integrations.cases.case import Case
 from integrations.cases.media import MediaType
 from integrations.desks.desk import Desk
@@ -29,7 +29,16 @@ class FilesDesk:
 
     desk: Desk
 
-    def put(self, caller: Caller, number: str, code: str, name: str, data: bytes, key: str | None) -> Answer:
+    def put(
+        self,
+        caller: Caller,
+        number: str,
+        code: str,
+        name: str,
+        data: bytes,
+        key: str | None,
+        version: int | None = None,
+    ) -> Answer:
         """Hand in a document, in the place of the one before it.
 
         The case gets a new version with it: who decides on what he saw is told that there is something new.
@@ -39,9 +48,12 @@ class FilesDesk:
             name: of the file; cleaned, only shown, never believed.
             data: the content; what it is is judged by this alone.
             key: the caller's Idempotency-Key; a write without one is refused.
+            version: the version of the case that the caller saw; of two who hand in a paper at once, each
+                with what he saw, one is told.
 
         Raises:
             NotFound: there is no such case for this caller, or it asks for no such document.
+            Stale: the case was changed since the caller saw it.
             Conflict: the case is closed.
             PermissionDenied: it is not the caller's case, and waits for none of his roles.
             TooLarge: the document, or all of the case.
@@ -51,6 +63,7 @@ class FilesDesk:
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             case = self.desk.open_case(session, caller, number)
+            choice.check_version(case, version)
             _check_may_put(caller, case)
             made, digest = files.put(
                 session, self.desk.office.vault, case, code, kind, name, data, caller.actor, at
@@ -79,7 +92,12 @@ class FilesDesk:
                 "size": made.size,
             }
 
-        request = {"code": code, "name": name, "sha256": hashlib.sha256(data).hexdigest()}
+        request = {
+            "code": code,
+            "name": name,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "version": version,
+        }
         return self.desk.once(caller, key, "document", number, request, act)
 
     def get(self, caller: Caller, number: str, code: str, version: int | None = None) -> tuple[bytes, str]:

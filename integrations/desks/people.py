@@ -16,7 +16,7 @@ from foundation.errors import Conflict, FieldError, PermissionDenied, RakeezaErr
 from foundation.idempotency import Answer
 from foundation.identity import Caller, Role
 from foundation.personal import masked
-from integrations.cases import calls, case_store, copies, delegations, privacy, views
+from integrations.cases import calls, case_store, choice, copies, delegations, privacy, views
 from integrations.cases.delegations import Delegation, Grant
 from integrations.cases.faults import Checked, check_message, field, refused
 from integrations.desks.desk import Desk
@@ -159,15 +159,19 @@ class PeopleDesk:
         with self.desk.database.transaction() as session:
             yield from copies.contents(session, self.desk.office.vault, kind, identifier)
 
-    def erase(self, caller: Caller, number: str, reason: str, key: str | None) -> Answer:
+    def erase(
+        self, caller: Caller, number: str, reason: str, key: str | None, version: int | None = None
+    ) -> Answer:
         """Erase a closed case, with its licence and all cases on it, by order of the privacy officer.
 
         Args:
             reason: why before its time; sealed, its salted hash in the chain.
+            version: the version of the case that the caller saw.
 
         Raises:
             PermissionDenied: the caller is no privacy officer.
             NotFound: there is no such case.
+            Stale: the case was changed since the caller saw it.
             Conflict: a case of the licence is open, the licence holds, or it is erased already.
             InvalidInput: the reason has characters that no paper shows.
         """
@@ -175,19 +179,22 @@ class PeopleDesk:
         check_message({"reason": reason})
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
-            case = case_store.find(session, number)
-            whole = privacy.dossier(session, case)
+            whole = privacy.dossier(session, case_store.find(session, number))
+            # As it is under the lock; what was found before may have been changed since.
+            case = next(each for each in whole.cases if each.number == number)
+            choice.check_version(case, version)
             privacy.check_over(whole, self.desk.today())
             self._erase(session, whole, caller, "order", reason, at)
             calls.forget(session)
             return {
                 "case": number,
+                "case_version": case_store.find(session, number).version,
                 "erased": [each.number for each in whole.cases],
                 "licence": whole.licence.number if whole.licence is not None else None,
                 "erased_at": views.moment(at),
             }
 
-        return self.desk.once(caller, key, "erase", number, {"reason": reason}, act)
+        return self.desk.once(caller, key, "erase", number, {"reason": reason, "version": version}, act)
 
     def due(self, caller: Caller, limit: int = 100) -> list[dict[str, Any]]:
         """Cases that retention keeps no longer, the oldest first."""

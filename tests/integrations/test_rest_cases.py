@@ -1,5 +1,6 @@
 """Cases over REST: sending back, documents, comments, inbox, assignment, many at once."""
 
+import uuid
 from typing import Any
 
 import httpx
@@ -84,6 +85,22 @@ def test_documents_are_handed_in_and_given_out_as_files_to_save(api: Face) -> No
     assert api.call(CENTRE, "GET", f"/v1/cases/{number}/documents/building_permit").status_code == 404
 
 
+def test_a_document_is_not_handed_in_on_a_case_that_was_changed_meanwhile(api: Face) -> None:
+    number = api.submit(REVIEWED)
+    seen = api.call(CENTRE, "GET", f"/v1/cases/{number}").headers["etag"]
+    key = str(uuid.uuid4())
+    first = api.put(CENTRE, number, "lease_or_deed", If_Match=seen, Idempotency_Key=key)
+    assert first.status_code == 201
+    late = api.put(CENTRE, number, "lease_or_deed", If_Match=seen)
+    assert (late.status_code, bool(late.json()["detail_ar"])) == (412, True)
+    again = api.put(CENTRE, number, "lease_or_deed", If_Match=seen, Idempotency_Key=key)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert api.put(CENTRE, number, "lease_or_deed", If_Match="3").status_code == 400
+    assert api.put(CENTRE, number, "lease_or_deed", If_Match=first.headers["etag"]).status_code == 201
+    assert api.put(CENTRE, number, "lease_or_deed", If_Match="*").status_code == 201
+    assert api.desk.count("case_document") == 3
+
+
 @pytest.mark.parametrize(
     ("data", "kind", "status"),
     [
@@ -134,8 +151,11 @@ def test_centre_and_office_speak_of_a_case(api: Face) -> None:
     number = api.submit(REVIEWED)
     told = api.done(CENTRE, f"/v1/cases/{number}/comments", {"comment": "المحل جاهز\nللمعاينة."})
     assert "text" not in told
+    seen = api.call(CENTRE, "GET", f"/v1/cases/{number}").headers["etag"]
     api.done(REVIEWER, f"/v1/cases/{number}/comments", {"comment": "بين الموظفين."})
     path = f"/v1/cases/{number}/comments"
+    # Who decides is not disturbed by what is said meanwhile.
+    assert api.call(CENTRE, "GET", f"/v1/cases/{number}").headers["etag"] == seen
     assert [each["text"] for each in api.get(REVIEWER, path)["items"]] == [
         "المحل جاهز\nللمعاينة.",
         "بين الموظفين.",

@@ -131,9 +131,12 @@ def test_a_case_is_erased_and_its_chain_stays_whole(api: Face) -> None:
         assert api.write(PRIVACY, path, body).status_code == 422
     unprintable = api.write(PRIVACY, path, {"reason": "\x19\u202e"})
     assert unprintable.json()["errors"][0]["pointer"] == "/reason"
-    told = api.done(PRIVACY, path, reason)
-    assert (told["erased"], told["licence"]) == ([number], None)
+    seen = api.call(CENTRE, "GET", f"/v1/cases/{number}").headers["etag"]
+    assert api.write(PRIVACY, path, reason, If_Match='"1"').status_code == 412
+    told = api.write(PRIVACY, path, reason, If_Match=seen)
+    assert (told.json()["erased"], told.json()["licence"]) == ([number], None)
     case = api.get(CENTRE, f"/v1/cases/{number}")
+    assert told.headers["etag"] == f'"{case["version"]}"' != seen
     assert (case["applicant"], case["erased_at"]) == (None, "2026-11-22T07:00:00Z")
     assert not any(marker in str(case) for marker in PERSONAL)
     (said,) = api.get(CENTRE, f"/v1/cases/{number}/comments")["items"]

@@ -121,14 +121,20 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
 
     @routes.put("/cases/{number}/documents/{code}", **promised("put_document"))
     async def put_document(
-        request: Request, number: Number, code: Name, name: FileName, caller: Caller = anyone, key: Key = None
+        request: Request,
+        number: Number,
+        code: Name,
+        name: FileName,
+        caller: Caller = anyone,
+        key: Key = None,
+        version: Version = None,
     ) -> JSONResponse:
         """Hand in a document; what it is is judged by its content."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in _FILES:
             raise HTTPException(415, f"A document is not sent as {kind}; send application/octet-stream.")
         data = await request.body()
-        answer = await run_in_threadpool(licensing.files.put, caller, number, code, name, data, key)
+        answer = await run_in_threadpool(licensing.files.put, caller, number, code, name, data, key, version)
         return versioned(answer)
 
     @routes.get(

@@ -6,7 +6,16 @@ from fastapi.responses import JSONResponse
 from foundation.http import authenticated
 from foundation.identity import Caller, Identity, Role
 from integrations.contracts import promised
-from integrations.entrypoints.rest.messages import DelegationOrder, Id, Key, Number, Reason, Subject
+from integrations.entrypoints.rest.answers import versioned
+from integrations.entrypoints.rest.messages import (
+    DelegationOrder,
+    Id,
+    Key,
+    Number,
+    Reason,
+    Subject,
+    Version,
+)
 from integrations.licensing import Licensing
 
 
@@ -39,6 +48,8 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
         return JSONResponse(licensing.people.copy(caller, body.kind, body.identifier))
 
     @routes.post("/cases/{number}/erasure", **promised("erase"))
-    def erase(number: Number, body: Reason, caller: Caller = privacy, key: Key = None) -> JSONResponse:
+    def erase(
+        number: Number, body: Reason, caller: Caller = privacy, key: Key = None, version: Version = None
+    ) -> JSONResponse:
         """Erase the personal data of a closed case; its chain stays verifiable."""
-        return licensing.people.erase(caller, number, body.reason, key).response()
+        return versioned(licensing.people.erase(caller, number, body.reason, key, version))
