@@ -1,9 +1,9 @@
 import asyncio
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,19 +16,20 @@ from foundation.assets import Asset, Assets
 from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import NotFound
-from foundation.guard import Guard, free_port, wait_for_port
+from foundation.guard import free_port, wait_for_port
 from foundation.secret import Secret, SecretFile
 from foundation.settings import Collector as CollectorSettings
 from foundation.settings import Prometheus, Settings
 from lab.snmpd import Snmpd
-from monitoring import prometheus
 from monitoring.asset_targets import AssetTargets
 from monitoring.catalogue import Catalogue
 from monitoring.exporter import Collector, create_app
 from monitoring.targets import Community, Target, TargetSource
 from tests.monitoring.agents import Agent, Request, running, string
+from tests.monitoring.running_prometheus import held, running_prometheus
+from tests.processes import PATIENCE
 
-QUICK = CollectorSettings(timeout=0.3, retries=0)
+QUICK = CollectorSettings(timeout=1.0, retries=0)
 
 
 class Fixed:
@@ -54,8 +55,8 @@ def serving(source: TargetSource, settings: Settings, port: int) -> Iterator[htt
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        wait_for_port("127.0.0.1", port, 10, "collector")
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        wait_for_port("127.0.0.1", port, PATIENCE, "collector")
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             yield client
     finally:
         server.should_exit = True
@@ -160,7 +161,7 @@ def test_two_scrapers_at_once_cost_the_device_one_poll(catalogue: Catalogue) -> 
     release = threading.Event()
 
     def mangle(_: Request, answer: bytes) -> list[bytes]:
-        release.wait(10)
+        release.wait(PATIENCE)
         return [answer]
 
     async def both(target: Target) -> tuple[str, str, int]:
@@ -176,7 +177,7 @@ def test_two_scrapers_at_once_cost_the_device_one_poll(catalogue: Catalogue) -> 
 
     agent = Agent({"1.3.6.1.2.1.1.2.0": string(b"x")}, mangle)
     with running(agent):
-        target = Target("slow", "127.0.0.1", agent.port, Community(Secret("c")), timeout=5)
+        target = Target("slow", "127.0.0.1", agent.port, Community(Secret("c")), timeout=PATIENCE)
         one, two, shared = asyncio.run(both(target))
     assert one == two
     assert shared == 1
@@ -200,24 +201,31 @@ def test_a_scraper_that_hangs_up_does_not_take_the_reading_from_another(
 
 
 def test_dead_devices_delay_nobody(target: Target, catalogue: Catalogue, agent: Snmpd) -> None:
-    """Forty devices never answer, more than there are threads; the living one is read before any ends."""
-    credentials = Community(Secret("not-it"))
-    silent = [
-        Target(f"dead{n}", agent.host, agent.port, credentials, timeout=0.5, retries=0) for n in range(40)
-    ]
+    """Forty devices do not answer, more than there are threads; the living one is read before any does."""
+    release = threading.Event()
 
-    async def race() -> int:
+    def mangle(_: Request, answer: bytes) -> list[bytes]:
+        release.wait(PATIENCE)
+        return [answer]
+
+    async def race(port: int) -> int:
         collector = Collector(catalogue)
         await asyncio.gather(*(collector.probe(one) for one in silent), return_exceptions=True)
-        waiting = [asyncio.create_task(collector.probe(one)) for one in silent]
+        held_up = [replace(one, port=port, timeout=PATIENCE) for one in silent]
+        waiting = [asyncio.create_task(collector.probe(one)) for one in held_up]
         await asyncio.sleep(0)
         await collector.probe(target)
         ended = sum(task.done() for task in waiting)
+        release.set()
         collector.close()
         await asyncio.gather(*waiting, return_exceptions=True)
         return ended
 
-    assert asyncio.run(race()) == 0
+    wrong = Community(Secret("not-it"))
+    silent = [Target(f"dead{n}", agent.host, agent.port, wrong, timeout=0.2, retries=0) for n in range(40)]
+    slow = Agent({"1.3.6.1.2.1.1.2.0": string(b"x")}, mangle)
+    with running(slow):
+        assert asyncio.run(race(slow.port)) == 0
 
 
 def test_what_a_device_is_asked_for_is_remembered(target: Target, catalogue: Catalogue) -> None:
@@ -292,25 +300,17 @@ def test_prometheus_discovers_scrapes_and_holds_what_debians_client_reads(
 ) -> None:
     settings = Settings(
         collector=QUICK.model_copy(update={"port": free_port()}),
-        prometheus=Prometheus(port=free_port(), scrape_interval=0.5),
+        prometheus=Prometheus(port=free_port(), scrape_interval=1.0),
     )
-    url = f"http://127.0.0.1:{settings.prometheus.port}"
-
-    def held(expression: str) -> dict[str, float]:
-        deadline = time.monotonic() + 30
-        while not (found := prometheus.query(url, expression)):
-            assert time.monotonic() < deadline, expression
-            time.sleep(0.1)
-        return {one.labels["instance"]: one.value for one in found}
-
-    with serving(inventory, settings, settings.collector.port), Guard() as guard:
-        log = platform_folder / "prometheus.log"
-        guard.start(prometheus.program(settings, platform_folder / "prometheus", log))
-        wait_for_port("127.0.0.1", settings.prometheus.port, 20, "prometheus")
-        assert held("ups_battery_volts > 0")["lab-ups"] == int(snmpget("1.3.6.1.2.1.33.1.2.5.0")) / 10
+    with (
+        serving(inventory, settings, settings.collector.port),
+        running_prometheus(settings, platform_folder) as url,
+    ):
+        battery = int(snmpget("1.3.6.1.2.1.33.1.2.5.0")) / 10
+        assert held(url, "ups_battery_volts > 0", instance="lab-ups") == battery
         total = int(snmpget("1.3.6.1.4.1.2021.4.20.0")) * 1024
-        assert held('host_memory_size_bytes{kind="host"}') == {"lab-server": total}
+        assert held(url, 'host_memory_size_bytes{kind="host"}', instance="lab-server") == total
         name = snmpget("1.3.6.1.2.1.1.5.0")
-        assert held(f'system_info{{sys_name="{name}", instance="lab-server"}}') == {"lab-server": 1}
-        assert held('up{job="devices", instance="lab-lost"} == 0') == {"lab-lost": 0}
-        assert held('up{job="collector"} == 1')
+        assert held(url, f'system_info{{sys_name="{name}"}}', instance="lab-server") == 1
+        assert held(url, 'up{job="devices"} == 0', instance="lab-lost") == 0
+        assert held(url, "up == 1", job="collector") == 1

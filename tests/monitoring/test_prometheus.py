@@ -1,5 +1,4 @@
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +6,10 @@ import pytest
 import yaml
 
 from foundation.errors import Refused, SettingsError, Unavailable
-from foundation.guard import Guard, free_port, wait_for_port
+from foundation.guard import free_port
 from foundation.settings import Prometheus, Settings
 from monitoring import prometheus
+from tests.monitoring.running_prometheus import held, running_prometheus
 
 
 @pytest.fixture
@@ -20,12 +20,8 @@ def settings() -> Settings:
 @pytest.fixture
 def url(settings: Settings, platform_folder: Path) -> Iterator[str]:
     """A running private Prometheus."""
-    section = settings.prometheus
-    with Guard() as guard:
-        log = platform_folder / "prometheus.log"
-        guard.start(prometheus.program(settings, platform_folder / "prometheus", log))
-        wait_for_port(section.host, section.port, 20, "prometheus")
-        yield f"http://{section.host}:{section.port}"
+    with running_prometheus(settings, platform_folder) as url:
+        yield url
 
 
 def test_promtool_accepts_the_configuration(settings: Settings, tmp_path: Path) -> None:
@@ -59,12 +55,7 @@ def test_a_missing_program_is_named_with_its_package(tmp_path: Path) -> None:
 
 
 def test_a_running_prometheus_answers_queries(url: str) -> None:
-    deadline = time.monotonic() + 20
-    while not (found := prometheus.query(url, 'up{job="prometheus"}')):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert found[0].value == 1
-    assert found[0].labels["__name__"] == "up"
+    assert held(url, "up", __name__="up", job="prometheus") == 1
     assert prometheus.query(url, "no_such_metric") == []
 
 
@@ -84,18 +75,9 @@ def test_a_prometheus_that_does_not_answer_is_unavailable() -> None:
 
 
 def test_it_keeps_its_history_over_a_restart(settings: Settings, platform_folder: Path) -> None:
-    folder, log = platform_folder / "prometheus", platform_folder / "prometheus.log"
-    url = f"http://{settings.prometheus.host}:{settings.prometheus.port}"
-    with Guard() as guard:
-        guard.start(prometheus.program(settings, folder, log))
-        wait_for_port(settings.prometheus.host, settings.prometheus.port, 20, "prometheus")
-        deadline = time.monotonic() + 20
-        while not prometheus.query(url, "count_over_time(up[1h])"):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    history = "count_over_time(up[1h])"
+    with running_prometheus(settings, platform_folder) as url:
+        held(url, history, job="prometheus")
     moved = settings.model_copy(update={"prometheus": Prometheus(port=free_port(), scrape_interval=3600)})
-    with Guard() as guard:
-        guard.start(prometheus.program(moved, folder, log))
-        wait_for_port(moved.prometheus.host, moved.prometheus.port, 20, "prometheus")
-        again = f"http://{moved.prometheus.host}:{moved.prometheus.port}"
-        assert prometheus.query(again, "count_over_time(up[1h])")
+    with running_prometheus(moved, platform_folder) as again:
+        assert prometheus.query(again, history)
