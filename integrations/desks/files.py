@@ -12,7 +12,7 @@ from foundation.chain import JSON
 from foundation.errors import Conflict, PermissionDenied
 from foundation.idempotency import Answer
 from foundation.identity import Caller
-from integrations.cases import case_store, choice, files
+from integrations.cases import case_store, checklist, choice, files
 from integrations.cases.case import Case
 from integrations.cases.media import MediaType
 from integrations.desks.desk import Desk
@@ -114,16 +114,16 @@ class FilesDesk:
             return files.content(session, self.desk.office.vault, case, code, version)
 
     def list(self, caller: Caller, number: str) -> list[dict[str, Any]]:
-        """The checklist of a case with what was handed in, as `files.listed`, and the files' names.
+        """The checklist of a case: what is needed, what is there, as `checklist.told`, and the files' names.
 
         Raises:
             NotFound: there is no such case for this caller.
         """
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
-            service = self.desk.definitions.of(session, case)
+            work = self.desk.engine.work(session, case, caller, self.desk.clock())
             names = {each.code: each.name for each in files.of_case(session, self.desk.office.vault, case)}
-            items = files.listed(session, service, case)
+            items = checklist.told(work, files.listed(session, work.service, case))
         for item in items:
             if item["document"] is not None:
                 item["document"]["name"] = names[item["code"]]
