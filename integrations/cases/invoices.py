@@ -178,7 +178,11 @@ _OPEN = text(
     + ledger.ROWS
 )
 _LINES = text("SELECT lines FROM case_quote WHERE id = :quote")
-_VOID = text("UPDATE case_invoice SET state = 'void', credited = 0, voided_at = :at WHERE id = :invoice")
+# Of two who void one bill, the second waits here for the first, and finds nothing left to take back.
+_VOID = text(
+    "UPDATE case_invoice SET state = 'void', credited = 0, voided_at = :at "
+    "WHERE id = :invoice AND state <> 'void' RETURNING id"
+)
 # Locked before they are read: a refund of the same payment waits for us, or we for it.
 _RELEASE = text(
     """
@@ -263,8 +267,9 @@ def void_newest(
     invoice = newest_invoice(work.session, of)
     if invoice is None or invoice.state not in states:
         return {}
+    if work.session.execute(_VOID, {"invoice": invoice.id, "at": work.at}).scalar() is None:
+        return {}
     released = [tuple(row) for row in work.session.execute(_RELEASE, {"invoice": invoice.id})]
-    work.session.execute(_VOID, {"invoice": invoice.id, "at": work.at})
     refunds.owe(work.session, released, reason, _cause(work), work.at)
     lines = work.session.execute(_LINES, {"quote": invoice.quote_id}).scalar_one()
     owed = plus(amount for _, amount in released)
