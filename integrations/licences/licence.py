@@ -291,11 +291,6 @@ def versions(session: Session, licence: Licence) -> list[Version]:
     return [Version(**row) for row in rows]
 
 
-def issued_by(session: Session, licence: Licence) -> int:
-    """The case that made a licence: its row."""
-    return next(version.case_id for version in versions(session, licence) if version.outcome == "issue")
-
-
 def status_on(licence: Licence, day: date) -> LicenceStatus:
     """What a licence is on a day: valid, expired, suspended, revoked, closed or void."""
     return "expired" if licence.status == "valid" and day > licence.valid_to else licence.status

@@ -12,7 +12,7 @@ from typing import Any
 from foundation import audit
 from foundation.chain import JSON
 from foundation.errors import Conflict
-from integrations.cases import case_store, owed_back, payments
+from integrations.cases import owed_back, payments
 from integrations.cases.case import Work
 from integrations.cases.numbers import next_number
 from integrations.licences import licence as licences
@@ -198,9 +198,7 @@ def _come_to(work: Work, licence: Licence) -> dict[str, JSON]:
 
 
 def _void(work: Work, licence: Licence) -> dict[str, JSON]:
-    did = _come_to(work, licence)
-    issued_by = licences.issued_by(work.session, licence)
-    return {**did, **owed_back.void_licence(work, case_store.by_id(work.session, issued_by))}
+    return {**_come_to(work, licence), **owed_back.void_licence(work, licence)}
 
 
 def _reinstate(work: Work, licence: Licence) -> dict[str, JSON]:

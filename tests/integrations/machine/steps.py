@@ -281,9 +281,7 @@ def _fulfil(world: World, case: Case, sight: Sight, at: datetime) -> None:
         number, last = sight.licence(case)
         form = personal_free(terms, case.form)
         own = [("valid", at)]
-        world.licences[number] = Licence(
-            number, terms.code, case.number, case.holder, form, parent, own, at, last
-        )
+        world.licences[number] = Licence(number, terms.code, case.holder, form, parent, own, at, last)
         case.licence = number
     else:
         _do(world, case, licence, sight, at)
@@ -303,7 +301,10 @@ def _do(world: World, case: Case, licence: Licence, sight: Sight, at: datetime) 
         case "void" | "suspend" | "revoke" | "close":
             licence.own.append((_COMES_TO[case.outcome], at))
             if case.outcome == "void":
-                _void(world, world.cases[licence.issued_by])
+                # It is void on the day of its issue: all that was paid for it was paid for nothing.
+                for fulfilled in [each for each in world.cases.values() if each.licence == licence.number]:
+                    if fulfilled.fulfilled:
+                        _void(world, fulfilled)
         case "reinstate":
             if fell or own != "suspended":
                 raise Refused("Conflict")

@@ -38,7 +38,6 @@ class Licence:
 
     number: str
     service: str
-    issued_by: str
     holder: Who
     form: dict[str, Any]
     parent: str | None
