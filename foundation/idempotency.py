@@ -95,6 +95,8 @@ class Answer:
 def fingerprint(method: str, path: str, body: object) -> bytes:
     """What a request asks for, in 32 bytes: the same for the same request, whatever the order of its keys.
 
+    Of a request that may name a person it is kept only under a key (see `Vault.keyed`).
+
     Args:
         method: of HTTP, or the name of the command.
         path: of the URL, or the record that is asked about.
@@ -116,7 +118,7 @@ def once(
         session: the transaction that the write belongs to.
         caller: keys of different callers are different keys.
         key: the `Idempotency-Key` header.
-        fingerprint: of the request; see `fingerprint`.
+        fingerprint: of the request; see `fingerprint`. It is kept as long as the answer.
         action: does the write in this session.
 
     Raises:
@@ -127,7 +129,9 @@ def once(
     # Waits on the index while another transaction holds this key; then it is ours, or an answer is there.
     if session.execute(_TAKE, {**mine, "fingerprint": fingerprint}).first() is None:
         kept = session.execute(_KEPT, mine).one()
-        if kept.fingerprint != fingerprint:
+        # One that was kept before fingerprints had a key is not known any more. To give the answer that this
+        # key has is then safe; to refuse a repetition, or to do it twice, is not.
+        if kept.fingerprint and kept.fingerprint != fingerprint:
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used before with another request.",
                 place=f"{HEADER} {mine['key']}",

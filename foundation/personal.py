@@ -34,6 +34,7 @@ MASTER_KEY = "personal-data-key"
 """In the secrets file the master keys are named so, with their number: "personal-data-key-1"."""
 
 INDEX_KEY = "personal-index-key"
+REQUEST_KEY = "request-fingerprint-key"
 
 _FORMAT = 1
 _HEADER = struct.Struct(">BH")
@@ -48,7 +49,8 @@ class Vault:
     """Seals personal data and opens it; may be used by several threads.
 
     Args:
-        secrets: holds the master keys and the key of the index; the first of each is made on first use.
+        secrets: holds the master keys, the key of the index and that of requests; the first of each is made
+            on first use.
     """
 
     def __init__(self, secrets: SecretFile) -> None:
@@ -120,6 +122,15 @@ class Vault:
         digits = (str(unicodedata.decimal(c)) if c.isdecimal() else c for c in identifier.strip())
         return hmac.digest(self._index_key, json.dumps([kind, "".join(digits)]).encode(), "sha256")
 
+    def keyed(self, digest: bytes) -> bytes:
+        """A digest as it may be kept: 32 bytes, equal for equal digests, and nothing else without the key.
+
+        Args:
+            digest: of a text that names a person. Identifiers are few enough to try all of them against a
+                plain one.
+        """
+        return hmac.digest(self._request_key, digest, "sha256")
+
     def _seal(self, content: bytes, bound: str) -> bytes:
         data_key, nonce = secrets.token_bytes(_KEY), secrets.token_bytes(_NONCE)
         body = AESGCM(data_key).encrypt(nonce, content, bound.encode())
@@ -160,6 +171,10 @@ class Vault:
     @cached_property
     def _index_key(self) -> bytes:
         return bytes.fromhex(self._secrets.get_or_make(INDEX_KEY, _new_key).reveal())
+
+    @cached_property
+    def _request_key(self) -> bytes:
+        return bytes.fromhex(self._secrets.get_or_make(REQUEST_KEY, _new_key).reveal())
 
 
 def rotate(secrets: SecretFile) -> int:

@@ -55,7 +55,7 @@ class Desk:
             command, record, request: what is asked, as the key remembers it.
             act: does it, and gives the answer's body.
         """
-        asked = fingerprint(command, record, request)
+        asked = self.office.vault.keyed(fingerprint(command, record, request))
         with self.database.transaction() as session:
             return once(session, caller, key, asked, lambda: Answer(status, act(session, self.clock())))
 

@@ -3,11 +3,13 @@
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
+from alembic import command
 from sqlalchemy import text
 
 from foundation import idempotency
-from foundation.database import Database
+from foundation.database import Database, _config, migrate, pending
 from foundation.errors import IdempotencyMismatch, Malformed
 from foundation.idempotency import Answer, once
 from foundation.identity import Caller
@@ -54,6 +56,36 @@ def test_a_key_used_for_something_else_is_refused(database: Database) -> None:
     _once(database, _CENTRE, "k-1", Answer(201, {}))
     with pytest.raises(IdempotencyMismatch, match=r"Idempotency-Key k-1: .* another request"):
         _once(database, _CENTRE, "k-1", Answer(201, {}), asked=bytes(32))
+
+
+def test_an_answer_kept_without_a_fingerprint_is_given_and_the_write_not_done_twice(
+    database: Database,
+) -> None:
+    first = _once(database, _CENTRE, "k-1", Answer(201, {"n": 1}))
+    with database.transaction() as session:
+        session.execute(text("UPDATE idempotency SET fingerprint = ''"))
+    again = _once(database, _CENTRE, "k-1", Answer(201, {"n": 2}), asked=bytes(32))
+    assert (again.body, again.replayed) == (first.body, True)
+
+
+def test_an_upgrade_keeps_the_answers_and_not_what_they_were_asked(database: Database) -> None:
+    name = f"{database.engine.url.database}_old"
+    with psycopg.connect(database.connection_info, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        old = Database(f"postgresql://rakeeza@/{name}?host={connection.info.host}")
+        with old.engine.connect() as before:
+            config = _config()
+            config.attributes["connection"] = before
+            command.upgrade(config, "0017")
+            before.commit()
+        _once(old, _CENTRE, "k-1", Answer(201, {"n": 1}))
+        assert pending(old) == ["0018 Fingerprints of requests under a key"]
+        migrate(old)
+        with old.transaction() as session:
+            assert session.scalars(text("SELECT fingerprint FROM idempotency")).all() == [b""]
+        assert _once(old, _CENTRE, "k-1", Answer(201, {"n": 2})).body == {"n": 1}
+        old.dispose()
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.mark.parametrize("key", [None, "", "a b", "مفتاح", "x" * 129, 'a"b'])

@@ -169,6 +169,17 @@ def test_the_index_is_the_same_for_one_person_and_for_nobody_else(
     assert vault.subject("a", "b c") != vault.subject("a b", "c")
 
 
+def test_a_keyed_digest_lasts_and_is_one_platforms_own(
+    vault: Vault, secrets: SecretFile, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"1058529940").digest()
+    kept = vault.keyed(digest)
+    assert len(kept) == 32
+    # Every process of the platform knows it again, also after it was started anew.
+    assert Vault(secrets).keyed(digest) == kept
+    assert kept not in (digest, vault.keyed(bytes(32)), Vault(_secrets(tmp_path)).keyed(digest))
+
+
 @given(value=_CANONICAL, other=_CANONICAL)
 def test_a_salted_hash_is_of_its_value_alone(value: JSON, other: JSON) -> None:
     salt, digest = personal.salted(value)

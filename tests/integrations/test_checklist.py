@@ -1,4 +1,4 @@
-"""The checklist says what is missing before an action refuses, and asks for no papers that nobody looks at."""
+"""The checklist says what is missing before an action refuses, and asks for no papers that nobody reads."""
 
 from collections.abc import Iterator
 from itertools import product

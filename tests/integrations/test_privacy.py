@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from foundation.errors import Conflict, NotFound, PermissionDenied
+from foundation.errors import Conflict, IdempotencyMismatch, NotFound, PermissionDenied
+from foundation.idempotency import fingerprint
 from tests.integrations.desk import (
     APPLICANT,
     AUDITOR,
@@ -99,6 +100,20 @@ def test_before_erasure_nothing_of_a_person_lies_in_clear(desk: Desk, database_u
     # The dump holds what is not personal, so that its silence of the rest means something.
     assert FORM["trade_name"] in dump
     assert _found(dump, VALUES) == []
+
+
+def test_no_identifier_can_be_tried_against_what_is_kept_of_a_request(desk: Desk) -> None:
+    said = message(FORM)
+    desk.do.submit(CENTRE, said, "k-1")
+
+    # Whoever has the table and all of the message, and not the key.
+    guess = fingerprint("submit", "shop_licence", said)
+    with desk.database.transaction() as session:
+        kept = session.scalars(text("SELECT fingerprint FROM idempotency")).all()
+    assert kept == [desk.licensing.desk.office.vault.keyed(guess)]
+    assert guess not in kept
+    with pytest.raises(IdempotencyMismatch):
+        desk.do.submit(CENTRE, message(REVIEWED), "k-1")
 
 
 def test_after_erasure_nothing_of_a_person_is_left_and_the_chain_verifies(
