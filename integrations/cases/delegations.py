@@ -9,7 +9,7 @@ Table `delegation`; each has a chain `delegation/ID`.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -257,12 +257,45 @@ def check(
         PermissionDenied: says why, and since when, in both languages.
     """
     applicant = application.applicant
+    capacity = applicant["capacity"]
     subject = office.vault.subject(applicant["kind"], applicant["identifier"])
-    if applicant["capacity"] != "owner":
+    if capacity != "owner":
         actor = office.vault.subject(applicant["actor_kind"], applicant["actor_identifier"])
-        _check_between(session, subject, actor, service, procedure, day, applicant["capacity"])
-    if licence is not None and licence.subject != subject:
-        _check_between(session, licence.subject, subject, service, procedure, day, None)
+        _check_between(session, subject, actor, service, procedure, day, capacity)
+    if licence is None or licence.subject == subject:
+        return
+    if capacity != "owner":
+        raise _refused(
+            "The licence is another's, and who was let act for its holder passes that on to nobody.",
+            "الرخصة لغير مقدم الطلب، ومن فوّضه صاحبها لا يفوّض غيره.",
+        )
+    title = service.procedures[procedure].title
+    if not set(service.procedures[procedure].capacities) - {"owner"}:
+        raise _refused(
+            f"The licence is another's, and {title.en!r} is for its holder himself.",
+            f"الرخصة لغير مقدم الطلب، و«{title.ar}» لا يطلبها إلا صاحب الرخصة بنفسه.",
+        )
+    _check_between(session, licence.subject, subject, service, procedure, day, None)
+
+
+def lets_act(
+    session: Session, principal: bytes, agent: bytes, service: Service, procedure: str, asked: datetime
+) -> bool:
+    """Whether somebody was let act for another when he asked; what was ended since does not undo it.
+
+    Args:
+        principal, agent: blind indexes of who lets act and who acts.
+        asked: when he applied.
+    """
+    rows = session.execute(_BETWEEN, {"principal": principal, "agent": agent}).mappings()
+    capacities, day = service.procedures[procedure].capacities, today(now=asked)
+    return any(
+        each.capacity in capacities
+        and each.covers(service.code, procedure)
+        and (each.ended_at is None or each.ended_at > asked)
+        and replace(each, ended_at=None).status(day) == "valid"
+        for each in (Delegation(**row) for row in rows)
+    )
 
 
 def forget_over(session: Session, subject: bytes, actor: str, day: date, at: datetime) -> None:
@@ -304,8 +337,9 @@ def _check_between(
 ) -> None:
     rows = session.execute(_BETWEEN, {"principal": principal, "agent": agent}).mappings()
     found = [Delegation(**row) for row in rows]
-    title = service.procedures[procedure].title
-    reasons = [_reason(each, service.code, procedure, title, day, capacity) for each in found]
+    asked = service.procedures[procedure]
+    taken: set[str] = {capacity} if capacity is not None else set(asked.capacities) - {"owner"}
+    reasons = [_reason(each, service.code, procedure, asked.title, day, taken) for each in found]
     if any(reason is None for reason in reasons):
         return
     told = [reason for reason in reasons if reason is not None]
@@ -325,12 +359,12 @@ def _check_between(
 
 
 def _reason(
-    each: Delegation, service: str, procedure: str, title: Bilingual, day: date, capacity: str | None
+    each: Delegation, service: str, procedure: str, title: Bilingual, day: date, taken: set[str]
 ) -> tuple[int, str, str] | None:
     """Why a delegation does not let act, with how far it is from it; None if it does."""
     status = each.status(day)
-    if capacity is not None and each.capacity != capacity:
-        given, wanted = CAPACITIES[each.capacity], CAPACITIES["manager" if capacity == "manager" else "agent"]
+    if each.capacity not in taken:
+        given, wanted = CAPACITIES[each.capacity], CAPACITIES["manager" if "manager" in taken else "agent"]
         return (
             3,
             f"The delegation is given as {given.en}, not as {wanted.en}.",

@@ -12,6 +12,7 @@ from foundation.calendar import add_months, format_date, today
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict
 from foundation.working_time import WorkingTime
+from integrations.cases import delegations
 from integrations.cases.case import Work
 from integrations.licences import licence as licences
 from integrations.licences import standing
@@ -37,11 +38,13 @@ def admit(work: Work) -> None:
     """Refuse what may not be done with the licences that a case is about, on the day of the work.
 
     Raises:
-        Conflict: the licence is not as the procedure needs it, a time limit has passed, or the parent does
-            not stand or ends too soon. Says until when, or how much is missing, in both languages.
+        Conflict: the licence is not as the procedure needs it or is another's by now, a time limit has
+            passed, or the parent does not stand, ends too soon or is another's. Says until when, or how much
+            is missing, in both languages.
     """
     asked = today(now=work.case.submitted_at)
     if work.licence is not None:
+        _check_holder(work, work.licence)
         check_window(
             work.procedure,
             work.licence,
@@ -52,7 +55,10 @@ def admit(work: Work) -> None:
         if work.procedure.outcome in _RAISES:
             standing.refuse_fallen(work.licence)
     if work.service.parent is not None and work.procedure.outcome in _HANGS:
-        check_parent(work.service, parent_of(work), work.day)
+        parent = parent_of(work)
+        check_parent(work.service, parent, work.day)
+        if work.procedure.outcome == "issue" and parent is not None:
+            _check_parents_holder(work, parent)
 
 
 def parent_of(work: Work) -> Licence | None:
@@ -121,6 +127,34 @@ def check_parent(service: Service, parent: Licence | None, day: date) -> None:
             message_ar=f"الرخصة الأصل {parent.number} {title.ar}؛ يجب أن تكون سارية.",
         )
     _check_life(service, rule, parent, day)
+
+
+def _check_holder(work: Work, licence: Licence) -> None:
+    # Whoever asked for it when the licence was his, or its holder's who had let him, asked for no other's.
+    if work.procedure.initiator == "applicant" and not _acts_for(work, licence):
+        raise Conflict(
+            f"The licence {licence.number} was transferred since the case {work.case.number} was opened.",
+            remedy="Withdraw the case; the new holder applies himself.",
+            message_ar=f"نُقلت الرخصة {licence.number} إلى مرخص له آخر بعد تقديم هذا الطلب؛ "
+            "اسحب الطلب ليتقدم به المرخص له الجديد.",
+        )
+
+
+def _check_parents_holder(work: Work, parent: Licence) -> None:
+    if not _acts_for(work, parent):
+        raise Conflict(
+            f"The licence {parent.number}, on which this one would hang, is another's.",
+            remedy="Its holder applies, or gives the applicant a delegation for this at a service centre.",
+            message_ar=f"الرخصة الأصل {parent.number} لغير مقدم الطلب؛ يتقدم صاحبها بالطلب أو يفوّضه "
+            "في أحد مراكز الخدمة.",
+        )
+
+
+def _acts_for(work: Work, licence: Licence) -> bool:
+    case = work.case
+    return case.subject == licence.subject or delegations.lets_act(
+        work.session, licence.subject, case.subject, work.service, case.procedure, case.submitted_at
+    )
 
 
 def _check_life(service: Service, rule: Parent, parent: Licence, day: date) -> None:

@@ -137,6 +137,32 @@ def test_nobody_acts_on_the_licence_of_another(desk: Desk) -> None:
     assert desk.do.submit(CENTRE, said).status == 201
 
 
+def test_what_is_for_the_holder_himself_is_asked_by_nobody_whom_he_let_act(desk: Desk) -> None:
+    _, licence = desk.issued()
+    _given(desk)
+    # An agent who may do everything would otherwise give himself the licence.
+    new_holder = {name: OTHER_APPLICANT[name] for name in ("kind", "identifier", "name", "mobile")}
+    said = message(
+        {"new_holder": new_holder}, procedure="transfer", licence=licence, applicant=OTHER_APPLICANT
+    )
+
+    refusal = _refusal(desk, said)
+
+    assert "'Transfer to a new holder' is for its holder himself" in refusal.message
+    assert "لا يطلبها إلا صاحب الرخصة بنفسه" in refusal.message_ar
+
+
+def test_who_acts_for_an_agent_does_not_act_on_what_the_agent_was_let_do(desk: Desk) -> None:
+    _, licence = desk.issued()
+    _given(desk)
+    _given(desk, principal=AGENT, agent=THIRD)
+    passed_on = {**OTHER_APPLICANT, "capacity": "agent", "actor": THIRD}
+
+    refusal = _refusal(desk, message({}, procedure="copy", licence=licence, applicant=passed_on))
+
+    assert "passes that on to nobody" in refusal.message
+
+
 def test_a_delegation_is_passed_on_by_nobody_but_the_owner(desk: Desk) -> None:
     _given(desk)
     with pytest.raises(PermissionDenied, match="passes nothing on") as refused:

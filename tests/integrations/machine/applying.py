@@ -1,8 +1,8 @@
 """Applications and delegations: who asks for what, in whose name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from foundation.caller import Caller
@@ -99,7 +99,8 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
         why.add("NotFound")
     if why:
         return why
-    if not by_office and not _may_act(world, sent, licence.holder if licence else None, day_of(office.at)):
+    held_by = licence.holder if licence else None
+    if not by_office and not _may_act(world, sent, procedure["capacities"], held_by, office.at):
         why.add("PermissionDenied")
     if licence is not None and (
         any(
@@ -112,6 +113,13 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
     parent = sent.parent or (licence.parent if licence else None)
     if procedure["outcome"] in steps.HANGS and steps.parent_faults(world, terms, parent, office.at):
         why.add("Conflict")
+    above = world.licences.get(sent.parent or "")
+    if above is not None and sent.applicant is not None:
+        who = _who(sent.applicant)
+        if above.holder != who and not _lets(
+            world, sent, above.holder, who, procedure["capacities"], office.at
+        ):
+            why.add("Conflict")
     return why
 
 
@@ -160,9 +168,9 @@ def end_delegation(office: Office, caller: Caller, number: int) -> Op:
         if not caller.roles & {"centre", "privacy"}:
             raise Refused("PermissionDenied")
         found = next(each for each in world.delegations if each.id == number)
-        if found.ended:
+        if found.ended_at is not None:
             raise Refused("Conflict")
-        found.ended = True
+        found.ended_at = office.at
         return []
 
     def does(key: str) -> Answer:
@@ -194,21 +202,28 @@ def _hangs(terms: Any, issues: bool) -> bool:
     return issues and "parent" in terms.content
 
 
-def _may_act(world: World, sent: Application, holder: Who | None, day: date) -> bool:
+def _may_act(
+    world: World, sent: Application, capacities: Sequence[str], holder: Who | None, at: datetime
+) -> bool:
     applicant = sent.applicant
     assert applicant is not None
     capacity, who = applicant.get("capacity", "owner"), _who(applicant)
-
-    def lets(principal: Who, agent: Who, needs: str | None) -> bool:
-        return any(
-            (each.principal, each.agent) == (principal, agent)
-            and each.covers(sent.service, sent.procedure, day, needs)
-            for each in world.delegations
-        )
-
-    if capacity != "owner" and not lets(who, _who(applicant["actor"]), capacity):
+    if capacity != "owner" and not _lets(world, sent, who, _who(applicant["actor"]), [capacity], at):
         return False
-    return holder in (None, who) or lets(holder, who, None)
+    if holder in (None, who):
+        return True
+    return capacity == "owner" and _lets(world, sent, holder, who, capacities, at)
+
+
+def _lets(
+    world: World, sent: Application, principal: Who, agent: Who, capacities: Sequence[str], at: datetime
+) -> bool:
+    # Nobody is let act as the owner: that is no capacity of a delegation.
+    return any(
+        (each.principal, each.agent) == (principal, agent)
+        and each.covers(sent.service, sent.procedure, at, capacities)
+        for each in world.delegations
+    )
 
 
 def _applicant(applicant: Mapping[str, Any] | None, holder: Who | None) -> tuple[Who, str, str]:

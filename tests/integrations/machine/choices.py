@@ -55,18 +55,15 @@ class Chooser:
         rng, terms = self.rng, self.office.terms[service]
         asked = terms.procedures[procedure]
         form = self.writer.form(terms, procedure, self.people)
-        applicant = None
-        if asked["initiator"] == "applicant":
-            applicant = self._applicant(
-                terms.content["applicant"]["identifiers"], asked["capacities"], licence
-            )
         parents = [
             each.number for each in self.world.licences.values() if self._is_parent(service, each.service)
         ]
-        hangs = asked["outcome"] == "issue" and parents
-        return Application(
-            service, procedure, applicant, form, licence, rng.choice(parents) if hangs else None
-        )
+        parent = rng.choice(parents) if asked["outcome"] == "issue" and parents else None
+        applicant = None
+        if asked["initiator"] == "applicant":
+            kinds = terms.content["applicant"]["identifiers"]
+            applicant = self._applicant(kinds, asked["capacities"], licence or parent)
+        return Application(service, procedure, applicant, form, licence, parent)
 
     def open_right(
         self, *outcomes: str, flow: tuple[str, str] | None = None, service: str | None = None

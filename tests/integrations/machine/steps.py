@@ -276,6 +276,10 @@ def _fulfil(world: World, case: Case, sight: Sight, at: datetime) -> None:
     parent = case.parent or (licence.parent if licence else None)
     if case.outcome in HANGS and parent_faults(world, terms, parent, at):
         raise Refused("Conflict")
+    held = world.licences.get(parent or "") if case.outcome == "issue" else licence
+    asked_for = terms.procedures[case.procedure]["initiator"] == "applicant"
+    if held is not None and asked_for and not world.acts_for(case, held.holder):
+        raise Refused("Conflict")
     case.fulfilled = True
     if licence is None:
         number, last = sight.licence(case)

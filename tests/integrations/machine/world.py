@@ -1,6 +1,6 @@
 """What the model knows: cases, licences, bills, payments and delegations."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -85,13 +85,14 @@ class Delegation:
     procedures: list[str]
     first: date
     last: date | None
-    ended: bool = False
+    ended_at: datetime | None = None
 
-    def covers(self, service: str, procedure: str, day: date, capacity: str | None) -> bool:
-        """Whether it lets the agent do this on a day."""
+    def covers(self, service: str, procedure: str, asked: datetime, capacities: Collection[str]) -> bool:
+        """Whether it lets the agent do this at a moment."""
+        day = day_of(asked)
         return (
-            not self.ended
-            and capacity in (None, self.capacity)
+            (self.ended_at is None or asked < self.ended_at)
+            and self.capacity in capacities
             and (not self.services or service in self.services)
             and (not self.procedures or procedure in self.procedures)
             and self.first <= day
@@ -154,6 +155,15 @@ class World:
     bills: dict[str, Bill] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     delegations: list[Delegation] = field(default_factory=list)
+
+    def acts_for(self, case: Case, holder: Who) -> bool:
+        """Whether a case was opened by a holder, or by whom he had let act by then."""
+        capacities = case.terms.procedures[case.procedure]["capacities"]
+        return case.holder == holder or any(
+            (each.principal, each.agent) == (holder, case.holder)
+            and each.covers(case.terms.code, case.procedure, case.submitted_at, capacities)
+            for each in self.delegations
+        )
 
     def status(self, licence: Licence) -> tuple[str, datetime, bool]:
         """How a licence stands, since when, and whether only with what it hangs on."""
