@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -271,6 +272,19 @@ def test_closing_twice_is_harmless(tmp_path: Path) -> None:
     guard.close()
     with pytest.raises(Unavailable):
         guard.poll()
+
+
+def test_a_free_port_is_given_to_one_who_asks_and_to_the_server_that_names_it() -> None:
+    ports = [free_port() for _ in range(500)]
+    # Were they only random, two of five hundred would be the same nearly always.
+    assert len(set(ports)) == len(ports)
+    with socket.create_server(("127.0.0.1", ports[0])) as server:
+        assert server.getsockname()[1] == ports[0]
+
+
+def test_a_free_port_of_an_address_of_version_6() -> None:
+    with socket.create_server(("::1", free_port("::1")), family=socket.AF_INET6) as server:
+        assert server.getsockname()[0] == "::1"
 
 
 def test_waiting_for_a_port_ends_when_something_listens_and_names_what_does_not(tmp_path: Path) -> None:
