@@ -4,6 +4,7 @@ It keeps its configuration, its log and its persistent data in the lab's folder,
 community and one SNMPv3 user.
 """
 
+import secrets
 import socket
 import time
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from pathlib import Path
 from foundation.errors import Unavailable
 from foundation.guard import Guard, Program
 
-_PATIENCE = 15.0
+_PATIENCE = 60.0
+# Between the choice of a port and its use another may take it; UDP has no way to keep it.
+_TRIES = 5
 
 # UPS-MIB (RFC 1628), which snmpd does not know itself: values as a UPS of 230 V gives them, and -1 for a
 # temperature that has no sensor. Left out: what such a UPS does not have.
@@ -84,36 +87,42 @@ def start(
 
     Raises:
         SettingsError: snmpd is not installed.
-        Unavailable: it does not answer within 15 s.
+        Unavailable: it does not start, or does not answer within a minute.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     persistent = folder / "persistent"
-    persistent.mkdir(exist_ok=True)
-    port = _free_udp_port()
-    agent = Snmpd(
-        address=f"127.0.0.1:{port}",
-        host="127.0.0.1",
-        port=port,
-        community="lab-community",
-        user="lab-viewer",
-        auth_secret="lab-auth-phrase",
-        priv_secret="lab-priv-phrase",
-        log=folder / "snmpd.log",
-    )
+    persistent.mkdir(parents=True, exist_ok=True)
     configuration = folder / "snmpd.conf"
     configuration.touch(mode=0o600)
-    configuration.write_text(_configuration(agent, location, overrides, lines), encoding="utf-8")
     program = Program(
         name=name,
         # smux would listen on a fixed TCP port, and two agents of one machine would fight for it.
         argv=("/usr/sbin/snmpd", "-f", "-Lo", "-C", "-c", str(configuration), "-I", "-smux"),
-        log=agent.log,
+        log=folder / "snmpd.log",
         # Without MIBS="" it complains of each MIB file that Debian may not ship.
         environment={"MIBS": "", "SNMP_PERSISTENT_DIR": str(persistent)},
     )
-    guard.start(program)
-    _wait(agent)
-    return agent
+    for _ in range(_TRIES):
+        agent = _agent(_free_udp_port(), program.log)
+        configuration.write_text(_configuration(agent, location, overrides, lines), encoding="utf-8")
+        guard.start(program)
+        if _answers(guard, name, agent):
+            return agent
+    tail = program.log.read_text(encoding="utf-8", errors="replace")[-500:].strip()
+    raise Unavailable(f"snmpd does not start. Its log ends: {tail}", place=str(program.log))
+
+
+def _agent(port: int, log: Path) -> Snmpd:
+    return Snmpd(
+        address=f"127.0.0.1:{port}",
+        host="127.0.0.1",
+        port=port,
+        # Its own: another agent that took the port meanwhile must not answer in its place.
+        community=f"lab-{secrets.token_hex(4)}",
+        user="lab-viewer",
+        auth_secret="lab-auth-phrase",
+        priv_secret="lab-priv-phrase",
+        log=log,
+    )
 
 
 def _configuration(
@@ -138,7 +147,8 @@ def _free_udp_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(agent: Snmpd) -> None:
+def _answers(guard: Guard, name: str, agent: Snmpd) -> bool:
+    """Wait for its first answer; False if it has ended."""
     # GET sysUpTime.0 by hand: the lab does not use the collector's own SNMP.
     community = agent.community.encode()
     varbind = bytes.fromhex("300c06082b060102010103000500")
@@ -147,15 +157,22 @@ def _wait(agent: Snmpd) -> None:
     request = bytes([0x30, len(body)]) + body
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.settimeout(0.2)
-            asker.connect((agent.host, agent.port))
-            try:
-                asker.send(request)
-                if asker.recv(4096):
-                    return
-            except OSError:
-                time.sleep(0.05)
+        if _asked(agent, request):
+            return True
+        if name in guard.poll():
+            return False
+        time.sleep(0.05)
     raise Unavailable(
         f"snmpd does not answer on {agent.address} within {_PATIENCE:.0f} s.", place=str(agent.log)
     )
+
+
+def _asked(agent: Snmpd, request: bytes) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(0.2)
+        asker.connect((agent.host, agent.port))
+        try:
+            asker.send(request)
+            return bool(asker.recv(4096))
+        except OSError:
+            return False
