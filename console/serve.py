@@ -24,7 +24,7 @@ from monitoring import prometheus
 ROLES = ("api", "worker", "collector")
 # A role that keeps dying is started again ever more slowly, so that its log stays readable.
 _FIRST_DELAY, _LAST_DELAY = 0.5, 30.0
-_READY_WITHIN = 30.0
+_READY_WITHIN = 120.0
 # A process of the API keeps 150 MB; what more of them would bring, PostgreSQL needs.
 _MOST_APIS = 4
 

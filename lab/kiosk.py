@@ -14,7 +14,7 @@ from foundation.errors import Refused, Unavailable
 from foundation.guard import Guard, Program
 from lab import kiosk_devices
 
-_STARTS_WITHIN = 30.0
+_STARTS_WITHIN = 120.0
 _SCANNER = {"class": "BarcodeReader", "driver": "barcode_scanner"}
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -103,7 +103,9 @@ def _listening(guard: Guard, log: Path) -> str:
     limit = time.monotonic() + _STARTS_WITHIN
     while time.monotonic() < limit and "kiosk-agent" not in guard.poll():
         events = [
-            json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")
+            json.loads(line)
+            for line in log.read_text(encoding="utf-8").splitlines()
+            if line.startswith("{") and line.endswith("}")
         ]
         heard = [
             event for event in events if event.get("event") == "reader" and event.get("state") == "online"

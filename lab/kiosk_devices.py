@@ -10,7 +10,7 @@ from typing import Any
 from foundation.guard import Guard, Program, free_port, wait_for_port
 
 _ROOT = Path(__file__).resolve().parent.parent
-_START_LIMIT = 15.0
+_START_LIMIT = 60.0
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from foundation.errors import Refused, Unavailable
 from foundation.guard import Guard, Program, free_port
 from lab import kiosk, snmpd, sshd
 
-_STARTS_WITHIN = 60.0
+_STARTS_WITHIN = 150.0
 _ROLES = ("centre", "payment", "engineer", "kiosk", "reviewer", "inspector", "finance")
 _COMMUNITY = "lab-community"
 

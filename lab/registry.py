@@ -27,7 +27,7 @@ Mode = Literal[
 ]
 """How a question is met: `drop_before` closes the connection unread, `drop_after` acts and then closes it."""
 
-_STARTS_WITHIN = 20.0
+_STARTS_WITHIN = 60.0
 _LARGEST = 1_000_000
 
 

@@ -16,7 +16,7 @@ from foundation.guard import Guard, Program, free_port, wait_for_port
 
 _SSHD = "/usr/sbin/sshd"
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
-_START_LIMIT = 15.0
+_START_LIMIT = 60.0
 
 
 @dataclass(frozen=True)

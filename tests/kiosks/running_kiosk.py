@@ -14,7 +14,7 @@ from lab.kiosk_devices import KioskDevices
 
 ROOT = Path(__file__).resolve().parents[2]
 RAKEEZA = (sys.executable, "-c", "from console.cli.main import main; main()")
-_START_LIMIT = 30.0
+_START_LIMIT = 120.0
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture
 def target(agent: Snmpd) -> Target:
-    return Target("lab", agent.host, agent.port, Community(Secret(agent.community)), timeout=1.0)
+    return Target("lab", agent.host, agent.port, Community(Secret(agent.community)), timeout=10.0)
 
 
 @pytest.fixture
 def v3_target(agent: Snmpd) -> Target:
     user = User(agent.user, "SHA", Secret(agent.auth_secret), "AES", Secret(agent.priv_secret))
-    return Target("lab", agent.host, agent.port, user, timeout=1.0)
+    return Target("lab", agent.host, agent.port, user, timeout=10.0)
 
 
 @pytest.fixture
