@@ -97,7 +97,7 @@ class Calling:
         envelope = self.office.vault.open(case.personal, case.context)
         if call.kind == "notice":
             mobile = notices.mobile_of(case, envelope["applicant"])
-            if mobile is None:
+            if mobile is None or not notices.holds(case, call.name, call.words):
                 return None
             said = {"to": mobile, "text": notices.text_of(call.name, call.words)}
             return Question(call.key, call.backend, said)

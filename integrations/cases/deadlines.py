@@ -19,7 +19,7 @@ from foundation import audit
 from foundation.chain import JSON
 from foundation.closures import Closures
 from foundation.working_time import WorkingTime
-from integrations.cases import clock, journal
+from integrations.cases import clock, journal, notices
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.flow import Action
@@ -72,7 +72,7 @@ def runs_on(work: Work, definitions: Definitions) -> bool:
 
 
 def reckon(work: Work, definitions: Definitions, closure: int | None = None, withdrawn: bool = False) -> bool:
-    """Reckon the deadline and the promise of an open case anew; what moved is journalled.
+    """Reckon the deadline and the promise of an open case anew; what moved is journalled, and told.
 
     Args:
         work: with the case locked; it is changed in place. The closures were read in its transaction.
@@ -98,6 +98,7 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
     if moved:
         case.changed_at = work.at
         journal.noted(work, _ACTION, MOVED, {"closure": closure, **moved})
+        notices.tell_moved(work, *before)
     return bool(moved) or timer != case.timer_at
 
 

@@ -18,6 +18,7 @@ from foundation import audit, events
 from foundation.closures import ADDED, CHAIN, ENDED, WITHDRAWN
 from foundation.database import Base
 from foundation.errors import Unavailable
+from foundation.jobs import NewJob
 from integrations.cases import case_store, deadlines
 from integrations.cases.case import Case, Work
 from integrations.cases.case_store import CASES
@@ -108,6 +109,7 @@ def _touched(touch: _Touch, after: int, limit: int) -> Select[Any]:
 
 def _move(desk: Desk, session: Session, cases: list[Case], touch: _Touch) -> None:
     told: list[tuple[str, str, Mapping[str, Any]]] = []
+    jobs: list[NewJob] = []
     desk.office.working_time(session, touch.place, fresh=True)
     for case in cases:
         at = max(desk.clock(), case.changed_at)
@@ -126,4 +128,6 @@ def _move(desk: Desk, session: Session, cases: list[Case], touch: _Touch) -> Non
             case_store.save(session, case)
             audit.record_all(session, chain=case.context, entries=work.entries)
             told += work.events
+            jobs += work.jobs
     events.publish_all(session, told)
+    desk.office.jobs.enqueue_all(session, jobs)

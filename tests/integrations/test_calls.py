@@ -311,7 +311,19 @@ def test_a_refusal_and_a_return_are_told(talking: OutsideOffice, commerce: Regis
 
 def test_every_message_can_be_written_in_both_languages() -> None:
     words = dict.fromkeys(
-        ("case", "licence", "bill_number", "amount", "due", "state_ar", "state_en"), "TC-2026-000001"
+        (
+            "case",
+            "licence",
+            "bill_number",
+            "amount",
+            "due",
+            "state_ar",
+            "state_en",
+            "day_ar",
+            "day_en",
+            "hour",
+        ),
+        "TC-2026-000001",
     )
     for name in notices.NAMES:
         arabic, english = notices.text_of(name, words).split("\n")
