@@ -1,13 +1,13 @@
 """Reads a bank's statement at the end of a day: CSV with a header, or ISO 20022 camt.053.
 
 CSV: UTF-8, columns `reference`, `amount` (SAR, as 1234.50), `day` (ISO 8601) and, where the bank has them,
-`direction` (credit, which is the default, or debit), `bill_number`, `currency`; others are passed over. A
-debit is money that left: a refund of ours, under the reference that we gave it.
+`direction` (credit, which is the default, or debit), `reversal` (true of an entry that undoes an earlier
+one), `bill_number`, `currency`; others are passed over. A debit is money that left: a refund of ours, under
+the reference that we gave it.
 """
 
-import csv
-import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from lxml import etree  # type: ignore[import-untyped]  # it carries no types
 
 from foundation.calendar import today
 from foundation.errors import InvalidInput, Malformed, RakeezaError, TooLarge
+from integrations.cases import csv_file
 from integrations.cases.money import amount_text, plus, read_amount
 
 LARGEST = 50_000_000
@@ -26,6 +27,11 @@ Direction = Literal["credit", "debit"]
 _COLUMNS = {"reference", "amount", "day"}
 _NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001."
 _NONE = "NOTPROVIDED"
+# Pending, for information, of a day to come: what is booked of it comes again as such.
+_NOT_YET = frozenset({"PDNG", "INFO", "FUTR"})
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(Z|[+-][0-9]{2}:[0-9]{2})?")
+# Characters of a reference, and of what was written for the bill, at most.
+_LONGEST = 140
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,9 @@ class Entry:
         reference: the bank's own of money that came in; ours of money that left.
         amount: SAR, more than zero.
         day: on which the bank booked it.
-        bill_number: that it was paid for, where the bank says; else "".
+        bill_number: that it was paid for, as the bank or the payer wrote it; "" where nobody did.
         place: line of the file.
+        reversal: it undoes an earlier one: a refund that came back, a payment that the bank took back.
     """
 
     reference: str
@@ -46,6 +53,7 @@ class Entry:
     day: date
     bill_number: str
     place: str
+    reversal: bool = False
 
 
 def read(data: bytes, place: str) -> list[Entry]:
@@ -68,26 +76,17 @@ def read(data: bytes, place: str) -> list[Entry]:
 
 
 def _csv(data: bytes, place: str) -> Iterator[Entry]:
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        if missing := _COLUMNS - set(reader.fieldnames or ()):
-            raise Malformed(
-                f"The bank's file has no column {', '.join(sorted(missing))}.",
-                place=place,
-                remedy="Give CSV whose first line names its columns, or camt.053.",
-            )
-        for row in reader:
-            yield _row(row, f"{place}:{reader.line_num}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Malformed(
-            "The bank's file is no readable CSV.", place=place, remedy="Ask the bank again."
-        ) from error
+    for at, row in csv_file.rows(data, place, _COLUMNS, "The bank's file"):
+        yield _row(row, at)
 
 
-def _row(row: dict[str, Any], place: str) -> Entry:
+def _row(row: Mapping[str, str], place: str) -> Entry:
     direction = (row.get("direction") or "credit").strip().lower()
     if direction not in ("credit", "debit"):
         raise _unreadable(place, f"the direction {direction[:20]!r} is neither credit nor debit")
+    reversal = (row.get("reversal") or "false").strip().lower()
+    if reversal not in ("true", "false"):
+        raise _unreadable(place, f"the reversal {reversal[:20]!r} is neither true nor false")
     return _entry(
         row["reference"],
         "credit" if direction == "credit" else "debit",
@@ -96,6 +95,7 @@ def _row(row: dict[str, Any], place: str) -> Entry:
         row["day"],
         row.get("bill_number"),
         place,
+        reversal == "true",
     )
 
 
@@ -107,23 +107,33 @@ def _entry(
     day: str | None,
     bill_number: str | None,
     place: str,
+    reversal: bool,
 ) -> Entry:
-    if not reference or not reference.strip():
+    known = (reference or "").strip()
+    if not known:
         raise _unreadable(place, "it has no reference")
+    if len(known) > _LONGEST or not known.isprintable():
+        raise _unreadable(place, "its reference is not readable")
     if currency != "SAR":
         raise _unreadable(place, f"its currency is {currency!s:.10}, not SAR")
     try:
         value = read_amount((amount or "").strip(), "/amount")
         booked = _day((day or "").strip())
-    except (RakeezaError, ValueError) as error:
+    except (RakeezaError, ValueError, OverflowError) as error:
         raise _unreadable(place, "its amount or day is not readable") from error
-    return Entry(reference.strip(), direction, value, booked, (bill_number or "").strip(), place)
+    return Entry(known, direction, value, booked, _readable(bill_number), place, reversal)
+
+
+def _readable(written: str | None) -> str:
+    # Payers write here what they like, marks that turn the order of letters round among it.
+    return "".join(each for each in written or "" if each.isprintable()).strip()[:_LONGEST]
 
 
 def _day(text: str) -> date:
     if "T" not in text:
-        # Years of four digits only: Python also reads weeks and dates without dashes.
-        return datetime.strptime(text[:10], "%Y-%m-%d").date()
+        # Python also reads weeks and dates without dashes; XML's dates may name a zone.
+        found = _DAY.fullmatch(text)
+        return date.fromisoformat(found[1] if found else "")
     at = datetime.fromisoformat(text)
     # A bank that gives a time without a zone means its own.
     return at.date() if at.tzinfo is None else today(now=at)
@@ -171,9 +181,8 @@ def _statement(statement: Any, names: dict[str, str], place: str) -> list[Entry]
     moved = Decimal(0)
     for booked in statement.findall("c:Ntry", names):
         at = f"{place}:{booked.sourceline}"
-        status = booked.findtext("c:Sts/c:Cd", None, names) or booked.findtext("c:Sts", None, names)
-        if (status or "BOOK").strip() != "BOOK":
-            continue  # Pending: it comes again when it is booked.
+        if not _is_booked(booked, names, at):
+            continue
         credit = _is_credit(booked, names, at)
         details = booked.findall("c:NtryDtls/c:TxDtls", names)
         found = [_booked(booked, each, credit, names, at) for each in details or [None]]
@@ -188,6 +197,16 @@ def _statement(statement: Any, names: dict[str, str], place: str) -> list[Entry]
         entries.extend(found)
     _check_balances(statement, moved, names, place)
     return entries
+
+
+def _is_booked(booked: Any, names: dict[str, str], at: str) -> bool:
+    # The code stands in the element itself before version 3.
+    status = (booked.findtext("c:Sts/c:Cd", None, names) or booked.findtext("c:Sts", "", names)).strip()
+    if booked.find("c:Sts", names) is None or status == "BOOK":
+        return True
+    if status not in _NOT_YET:
+        raise _unreadable(at, f"its status {status[:20]!r} is none of ISO 20022")
+    return False
 
 
 def _booked(booked: Any, details: Any, credit: bool, names: dict[str, str], at: str) -> Entry:
@@ -205,7 +224,10 @@ def _booked(booked: Any, details: Any, credit: bool, names: dict[str, str], at: 
     }
     own = booked.findtext("c:AcctSvcrRef", None, names)
     end = refs["EndToEndId"] if refs["EndToEndId"] != _NONE else None
-    reference = (refs["AcctSvcrRef"] or refs["TxId"] or own or end) if credit else (end or own)
+    reversal = (booked.findtext("c:RvslInd", "false", names)).strip() in ("true", "1")
+    # Of a refund, that it left or that it came back, the reference is the one that we gave it.
+    ours = credit == reversal
+    reference = (end or own) if ours else (refs["AcctSvcrRef"] or refs["TxId"] or own or end)
     remittance = part.findtext("c:RmtInf/c:Strd/c:CdtrRefInf/c:Ref", None, names) or part.findtext(
         "c:RmtInf/c:Ustrd", None, names
     )
@@ -218,6 +240,7 @@ def _booked(booked: Any, details: Any, credit: bool, names: dict[str, str], at: 
         day,
         remittance,
         at,
+        reversal,
     )
 
 
