@@ -8,12 +8,14 @@ A posting's `day` is the day the money moved, by the bank's word, or the bill wa
 the bank has. Its `at` is the moment we wrote it down.
 """
 
+import contextlib
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Date, Integer, Table, Text, text
@@ -21,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from foundation.database import Base
 from foundation.errors import InvalidInput, Malformed, TooLarge
+from integrations.cases import csv_file
 from integrations.cases.case import MOMENT, MONEY
 from integrations.cases.money import amount_text, plus
 
@@ -59,6 +62,8 @@ EXPORT_COLUMNS = (
 )
 """Columns of the export, in their order; new ones would come at the end."""
 _LARGEST = 200_000_000  # bytes of an export that is read back
+_AMOUNT = re.compile(r"[0-9]{1,12}\.[0-9]{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 ROWS = """
     SELECT numbered.transaction, rows.line, CAST(:kind AS text), rows.account, rows.debit, rows.credit,
@@ -257,40 +262,16 @@ def read_export(data: bytes, place: str) -> list[BankRow]:
         place: name of the file, for errors.
 
     Raises:
-        Malformed: it is no export of ours, or a row cannot be read.
+        Malformed: it is no export of ours, or a row cannot be read; no more is taken for an amount or a day
+            than what we write.
         InvalidInput: its debits are not its credits.
         TooLarge: over 200 MB.
     """
     if len(data) > _LARGEST:
         raise TooLarge("The ledger export is over 200 MB.", place=place, remedy="Export fewer days.")
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        if not set(EXPORT_COLUMNS) <= set(reader.fieldnames or ()):
-            raise Malformed(
-                "This is no export of the ledger: its columns are missing.",
-                place=place,
-                remedy="Take the file that `rakeeza money ledger` writes.",
-            )
-        return _bank_rows(reader, place)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Malformed(
-            "The ledger export is no readable CSV.", place=place, remedy="Export it again, in UTF-8."
-        ) from error
-
-
-def _bank_rows(reader: "csv.DictReader[str]", place: str) -> list[BankRow]:
     found, difference = [], Decimal(0)
-    for row in reader:
-        try:
-            amount, day = Decimal(row["debit"]) - Decimal(row["credit"]), date.fromisoformat(row["day"])
-            if not amount.is_finite():
-                raise ValueError(amount)
-        except (InvalidOperation, TypeError, ValueError) as error:
-            raise Malformed(
-                "A row of the ledger export cannot be read.",
-                place=f"{place}:{reader.line_num}",
-                remedy="Export it again.",
-            ) from error
+    for at, row in csv_file.rows(data, place, set(EXPORT_COLUMNS), "The ledger export"):
+        amount, day = _amount_and_day(row, at)
         difference += amount
         if row["account"] == BANK:
             found.append(BankRow(row["reference"], amount, day, row["kind"].startswith("refund_")))
@@ -301,3 +282,15 @@ def _bank_rows(reader: "csv.DictReader[str]", place: str) -> list[BankRow]:
             remedy="Rows are missing or were changed: export it again.",
         )
     return found
+
+
+def _amount_and_day(row: Mapping[str, str], place: str) -> tuple[Decimal, date]:
+    sides, written = (row["debit"], row["credit"]), row["day"]
+    if (
+        row["currency"] == "SAR"
+        and all(_AMOUNT.fullmatch(side) for side in sides)
+        and _DAY.fullmatch(written)
+    ):
+        with contextlib.suppress(ValueError):
+            return Decimal(sides[0]) - Decimal(sides[1]), date.fromisoformat(written)
+    raise Malformed("A row of the ledger export cannot be read.", place=place, remedy="Export it again.")

@@ -1,5 +1,5 @@
 import contextlib
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -18,13 +18,46 @@ from hypothesis.stateful import (
 )
 
 from foundation.database import Database
-from foundation.errors import Conflict
-from tests.integrations.money_office import AMOUNT, FINANCE, SECOND, MoneyOffice, key, open_money_office
+from foundation.errors import Conflict, InvalidInput, Malformed
+from integrations.cases import ledger
+from tests.integrations.money_office import (
+    AMOUNT,
+    AUDITOR,
+    FINANCE,
+    SECOND,
+    MoneyOffice,
+    key,
+    open_money_office,
+)
+
+DAY = date(2026, 11, 22)
 
 
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> MoneyOffice:
     return open_money_office(database, tmp_path)
+
+
+def test_an_export_is_read_back_and_must_balance(desk: MoneyOffice) -> None:
+    _, bill = desk.billed()
+    desk.pay(bill, AMOUNT, "r-1")
+    export = desk.money.ledger(AUDITOR, DAY, DAY)
+    assert export.splitlines()[0] == ",".join(ledger.EXPORT_COLUMNS)
+    (read,) = ledger.read_export(b"\xef\xbb\xbf" + export.encode(), "ledger.csv")
+    assert (read.reference, read.amount, read.day, read.refund) == ("r-1", Decimal(AMOUNT), DAY, False)
+    lines = export.splitlines(keepends=True)
+    with pytest.raises(InvalidInput, match="debits and credits"):
+        ledger.read_export("".join(lines[:-1]).encode(), "ledger.csv")
+    with pytest.raises(Malformed, match="no column"):
+        ledger.read_export(b"a,b\n1,2\n", "ledger.csv")
+    for odd in ("much", "1E+30", "NaN", "-115.58", "1_15.58", "115.580", "١١٥.٥٨", "9999999999999.00"):
+        with pytest.raises(Malformed, match="cannot be read"):
+            ledger.read_export(export.replace(AMOUNT, odd).encode(), "ledger.csv")
+    for change in ((",SAR,", ",USD,"), ("2026-11-22,", "20261122,"), ("2026-11-22,", "2026-02-30,")):
+        with pytest.raises(Malformed, match="cannot be read"):
+            ledger.read_export(export.replace(*change).encode(), "ledger.csv")
+    with pytest.raises(Malformed, match="not as many cells"):
+        ledger.read_export("".join(lines).replace(AMOUNT, "1,115.58").encode(), "ledger.csv")
 
 
 _OPEN = ("due", "approved", "sent")
