@@ -73,6 +73,15 @@ _KEPT = (
     "from_file",
     "received_at",
 )
+# The bank said that it failed, and says now that it has the money: that is later news of one payment.
+_PAID_AFTER_ALL = text(
+    """
+    UPDATE case_payment SET status = 'paid', outcome = :outcome, paid_at = :paid_at, day = :day,
+                            client = :client, from_file = :from_file, received_at = :received_at
+    WHERE reference = :reference AND bill_number = :bill_number AND amount = :amount AND status = 'refused'
+    RETURNING id
+    """
+)
 _JUDGED = text(
     """
     WITH paid AS (
@@ -115,6 +124,13 @@ def keep(session: Session, payment: Payment) -> tuple[bool, str | None]:
     row = session.execute(_KEEP, {name: getattr(payment, name) for name in _KEPT}).one()
     payment.id = row.id or 0
     return row.id is not None, row.number
+
+
+def paid_after_all(session: Session, payment: Payment) -> bool:
+    """Let a payment that its bank refused before be paid, and give it its id; whether there is such a one."""
+    words = {name: getattr(payment, name) for name in _KEPT if name != "status"}
+    payment.id = session.execute(_PAID_AFTER_ALL, words).scalar() or 0
+    return payment.id != 0
 
 
 def write_judged(session: Session, payment: Payment, invoice: Invoice, posting: Posting) -> None:

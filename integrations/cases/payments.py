@@ -97,7 +97,7 @@ def receive(session: Session, till: Till, notice: Notice, caller: Caller, at: da
 
     Returns:
         The payment, and the number of the case whose bill it is; the same reference again is the same
-        payment, and does nothing.
+        payment, and does nothing, unless it was refused before and is paid now.
 
     Raises:
         Conflict: the reference was used for another payment.
@@ -105,7 +105,7 @@ def receive(session: Session, till: Till, notice: Notice, caller: Caller, at: da
     """
     payment = _new_payment(notice, caller, at)
     new, number = payment_store.keep(session, payment)
-    if not new:
+    if not new and not (payment.status == "paid" and payment_store.paid_after_all(session, payment)):
         return _repeated(session, notice)
     if number is None or payment.status == "refused":
         if payment.status == "paid":

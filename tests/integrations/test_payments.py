@@ -133,6 +133,29 @@ def test_a_payment_that_the_bank_refused_is_kept_and_credits_nothing(desk: Money
     assert desk.journal(f"case/{number}")[-1][1]["outcome"] == "refused"
 
 
+def test_a_payment_that_the_bank_refused_and_then_took_after_all_is_taken(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    desk.pay(bill, AMOUNT, "r-1", status="refused")
+    answer = desk.pay(bill, AMOUNT, "r-1")
+    assert (answer["status"], answer["outcome"], desk.state(number)) == ("paid", "settled", "paid")
+    assert desk.pay(bill, AMOUNT, "r-1") == answer
+    assert desk.balances()["bank"] == Decimal(AMOUNT)
+    # Money that has come does not go by the bank's saying that it never came.
+    with pytest.raises(Conflict, match="used for another payment"):
+        desk.pay(bill, AMOUNT, "r-1", status="refused")
+    with pytest.raises(Conflict, match="used for another payment"):
+        desk.pay(bill, "5.00", "r-1")
+
+
+def test_of_a_refused_payment_another_amount_or_bill_is_another_payment(desk: MoneyOffice) -> None:
+    _, bill = desk.billed()
+    desk.pay(bill, AMOUNT, "r-1", status="refused")
+    for other, amount in ((bill, "5.00"), ("2699999999990", AMOUNT)):
+        with pytest.raises(Conflict, match="used for another payment"):
+            desk.pay(other, amount, "r-1")
+    assert "bank" not in desk.balances()
+
+
 def test_a_late_payment_is_taken_where_the_service_accepts_it(desk: MoneyOffice) -> None:
     number, bill = desk.billed()
     desk.pass_days(6)
