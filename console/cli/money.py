@@ -91,7 +91,11 @@ def ledger(ctx: click.Context, since: datetime, until: datetime, output: Path | 
 )
 @click.option("--ledger", type=click.Path(path_type=Path), required=True, help="What `money ledger` wrote.")
 @click.option("--day", type=_DAY, required=True, help="The day to reconcile.")
-@click.option("--take-in", is_flag=True, help="Take in payments that we were never notified of.")
+@click.option(
+    "--take-in",
+    is_flag=True,
+    help="Take in payments that we were never notified of; note refunds that were carried out.",
+)
 @click.option("--all", "whole", is_flag=True, help="Show also what agrees.")
 @format_option
 @click.pass_context
@@ -115,6 +119,11 @@ def reconcile(
         _table(f"Reconciliation of {report.day}, SAR", COLUMNS, rows, output)
         if output == "table":
             _totals(report.to_json()["totals"])
+        for each in report.left:
+            # Beside the table, so that a CSV stays one.
+            click.echo(
+                f"Not taken in: {each.direction} {each.reference} ({each.place}): {each.why}.", err=True
+            )
     ctx.exit(0 if report.clean else 1)
 
 

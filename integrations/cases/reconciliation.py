@@ -1,11 +1,15 @@
 """Three-way reconciliation, by reference: what banks told us, what the bank's file says, what the ledger has.
 
-Each reference falls into exactly one class, so the sums of the classes are the sums of the three sources.
+Each movement falls into exactly one class, so the sums of the classes are the sums of the three sources.
 What else is true of it stands beside. Reading changes nothing, however often a day is reconciled.
+
+A movement is a payment that came in, a refund that left, or a refund that came back; the last two have one
+reference. What else a bank undoes (an entry marked as a reversal) is a movement of its own, that a person
+looks at.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -38,6 +42,10 @@ class Class(StrEnum):
 
     DOUBLE_IN_FILE = "double_in_file"
     """The bank's file has it more than once."""
+    REVERSED = "reversed"
+    """The bank undid an earlier entry, and the engine knows nothing of it: a person decides what follows."""
+    REFUSED = "refused"
+    """The bank told us that it failed, and its file has it."""
     MISSING_IN_ENGINE = "missing_in_engine"
     """The bank or the ledger has it, and we were never notified."""
     MISSING_AT_BANK = "missing_at_bank"
@@ -54,18 +62,31 @@ class Class(StrEnum):
 
 @dataclass(frozen=True)
 class Known:
-    """A movement that the engine knows of: a payment, or a refund that was sent.
+    """A movement that the engine knows of: a payment, a refund that was sent, or one that came back.
 
     Args:
+        back: a refund that came back.
         amount: SAR, more than zero.
         day: in the kingdom's legal time.
+        refused: the bank told us that this payment failed; no money moved.
     """
 
     reference: str
     direction: Direction
+    back: bool
     amount: Decimal
     day: date
     bill_number: str
+    refused: bool = False
+
+    @property
+    def key(self) -> "Key":
+        """Which movement it is."""
+        return self.direction, self.back, self.reference
+
+
+Key = tuple[Direction, bool, str]
+"""Which movement: its direction, whether it undoes an earlier one, and its reference."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +96,7 @@ class Item:
     Args:
         also: further classes that hold.
         engine, bank, ledger: SAR; of a double the sum of its entries.
+        entries: of the bank's file.
     """
 
     kind: Class
@@ -87,6 +109,12 @@ class Item:
     ledger: Decimal | None
     engine_day: date | None
     bank_day: date | None
+    entries: tuple[Entry, ...] = field(default=(), repr=False)
+
+    @property
+    def classes(self) -> frozenset[Class]:
+        """All that holds of it."""
+        return frozenset((self.kind, *self.also))
 
     def to_json(self) -> dict[str, Any]:
         """As it is sent; amounts as text."""
@@ -105,11 +133,26 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Left:
+    """An entry of the bank's file that was not taken in by itself, and why a person has to look at it."""
+
+    reference: str
+    direction: Direction
+    place: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """The reconciliation of a day."""
+    """The reconciliation of a day.
+
+    Args:
+        left: what was not taken in, where it was asked to take in.
+    """
 
     day: date
     items: tuple[Item, ...]
+    left: tuple[Left, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -125,6 +168,7 @@ class Report:
             "clean": self.clean,
             "totals": {way: self._totals(way) for way in directions},
             "items": [item.to_json() for item in self.items],
+            "left": [asdict(each) for each in self.left],
         }
 
     def rows(self) -> list[dict[str, Any]]:
@@ -145,61 +189,135 @@ def compare(known: Iterable[Known], entries: Iterable[Entry], ledger: Iterable[B
     """Compare the three sources.
 
     Args:
-        known: the engine's movements of the day, and those that the file names (see `movements`).
+        known: what `movements` found.
         entries: the bank's file.
         ledger: an export; of its rows those of the day, and those that the engine or the file names.
     """
-    engine = {(each.direction, each.reference): each for each in known}
-    bank: dict[tuple[Direction, str], list[Entry]] = {}
-    for entry in entries:
-        bank.setdefault((entry.direction, entry.reference), []).append(entry)
+    told = list(known)
+    bank = _at_bank(entries, told)
+    engine = {each.key: each for each in told if not each.refused and (each.day == day or each.key in bank)}
     posted = _posted(ledger, day, {*engine, *bank})
+    for key in _never_booked(engine, bank):
+        engine.pop(key)
+        posted.pop(key, None)
+    refused = {each.key for each in told if each.refused}
     keys = sorted({*engine, *bank, *posted})
-    return Report(day, tuple(_item(key, engine.get(key), bank.get(key, []), posted.get(key)) for key in keys))
+    return Report(
+        day,
+        tuple(
+            _item(key, engine.get(key), bank.get(key, []), posted.get(key), refused=key in refused)
+            for key in keys
+        ),
+    )
+
+
+def take_in(report: Report) -> tuple[list[Item], list[Left]]:
+    """What of a bank's file is taken in by itself, and what a person looks at first.
+
+    Returns:
+        Payments that the engine does not have and refunds that it knows as sent, each with its one entry;
+        and what is like them and yet may be money that is counted already.
+    """
+    # The same bill and amount, notified under a reference that the file does not have: likely this money.
+    elsewhere = {
+        (item.bill_number, item.engine)
+        for item in report.items
+        if item.direction == "credit" and Class.MISSING_AT_BANK in item.classes
+    }
+    taken: list[Item] = []
+    left: list[Left] = []
+    for item in report.items:
+        if not item.entries or (item.direction == "credit" and item.engine is not None):
+            continue
+        if why := _why_not(item, elsewhere):
+            left.append(Left(item.reference, item.direction, item.entries[0].place, why))
+        else:
+            taken.append(item)
+    return taken, left
+
+
+def _why_not(item: Item, elsewhere: set[tuple[str, Decimal | None]]) -> str | None:
+    if Class.DOUBLE_IN_FILE in item.classes:
+        return "the file has it more than once"
+    if Class.REVERSED in item.classes:
+        return "it undoes an earlier entry; if a refund came back, note that it failed"
+    if item.direction == "debit":
+        return None if item.engine == item.bank else "no refund of this amount was sent under this reference"
+    if item.bill_number and (item.bill_number, item.bank) in elsewhere:
+        return "this amount was notified for this bill under another reference, which the file does not have"
+    return None
 
 
 _MOVEMENTS = text(
     """
-    SELECT reference, 'credit' AS direction, amount, day, bill_number FROM case_payment
-    WHERE status = 'paid' AND (day = :day OR reference = ANY(:references))
+    SELECT reference, 'credit' AS direction, false AS back, amount, day, bill_number,
+           status = 'refused' AS refused
+    FROM case_payment
+    WHERE (status = 'paid' AND day = :day) OR reference = ANY(:references)
     UNION ALL
-    SELECT refund.reference, 'debit', refund.amount, CAST(refund.sent_at AT TIME ZONE 'Asia/Riyadh' AS date),
-           payment.bill_number
-    FROM case_refund AS refund JOIN case_payment AS payment ON payment.id = refund.payment_id
-    WHERE refund.state IN ('sent', 'confirmed')
-      AND (CAST(refund.sent_at AT TIME ZONE 'Asia/Riyadh' AS date) = :day
-           OR refund.reference = ANY(:references))
+    SELECT refund.reference, moved.direction, moved.direction = 'credit', refund.amount, moved.day,
+           payment.bill_number, false
+    FROM case_refund AS refund
+    JOIN case_payment AS payment ON payment.id = refund.payment_id
+    CROSS JOIN LATERAL (
+        VALUES ('debit', CAST(refund.sent_at AT TIME ZONE 'Asia/Riyadh' AS date)),
+               ('credit', CASE WHEN refund.state = 'failed'
+                               THEN CAST(refund.ended_at AT TIME ZONE 'Asia/Riyadh' AS date) END)
+    ) AS moved (direction, day)
+    WHERE moved.day = :day OR (moved.day IS NOT NULL AND refund.reference = ANY(:references))
     """
 )
 
 
 def movements(session: Session, entries: Sequence[Entry], day: date) -> list[Known]:
-    """The engine's payments and sent refunds of a day, and those that a file names, of whatever day."""
+    """What the engine knows to have moved on a day, and what it knows under the references of a file."""
     words = {"day": day, "references": [entry.reference for entry in entries]}
     return [Known(*row) for row in session.execute(_MOVEMENTS, words)]
 
 
-def _posted(
-    ledger: Iterable[BankRow], day: date, keys: set[tuple[Direction, str]]
-) -> dict[tuple[Direction, str], Decimal]:
-    # A refund that failed is posted both ways, and comes to nothing.
-    net: dict[tuple[Direction, str], Decimal] = {}
+def _at_bank(entries: Iterable[Entry], told: Sequence[Known]) -> dict[Key, list[Entry]]:
+    # Not every bank marks a refund that comes back: it comes under the reference that we gave the refund.
+    refunds = {each.reference for each in told if each.direction == "debit"}
+    payments = {each.reference for each in told if each.direction == "credit" and not each.back}
+    bank: dict[Key, list[Entry]] = {}
+    for entry in entries:
+        back = entry.reversal or (entry.direction == "credit" and entry.reference in refunds - payments)
+        bank.setdefault((entry.direction, back, entry.reference), []).append(entry)
+    return bank
+
+
+def _never_booked(engine: Mapping[Key, Known], bank: Mapping[Key, list[Entry]]) -> list[Key]:
+    # A refund that came back on the day it left, and of which the bank booked neither, is nothing.
+    found: list[Key] = []
+    for (_, back, reference), came in engine.items():
+        left: Key = ("debit", False, reference)
+        if back and left in engine and engine[left].day == came.day and not {left, came.key} & bank.keys():
+            found += [left, came.key]
+    return found
+
+
+def _posted(ledger: Iterable[BankRow], day: date, keys: set[Key]) -> dict[Key, Decimal]:
+    amounts: dict[Key, Decimal] = {}
     of_day = set(keys)
     for row in ledger:
-        key: tuple[Direction, str] = ("debit" if row.refund else "credit", row.reference)
-        net[key] = net.get(key, Decimal(0)) + (-row.amount if row.refund else row.amount)
+        back = row.refund and row.amount > 0
+        key: Key = ("debit" if row.refund and not back else "credit", back, row.reference)
+        amounts[key] = amounts.get(key, Decimal(0)) + (-row.amount if key[0] == "debit" else row.amount)
         if row.day == day:
             of_day.add(key)
-    return {key: amount for key, amount in net.items() if amount and key in of_day}
+    return {key: amount for key, amount in amounts.items() if key in of_day}
 
 
 def _item(
-    key: tuple[Direction, str], known: Known | None, entries: list[Entry], posted: Decimal | None
+    key: Key, known: Known | None, entries: list[Entry], posted: Decimal | None, *, refused: bool
 ) -> Item:
     at_bank = plus(entry.amount for entry in entries) if entries else None
     amounts = {amount for amount in (known.amount if known else None, at_bank, posted) if amount is not None}
+    undoes = key[1] or any(entry.reversal for entry in entries)
     holds = {
         Class.DOUBLE_IN_FILE: len(entries) > 1,
+        Class.REVERSED: known is None and bool(entries) and undoes,
+        Class.REFUSED: refused,
         Class.MISSING_IN_ENGINE: known is None,
         Class.MISSING_AT_BANK: not entries,
         Class.MISSING_IN_LEDGER: posted is None,
@@ -211,7 +329,7 @@ def _item(
     return Item(
         kind=found[0],
         also=tuple(found[1:]),
-        reference=key[1],
+        reference=key[2],
         direction=key[0],
         bill_number=named,
         engine=known.amount if known else None,
@@ -219,6 +337,7 @@ def _item(
         ledger=posted,
         engine_day=known.day if known else None,
         bank_day=entries[0].day if entries else None,
+        entries=tuple(entries),
     )
 
 

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from foundation import audit
-from foundation.errors import Malformed, PermissionDenied
+from foundation.errors import Malformed, PermissionDenied, RakeezaError
 from foundation.idempotency import Answer
 from foundation.identity import Caller, Role
 from integrations.cases import (
@@ -25,7 +25,7 @@ from integrations.cases import (
 from integrations.cases.bank_file import Entry
 from integrations.cases.money import amount_text, plus
 from integrations.cases.payments import Notice, NotTaken, Till
-from integrations.cases.reconciliation import Class, Report
+from integrations.cases.reconciliation import Left, Report
 from integrations.cases.refunds import Refund
 from integrations.desks.desk import Desk
 
@@ -232,7 +232,7 @@ class Money:
         Args:
             bank, books: name and content of the bank's file and of the export.
             take_in: take in payments of the file that we were never notified of, and note refunds that the
-                bank has carried out; the report is then of before.
+                bank has carried out; the report is then of before, and says what a person has to look at.
 
         Raises:
             Malformed, InvalidInput, TooLarge: a file that cannot be read whole.
@@ -246,21 +246,23 @@ class Money:
         with self.desk.database.transaction() as session:
             known = reconciliation.movements(session, entries, day)
         report = reconciliation.compare(known, entries, posted, day)
-        if take_in:
-            self._take_in(caller, report, entries)
-        return report
+        return replace(report, left=self._take_in(caller, report)) if take_in else report
 
-    def _take_in(self, caller: Caller, report: Report, entries: list[Entry]) -> None:
-        by_key = {(entry.direction, entry.reference): entry for entry in entries}
-        for item in report.items:
-            entry = by_key.get((item.direction, item.reference))
-            # What the file says twice a person looks at first.
-            if entry is None or Class.DOUBLE_IN_FILE in (item.kind, *item.also):
-                continue
-            if entry.direction == "credit" and item.engine is None:
-                self._received(caller, _as_notice(entry), _file_key(entry))
-            elif entry.direction == "debit" and item.engine == item.bank:
-                self._confirm(caller, entry)
+    def _take_in(self, caller: Caller, report: Report) -> tuple[Left, ...]:
+        taken, left = reconciliation.take_in(report)
+        for item in taken:
+            (entry,) = item.entries
+            try:
+                if entry.direction == "credit":
+                    self._received(caller, _as_notice(entry), _file_key(entry))
+                else:
+                    self._confirm(caller, entry)
+            except RakeezaError as error:
+                if error.retryable:
+                    raise
+                # One entry that cannot be taken in does not keep the others out.
+                left.append(Left(entry.reference, entry.direction, entry.place, error.message))
+        return tuple(left)
 
     def _confirm(self, caller: Caller, entry: Entry) -> None:
         with self.desk.database.transaction() as session:

@@ -99,8 +99,13 @@ def test_a_day_is_reconciled_from_two_files(rakeeza: Rakeeza, desk: MoneyOffice,
     assert rows == {"r-1": "matched", "r-2": "missing_in_engine"}
     assert desk.state(number) == "billed"
 
-    assert rakeeza(*words, "--take-in").code == 1
+    with bank.open("a", encoding="utf-8") as more:
+        more.write("r-3,1.00,2026-11-22,\nr-3,1.00,2026-11-22,\n")
+    taken = rakeeza(*words, "--take-in")
+    assert taken.code == 1
+    assert taken.err.endswith("bank.csv:4): the file has it more than once.\n")
     assert desk.state(number) == "paid"
+    bank.write_text("reference,amount,day\nr-1,15.58,2026-11-22\nr-2,100.00,2026-11-22\n", encoding="utf-8")
     assert rakeeza("money", "ledger", *days, "--output", str(books)).code == 0
     after = rakeeza(*words, "--format", "json")
     assert (after.code, after.rows["clean"]) == (0, True)

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from foundation.database import Database
-from foundation.errors import InvalidInput, Malformed, PermissionDenied, RakeezaError, TooLarge
-from integrations.cases import bank_file, ledger
-from integrations.cases.bank_file import Entry
+from foundation.errors import PermissionDenied
+from integrations.cases import ledger
 from integrations.cases.reconciliation import COLUMNS, Class, Report
 from tests.integrations.money_office import (
     AMOUNT,
@@ -24,7 +23,7 @@ from tests.integrations.money_office import (
 )
 
 DAY = date(2026, 11, 22)
-HEADER = "reference,direction,amount,day,bill_number\n"
+HEADER = "reference,direction,amount,day,bill_number,reversal\n"
 
 
 @pytest.fixture
@@ -32,8 +31,15 @@ def desk(database: Database, tmp_path: Path) -> MoneyOffice:
     return open_money_office(database, tmp_path)
 
 
-def row(reference: str, amount: str, way: str = "credit", day: date = DAY, bill: str = "") -> str:
-    return f"{reference},{way},{amount},{day},{bill}\n"
+def row(
+    reference: str,
+    amount: str,
+    way: str = "credit",
+    day: date = DAY,
+    bill: str = "",
+    reversal: bool = False,
+) -> str:
+    return f"{reference},{way},{amount},{day},{bill},{'true' if reversal else ''}\n"
 
 
 def reconcile(desk: MoneyOffice, *rows: str, books: str | None = None, take_in: bool = False) -> Report:
@@ -44,28 +50,6 @@ def reconcile(desk: MoneyOffice, *rows: str, books: str | None = None, take_in: 
 
 def classes(report: Report) -> dict[str, str]:
     return {item.reference: str(item.kind) for item in report.items}
-
-
-def camt(*entries: str, balances: str = "", head: str = "") -> bytes:
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?>{head}'
-        '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><Stmt><Id>1</Id>'
-        f"{balances}{''.join(entries)}</Stmt></BkToCstmrStmt></Document>"
-    ).encode()
-
-
-def ntry(amount: str, way: str = "CRDT", details: str = "", own: str = "r-1", status: str = "BOOK") -> str:
-    return (
-        f'<Ntry><Amt Ccy="SAR">{amount}</Amt><CdtDbtInd>{way}</CdtDbtInd><Sts><Cd>{status}</Cd></Sts>'
-        f"<BookgDt><Dt>2026-11-22</Dt></BookgDt><AcctSvcrRef>{own}</AcctSvcrRef>{details}</Ntry>"
-    )
-
-
-def balance(code: str, amount: str, way: str = "CRDT") -> str:
-    return (
-        f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>"
-        f'<Amt Ccy="SAR">{amount}</Amt><CdtDbtInd>{way}</CdtDbtInd></Bal>'
-    )
 
 
 def test_a_day_on_which_all_agree_is_clean(desk: MoneyOffice) -> None:
@@ -104,6 +88,8 @@ def test_every_way_in_which_the_three_can_differ_is_told(desk: MoneyOffice) -> N
         row("twice", "1.00"),
         row("day", "1.00", day=DAY + timedelta(days=1)),
         row("stranger", "5.00"),
+        row("failed", "9.00"),
+        row("undone", "4.00", reversal=True),
         books=without,
     )
     assert classes(report) == {
@@ -114,6 +100,8 @@ def test_every_way_in_which_the_three_can_differ_is_told(desk: MoneyOffice) -> N
         "twice": "double_in_file",
         "day": "dates_differ",
         "stranger": "missing_in_engine",
+        "failed": "refused",
+        "undone": "reversed",
     }
     assert set(classes(report).values()) == {str(each) for each in Class}
     twice = next(item for item in report.items if item.reference == "twice")
@@ -202,6 +190,126 @@ def test_a_refund_that_the_bank_carried_out_is_confirmed_by_its_file(desk: Money
         assert [each["state"] for each in desk.refunds()] == ["confirmed"]
 
 
+def left(report: Report) -> dict[str, str]:
+    return {each.reference: each.why for each in report.left}
+
+
+def sent_refund(desk: MoneyOffice) -> int:
+    """A refund of 4.42 that left under out-1; its number."""
+    _, bill = desk.billed()
+    desk.pay(bill, "120.00", "r-1")
+    (refund,) = desk.refunds()
+    desk.money.approve_refund(SECOND, refund["id"], key())
+    desk.money.refund_sent(FINANCE, refund["id"], "out-1", key())
+    return int(refund["id"])
+
+
+def test_one_entry_that_cannot_be_taken_in_does_not_keep_the_others_out(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    desk.pay(bill, "7.00", "r-1", status="refused")
+    report = reconcile(desk, row("r-1", "9.00", bill=bill), row("r-2", AMOUNT, bill=bill), take_in=True)
+    assert classes(report) == {"r-1": "refused", "r-2": "missing_in_engine"}
+    assert left(report) == {"r-1": "The reference r-1 was used for another payment."}
+    assert desk.state(number) == "paid"
+    assert report.to_json()["left"] == [
+        {
+            "reference": "r-1",
+            "direction": "credit",
+            "place": "bank.csv:2",
+            "why": "The reference r-1 was used for another payment.",
+        }
+    ]
+
+
+def test_a_payment_that_the_bank_told_us_failed_and_then_booked_is_taken_in(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    desk.pay(bill, AMOUNT, "r-1", status="refused")
+    rows = row("r-1", AMOUNT, bill=bill)
+    assert classes(reconcile(desk, rows, take_in=True)) == {"r-1": "refused"}
+    assert desk.state(number) == "paid"
+    assert reconcile(desk, rows).clean
+
+
+def test_a_payment_notified_under_another_reference_is_not_taken_in_a_second_time(desk: MoneyOffice) -> None:
+    _, bill = desk.billed()
+    desk.pay(bill, AMOUNT, "notified")
+    for _ in range(2):
+        report = reconcile(
+            desk, row("booked", AMOUNT, bill=bill), row("more", "5.00", bill=bill), take_in=True
+        )
+    assert list(left(report)) == ["booked"]
+    assert "under another reference" in left(report)["booked"]
+    assert desk.balances()["bank"] == Decimal(AMOUNT) + 5
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_refund_that_came_back_is_no_payment_whether_or_not_the_bank_marks_it(
+    desk: MoneyOffice, marked: bool
+) -> None:
+    refund = sent_refund(desk)
+    rows = (row("r-1", "120.00"), row("out-1", "4.42", "debit"), row("out-1", "4.42", reversal=marked))
+    report = reconcile(desk, *rows, take_in=True)
+    assert [str(item.kind) for item in report.items if item.reference == "out-1"] == ["reversed", "matched"]
+    assert "note that it failed" in left(report)["out-1"]
+    # The bank's own debit confirmed it; that it came back after all, a person notes.
+    assert desk.balances()["bank"] == Decimal(AMOUNT)
+    assert desk.money.waiting(FINANCE)["items"] == []
+    assert desk.refunds()[0]["id"] == refund
+
+
+def test_a_refund_that_failed_and_was_booked_both_ways_matches_both_entries(desk: MoneyOffice) -> None:
+    desk.money.refund_failed(SECOND, sent_refund(desk), "account closed", key())
+    rows = (row("r-1", "120.00"), row("out-1", "4.42", "debit"), row("out-1", "4.42"))
+    report = reconcile(desk, *rows)
+    assert report.clean
+    totals = report.to_json()["totals"]
+    sums = {"engine": "124.42", "bank": "124.42", "ledger": "124.42"}
+    assert totals["credit"]["total"] == {"count": 2, **sums}
+    # Only one of the two is half of the truth.
+    half = reconcile(desk, *rows[:2])
+    assert [str(item.kind) for item in half.items] == ["matched", "missing_at_bank", "matched"]
+
+
+def test_a_refund_that_came_back_days_later_is_a_movement_of_each_day(desk: MoneyOffice) -> None:
+    refund = sent_refund(desk)
+    desk.pass_days(3)
+    desk.money.refund_failed(SECOND, refund, "account closed", key())
+    first = (row("r-1", "120.00"), row("out-1", "4.42", "debit"))
+    assert reconcile(desk, *first).clean
+    later = DAY + timedelta(days=3)
+    books = ("ledger.csv", desk.money.ledger(AUDITOR, later, later).encode())
+    bank = HEADER + row("out-1", "4.42", day=later, reversal=True)
+    assert desk.money.reconcile(FINANCE, ("bank.csv", bank.encode()), books, later).clean
+    # The books say that it came back: a file of that day without it is told.
+    without = desk.money.reconcile(FINANCE, ("bank.csv", HEADER.encode()), books, later)
+    assert classes(without) == {"out-1": "missing_at_bank"}
+
+
+def test_a_payment_that_the_bank_took_back_is_told_beside_the_payment(desk: MoneyOffice) -> None:
+    _, bill = desk.billed()
+    desk.pay(bill, AMOUNT, "r-1")
+    report = reconcile(
+        desk,
+        row("r-1", AMOUNT),
+        row("r-1", AMOUNT, "debit", reversal=True),
+        row("fee", "2.00", "debit"),
+        take_in=True,
+    )
+    assert [(item.direction, str(item.kind)) for item in report.items] == [
+        ("credit", "matched"),
+        ("debit", "missing_in_engine"),
+        ("debit", "reversed"),
+    ]
+    assert set(left(report)) == {"r-1", "fee"}
+
+
+def test_a_reference_of_another_day_in_the_other_direction_is_not_missed(desk: MoneyOffice) -> None:
+    _, bill = desk.billed()
+    desk.pay(bill, "1.00", "r-1", paid_at=desk.now[-1] - timedelta(days=3))
+    report = reconcile(desk, row("r-1", "1.00", "debit", reversal=True))
+    assert [(item.direction, str(item.kind)) for item in report.items] == [("debit", "reversed")]
+
+
 def test_only_who_sees_money_reconciles_and_only_finance_takes_in(desk: MoneyOffice) -> None:
     files = ("b", HEADER.encode()), ("l", desk.money.ledger(AUDITOR, DAY, DAY).encode())
     assert desk.money.reconcile(AUDITOR, *files, DAY).clean
@@ -221,95 +329,6 @@ def test_a_report_is_read_as_csv(desk: MoneyOffice) -> None:
         "5.00",
         "",
     )
-
-
-def test_an_export_is_read_back_and_must_balance(desk: MoneyOffice) -> None:
-    _, bill = desk.billed()
-    desk.pay(bill, AMOUNT, "r-1")
-    export = desk.money.ledger(AUDITOR, DAY, DAY)
-    assert export.splitlines()[0] == ",".join(ledger.EXPORT_COLUMNS)
-    (read,) = ledger.read_export(b"\xef\xbb\xbf" + export.encode(), "ledger.csv")
-    assert (read.reference, read.amount, read.day, read.refund) == ("r-1", Decimal(AMOUNT), DAY, False)
-    lines = export.splitlines(keepends=True)
-    with pytest.raises(InvalidInput, match="debits and credits"):
-        ledger.read_export("".join(lines[:-1]).encode(), "ledger.csv")
-    with pytest.raises(Malformed, match="no export"):
-        ledger.read_export(b"a,b\n1,2\n", "ledger.csv")
-    with pytest.raises(Malformed):
-        ledger.read_export(export.replace(AMOUNT, "much").encode(), "ledger.csv")
-
-
-def test_a_camt_statement_is_read_with_its_batches_and_its_refunds() -> None:
-    def part(reference: str, amount: str) -> str:
-        return (
-            f"<TxDtls><Refs><AcctSvcrRef>{reference}</AcctSvcrRef></Refs>"
-            f'<Amt Ccy="SAR">{amount}</Amt><RmtInf><Strd>'
-            "<CdtrRefInf><Ref>2600000000017</Ref></CdtrRefInf></Strd></RmtInf></TxDtls>"
-        )
-
-    batch = f"<NtryDtls>{part('r-1', '1.50')}{part('r-2', '2.50')}</NtryDtls>"
-    refund = "<NtryDtls><TxDtls><Refs><EndToEndId>out-1</EndToEndId></Refs></TxDtls></NtryDtls>"
-    pending = ntry("9.00", own="r-9", status="PDNG")
-    found = bank_file.read(
-        camt(
-            ntry("4.00", details=batch),
-            ntry("1.00", "DBIT", refund, "b-7"),
-            pending,
-            balances=balance("OPBD", "0.00") + balance("CLBD", "3.00"),
-        ),
-        "statement.xml",
-    )
-    assert [(each.reference, each.direction, each.amount, each.bill_number) for each in found] == [
-        ("r-1", "credit", Decimal("1.50"), "2600000000017"),
-        ("r-2", "credit", Decimal("2.50"), "2600000000017"),
-        ("out-1", "debit", Decimal("1.00"), ""),
-    ]
-    assert {each.day for each in found} == {DAY}
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (camt(ntry("1.00"), head="<!DOCTYPE a>"), "document type"),
-        (camt(ntry("1.00"), head='<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'), "document type"),
-        (camt(ntry("1.00")).replace(b"camt.053", b"pain.001"), r"no camt\.053"),
-        (camt(ntry("1.00"))[:-20], "no readable XML"),
-        (b"<a>" * 100_000, "no readable XML"),
-        (camt(ntry("1.00").replace("SAR", "USD")), "not SAR"),
-        (camt(ntry("1.00", "SIDE")), "neither credit nor debit"),
-        (camt(ntry("1e3")), "amount"),
-        (camt(ntry("1.00", own=" ")), "no reference"),
-        (
-            camt(ntry("2.00", details='<NtryDtls><TxDtls><Amt Ccy="SAR">1.00</Amt></TxDtls></NtryDtls>')),
-            "do not come to",
-        ),
-        (camt(ntry("1.00"), balances=balance("OPBD", "5.00") + balance("CLBD", "5.00")), "do not lead"),
-        (b"reference,amount\nr-1,1.00\n", "no column day"),
-        (b"reference,amount,day\nr-1,1.001,2026-11-22\n", "amount or day"),
-        (b"reference,amount,day\nr-1,1.00,22/11/2026\n", "amount or day"),
-        (b"reference,amount,day\n,1.00,2026-11-22\n", "no reference"),
-        (b"reference,amount,day,direction\nr-1,1.00,2026-11-22,up\n", "neither credit nor debit"),
-        (b"reference,amount,day\nr-1,1.00\n", "amount or day"),
-        (b"\xff\xfe\x00", "no readable CSV"),
-        (b"", "no column"),
-    ],
-)
-def test_a_file_that_cannot_be_read_whole_is_refused(content: bytes, why: str) -> None:
-    with pytest.raises(RakeezaError, match=why) as refused:
-        bank_file.read(content, "bank")
-    assert refused.value.place.startswith("bank")
-    assert isinstance(refused.value, InvalidInput)
-
-
-def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bank_file, "LARGEST", 10)
-    with pytest.raises(TooLarge):
-        bank_file.read(HEADER.encode(), "bank")
-
-
-def test_other_columns_spaces_and_a_byte_order_mark_do_no_harm() -> None:
-    data = "\ufeffday,channel,amount,reference\n 2026-11-22 ,صراف, 5.00 , r-1 \n".encode()
-    assert bank_file.read(data, "b") == [Entry("r-1", "credit", Decimal("5.00"), DAY, "", "b:2")]
 
 
 def test_a_money_report_holds_nothing_of_a_person(desk: MoneyOffice) -> None:
