@@ -40,11 +40,12 @@ class LabKiosk:
 
     def screen(self) -> str:
         """The page that the terminal's browser shows now."""
-        return httpx.get(self.url).raise_for_status().text
+        return httpx.get(self.url, timeout=_STARTS_WITHIN).raise_for_status().text
 
     def press(self, button: str) -> None:
         """Touch a button of the screen: print, finish, ar or en."""
-        httpx.post(f"{self.url}press/{button}", follow_redirects=True).raise_for_status()
+        answer = httpx.post(f"{self.url}press/{button}", follow_redirects=True, timeout=_STARTS_WITHIN)
+        answer.raise_for_status()
 
     def receipt(self) -> Path | None:
         """The newest piece of paper that was cut off, as a picture."""

@@ -13,7 +13,7 @@ import httpx
 from foundation.errors import Refused, Unavailable
 from lab.municipality import Municipality
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that the story waits for what has to come."""
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.processes import PATIENCE
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -20,6 +22,8 @@ def screen_page(url: str, width: int = 1280, height: int = 1024) -> Iterator[Pag
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_ARGUMENTS)
         try:
             page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
+            page.set_default_timeout(1000 * PATIENCE)
+            expect.set_options(timeout=1000 * PATIENCE)
             page.goto(url)
             yield page
         finally:

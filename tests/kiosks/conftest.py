@@ -17,6 +17,7 @@ from lab.kiosk_devices import KioskDevices
 from tests.kiosks.recorded_headquarters import CLIENT_ID, SECRET
 from tests.kiosks.running_kiosk import RAKEEZA, ROOT, Kiosk
 from tests.kiosks.running_kiosk import start as start_kiosk
+from tests.processes import PATIENCE
 
 ANSWERS = Path(__file__).with_name("answers")
 
@@ -54,7 +55,7 @@ class Town:
 
     def mood(self, **changes: Any) -> dict[str, Any]:
         """Change how headquarters behaves."""
-        answer = httpx.post(f"{self.headquarters}/mood", json=changes)
+        answer = httpx.post(f"{self.headquarters}/mood", json=changes, timeout=PATIENCE)
         state: dict[str, Any] = answer.raise_for_status().json()
         return state
 
@@ -64,7 +65,7 @@ def start_headquarters(guard: Guard, folder: Path, port: int, name: str = "headq
     module = "tests.kiosks.recorded_headquarters"
     argv = (sys.executable, "-m", module, "--port", str(port), "--answers", str(ANSWERS))
     guard.start(Program(name=name, argv=argv, log=folder / f"{name}.log", folder=ROOT))
-    wait_for_port("127.0.0.1", port, 30, "the recorded headquarters")
+    wait_for_port("127.0.0.1", port, PATIENCE, "the recorded headquarters")
     return f"http://127.0.0.1:{port}"
 
 

@@ -4,7 +4,8 @@
 
 FOLDER holds `licence.json` (GET /v1/licences/{number}) and `keys.json`. What it serves was recorded; nothing
 is computed here. A POST to /mood changes how it behaves: `{"away": true}` answers 503, `{"revoke": true}`
-forgets every token it gave, `{"delay": seconds}` answers late, `{"garbage": true}` answers no licence.
+forgets every token it gave, `{"held": true}` answers when that is false again, `{"garbage": true}` answers
+no licence.
 """
 
 import argparse
@@ -59,7 +60,8 @@ class Headquarters:
         )
 
     async def _one(self, request: Request) -> Response:
-        await asyncio.sleep(self._mood.get("delay", 0))
+        while self._mood.get("held"):
+            await asyncio.sleep(0.02)
         if self._mood.get("away"):
             return Response(status_code=503)
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self._tokens:

@@ -11,10 +11,10 @@ from foundation.errors import Unavailable
 from foundation.guard import Guard, Program, free_port, wait_for_port
 from lab import kiosk_devices
 from lab.kiosk_devices import KioskDevices
+from tests.processes import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 RAKEEZA = (sys.executable, "-c", "from console.cli.main import main; main()")
-_START_LIMIT = 120.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Kiosk:
         Raises:
             Unavailable: it does not in time.
         """
-        limit = time.monotonic() + _START_LIMIT
+        limit = time.monotonic() + PATIENCE
         while len(found := self.events(name)) < count:
             if time.monotonic() > limit:
                 told = ", ".join(event["event"] for event in self.events())
@@ -98,7 +98,7 @@ def start(
     log = folder / "agent.log"
     guard.start(Program(name="agent", argv=(*RAKEEZA, "kiosk", "run", str(file)), log=log, folder=ROOT))
     try:
-        wait_for_port("127.0.0.1", port, _START_LIMIT, "the kiosk's screen")
+        wait_for_port("127.0.0.1", port, PATIENCE, "the kiosk's screen")
     except Unavailable as error:
         tail = log.read_text(encoding="utf-8", errors="replace")[-500:].strip()
         raise Unavailable(f"{error.message} Its log ends: {tail}", place=str(log)) from error
@@ -114,6 +114,7 @@ port = {port}
 
 [headquarters]
 url = "{api}"
+timeout = 60
 client_id = "{client_id}"
 secret_file = "secret"
 
@@ -126,5 +127,5 @@ url = "{d.scanner_url}"
 class = "Printer"
 driver = "escpos_printer"
 url = "{d.printer_url}"
-options = {{ answer_timeout = 0.5 }}
+options = {{ answer_timeout = 1.0 }}
 """

@@ -1,7 +1,5 @@
 """The real agent as a process, over simulated devices and a recorded headquarters; no browser."""
 
-import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,23 +13,17 @@ from kiosks.receipt import draw_receipt
 from lab.kiosk_devices import KioskDevices
 from tests.kiosks.conftest import Town
 from tests.kiosks.recorded_headquarters import SECRET
+from tests.processes import PATIENCE, until
 
 NUMBER = "SL-2026-004512"
 
 
 def press(town: Town, button: str) -> None:
-    assert httpx.post(f"{town.kiosk.url}press/{button}").status_code == 303
+    assert httpx.post(f"{town.kiosk.url}press/{button}", timeout=PATIENCE).status_code == 303
 
 
 def page(town: Town) -> str:
-    return httpx.get(town.kiosk.url).text
-
-
-def until(what: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
+    return httpx.get(town.kiosk.url, timeout=PATIENCE).text
 
 
 def state(town: Town) -> str:
@@ -91,9 +83,9 @@ def test_a_citizen_who_walks_away_leaves_nothing_on_the_screen(town: Town) -> No
     town.kiosk.scan(NUMBER)
     town.kiosk.wait_for("shown")
     assert town.kiosk.wait_for("ended")["reason"] == "timeout"
-    left = page(town)
-    assert NUMBER not in left
-    assert 'lang="ar"' in left
+    # On a slow machine the time was over before the scan, and is over once more.
+    until(lambda: NUMBER not in page(town) and state(town) == "attract")
+    assert 'lang="ar"' in page(town)
 
 
 def test_a_code_scanned_while_paper_moves_is_ignored_and_does_not_wait(town: Town) -> None:
@@ -139,7 +131,7 @@ def test_paper_that_ends_in_mid_receipt_is_owed_and_then_comes_whole(town: Town,
     assert read(paper.read_bytes()) == [licence.credential]
 
 
-@pytest.mark.parametrize("town", [{"visit_timeout": 3.0}], indirect=True)
+@pytest.mark.parametrize("town", [{"visit_timeout": 5.0}], indirect=True)
 def test_refilled_paper_never_prints_an_old_citizens_receipt(town: Town) -> None:
     kiosk = town.kiosk
     kiosk.devices.printer(rows_left=300)

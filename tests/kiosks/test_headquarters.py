@@ -22,6 +22,7 @@ from kiosks.headquarters import Headquarters
 from kiosks.licence import Licence
 from tests.kiosks.conftest import start_headquarters
 from tests.kiosks.recorded_headquarters import CLIENT_ID, SECRET
+from tests.processes import PATIENCE
 
 
 @pytest.fixture
@@ -30,9 +31,14 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield start_headquarters(guard, tmp_path, free_port())
 
 
-def ask(url: str, question: Callable[[Headquarters], Coroutine[Any, Any, Any]], secret: str = SECRET) -> Any:
+def ask(
+    url: str,
+    question: Callable[[Headquarters], Coroutine[Any, Any, Any]],
+    secret: str = SECRET,
+    timeout: float = PATIENCE,
+) -> Any:
     async def work() -> Any:
-        async with Headquarters(url, CLIENT_ID, Secret(secret), timeout=2) as peer:
+        async with Headquarters(url, CLIENT_ID, Secret(secret), timeout=timeout) as peer:
             return await question(peer)
 
     return asyncio.run(work())
@@ -48,7 +54,7 @@ def test_one_token_serves_many_questions(url: str, licence: Licence) -> None:
             await peer.licence(licence.number)
 
     ask(url, many)
-    assert httpx.post(f"{url}/mood", json={}).json()["tokens_given"] == 1
+    assert httpx.post(f"{url}/mood", json={}, timeout=PATIENCE).json()["tokens_given"] == 1
 
 
 def test_the_keys_are_kept_until_fresh_ones_are_wanted(url: str) -> None:
@@ -82,9 +88,10 @@ def test_nobody_there_is_unavailable() -> None:
 
 
 def test_an_answer_that_never_comes_is_given_up(url: str) -> None:
-    httpx.post(f"{url}/mood", json={"delay": 20})
+    httpx.post(f"{url}/mood", json={"held": True}, timeout=PATIENCE)
     with pytest.raises(Unavailable, match="ReadTimeout"):
-        ask(url, lambda peer: peer.licence("SL-1-1"))
+        ask(url, lambda peer: peer.licence("SL-1-1"), timeout=2)
+    httpx.post(f"{url}/mood", json={"held": False}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +143,10 @@ def answered(answer: bytes) -> None:
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with server, Headquarters(f"http://127.0.0.1:{port}", "kiosk", Secret("s"), timeout=5) as peer:
+        async with (
+            server,
+            Headquarters(f"http://127.0.0.1:{port}", "kiosk", Secret("s"), timeout=PATIENCE) as peer,
+        ):
             await peer.keys()
 
     asyncio.run(work())

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 from lab.kiosk_devices import KioskDevices
 from tests.kiosks.conftest import Town
 from tests.kiosks.running_kiosk import RAKEEZA, ROOT
+from tests.processes import PATIENCE, until
 
 TERMINAL = """\
 [terminal]
@@ -43,7 +43,13 @@ url = "{d.printer_url}"
 def rakeeza(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "KIOSK_SECRET": "hunter2"}
     return subprocess.run(
-        [*RAKEEZA, *words], capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment, check=False
+        [*RAKEEZA, *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=ROOT,
+        env=environment,
+        check=False,
     )
 
 
@@ -101,7 +107,7 @@ def test_a_terminal_that_is_told_to_end_ends_cleanly(
         assert json.loads(agent.stdout.readline())["event"] == "listening"
         assert json.loads(agent.stdout.readline())["event"] == "reader"
         agent.send_signal(number)
-        out, err = agent.communicate(timeout=30)
+        out, err = agent.communicate(timeout=PATIENCE)
     assert agent.returncode == 0
     assert json.loads(out.splitlines()[-1])["event"] == "stopped"
     assert err == ""
@@ -113,13 +119,10 @@ def test_an_end_in_mid_receipt_leaves_nothing_in_the_printer(town: Town) -> None
     kiosk.scan("SL-2026-004512")
     kiosk.wait_for("shown")
     # The screen's open stream must not hold the terminal back.
-    with httpx.stream("GET", kiosk.url + "events") as stream:
+    with httpx.stream("GET", kiosk.url + "events", timeout=PATIENCE) as stream:
         assert next(stream.iter_lines()) == "event: page"
-        httpx.post(kiosk.url + "press/print")
-        limit = time.monotonic() + 30
-        while kiosk.devices.printer()["waiting"] == 0:
-            assert time.monotonic() < limit
-            time.sleep(0.02)
+        httpx.post(kiosk.url + "press/print", timeout=PATIENCE)
+        until(lambda: kiosk.devices.printer()["waiting"] != 0, "the receipt in the printer")
         town.guard.stop(kiosk.name)
     assert kiosk.wait_for("stopped")
     assert kiosk.devices.printer()["waiting"] == 0

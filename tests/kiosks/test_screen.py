@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from integrations.licences.admission import STATUS_TITLES
 from tests.kiosks.browser import screen_page
 from tests.kiosks.conftest import ANSWERS, Town
+from tests.processes import PATIENCE
 
 NUMBER = "SL-2026-004512"
 PRINT, FINISH = "form[action='/press/print'] button", "form[action='/press/finish'] button"
@@ -32,11 +33,11 @@ def test_a_visit_from_scan_to_paper_is_accessible_on_every_screen(town: Town) ->
     with screen_page(town.kiosk.url) as page:
         state(page, "attract")
         assert_accessible(page)
-        town.mood(delay=3)
+        town.mood(held=True)
         town.kiosk.scan(NUMBER)
         state(page, "reading")
         assert_accessible(page)
-        town.mood(delay=0)
+        town.mood(held=False)
         state(page, "showing")
         assert_accessible(page)
         town.kiosk.devices.printer(bytes_per_second=8000)
@@ -176,7 +177,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_no_foreign_script(town: 
 
 
 def test_without_script_the_buttons_work(town: Town) -> None:
-    with httpx.Client(base_url=town.kiosk.url, follow_redirects=True) as client:
+    with httpx.Client(base_url=town.kiosk.url, follow_redirects=True, timeout=PATIENCE) as client:
         town.kiosk.scan(NUMBER)
         town.kiosk.wait_for("shown")
         assert NUMBER in client.get("/").text
@@ -191,17 +192,17 @@ def test_without_script_the_buttons_work(town: Town) -> None:
     [({"sec-fetch-site": "cross-site"}, 403), ({"host": "evil.example"}, 400), ({}, 303)],
 )
 def test_another_page_cannot_press_the_buttons(town: Town, headers: dict[str, str], status: int) -> None:
-    assert httpx.post(town.kiosk.url + "press/en", headers=headers).status_code == status
+    assert httpx.post(town.kiosk.url + "press/en", headers=headers, timeout=PATIENCE).status_code == status
 
 
 def test_an_unknown_button_is_not_found(town: Town) -> None:
-    assert httpx.post(town.kiosk.url + "press/refund").status_code == 404
-    assert httpx.get(town.kiosk.url + "press/print").status_code == 405
+    assert httpx.post(town.kiosk.url + "press/refund", timeout=PATIENCE).status_code == 404
+    assert httpx.get(town.kiosk.url + "press/print", timeout=PATIENCE).status_code == 405
 
 
 def test_every_answer_is_strict_about_what_the_browser_may_do(town: Town) -> None:
     for path in ("", "static/screen.js", "static/screen.css", "nowhere"):
-        headers = httpx.get(town.kiosk.url + path).headers
+        headers = httpx.get(town.kiosk.url + path, timeout=PATIENCE).headers
         assert headers["cache-control"] == "no-store"
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
@@ -212,5 +213,5 @@ def test_the_screen_says_when_the_terminal_stops_and_comes_back_with_it(town: To
     with screen_page(kiosk.url) as page:
         state(page, "attract")
         town.restart_agent(tmp_path / "second.log", lambda: page.wait_for_selector(".lost"))
-        expect(page.locator(".lost")).to_have_count(0, timeout=20_000)
+        expect(page.locator(".lost")).to_have_count(0)
         state(page, "attract")

@@ -9,7 +9,7 @@ import httpx
 from foundation.guard import Guard
 from foundation.settings import Settings
 from monitoring import prometheus
-from tests.processes import until
+from tests.processes import PATIENCE, until
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def running_prometheus(settings: Settings, folder: Path) -> Iterator[str]:
     def ready(guard: Guard) -> bool:
         assert "prometheus" not in guard.poll(), log.read_text(encoding="utf-8")
         try:
-            return httpx.get(f"{url}/-/ready").is_success
+            return httpx.get(f"{url}/-/ready", timeout=PATIENCE).is_success
         except httpx.TransportError:
             return False
 

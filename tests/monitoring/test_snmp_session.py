@@ -25,10 +25,13 @@ from tests.monitoring.agents import (
     tlv,
     varbind,
 )
+from tests.processes import PATIENCE
 
 IN_OCTETS = "1.3.6.1.2.1.31.1.1.1.6"
 OUT_OCTETS = "1.3.6.1.2.1.31.1.1.1.10"
 TOO_BIG, GEN_ERR = 1, 5
+# Seconds, where no answer is awaited.
+SOON = 0.3
 
 
 def switch(ports: int = 60, **more: bytes) -> dict[str, bytes]:
@@ -45,13 +48,13 @@ def switch(ports: int = 60, **more: bytes) -> dict[str, bytes]:
     return {**objects, **more}
 
 
-def target(agent: Agent) -> Target:
-    return Target("switch", "127.0.0.1", agent.port, Community(Secret("c")), timeout=0.3, retries=0)
+def target(agent: Agent, timeout: float = PATIENCE) -> Target:
+    return Target("switch", "127.0.0.1", agent.port, Community(Secret("c")), timeout=timeout, retries=0)
 
 
-def read(agent: Agent) -> Reading:
+def read(agent: Agent, timeout: float = PATIENCE) -> Reading:
     with running(agent):
-        return poll(target(agent), Catalogue())
+        return poll(target(agent, timeout), Catalogue())
 
 
 def values(reading: Reading, metric: str) -> dict[str, int | float]:
@@ -68,7 +71,7 @@ def test_a_healthy_agent_is_read_whole() -> None:
 def test_an_answer_that_breaks_off_anywhere_is_no_reading() -> None:
     for cut in range(1, 60, 3):
         with pytest.raises((NotSnmp, DeviceUnreachable)):
-            read(Agent(switch(2), lambda _, answer, cut=cut: [answer[:-cut]]))  # type: ignore[misc]
+            read(Agent(switch(2), lambda _, answer, cut=cut: [answer[:-cut]]), SOON)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_only_answers_to_other_requests_are_no_answer() -> None:
         return [response(request, varbind(request.oids[0], integer(666)), request_id=4242)] * 5
 
     with pytest.raises(DeviceUnreachable):
-        read(Agent(switch(), mangle))
+        read(Agent(switch(), mangle), SOON)
 
 
 def test_an_answer_with_another_community_is_not_taken() -> None:
@@ -121,7 +124,7 @@ def test_an_answer_with_another_community_is_not_taken() -> None:
         return [answer.replace(string(request.community), string(b"x"), 1)]
 
     with pytest.raises(DeviceUnreachable):
-        read(Agent(switch(), mangle))
+        read(Agent(switch(), mangle), SOON)
 
 
 def test_an_agent_that_never_moves_on_is_left() -> None:
@@ -206,8 +209,7 @@ def test_a_device_that_dies_in_the_middle_keeps_what_it_gave_and_is_not_asked_fo
         asked.append(dotted(request))
         return [] if any(one.startswith(IN_OCTETS) for one in asked) else [answer]
 
-    agent = Agent(switch(3), mangle)
-    reading = read(agent)
+    reading = read(Agent(switch(3), mangle), timeout=1.0)
     assert values(reading, "interface_receive_bytes_total") == {}
     assert any(family.name == "system_info" and family.rows for family in reading.families)
     reasons = [trouble.reason for trouble in reading.troubles]
@@ -285,7 +287,7 @@ def test_flipped_bits_crash_nothing(strange_bytes: Callable[[Request, bytes], li
     with running(Agent(switch(5), strange_bytes)) as agent:
         for _ in range(60):
             try:
-                column = Session(target(agent)).column(IN_OCTETS)
+                column = Session(target(agent, SOON)).column(IN_OCTETS)
                 outcomes.add("error" if column.error else "rows")
             except (NotSnmp, DeviceUnreachable) as error:
                 outcomes.add(type(error).__name__)
