@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,21 @@ def test_tokens_and_passwords_in_a_text_are_masked(text: str, expected: str) -> 
         ("call +966501234567, 00966501234567 or 0501234567", "call <personal>, <personal> or <personal>"),
         ("+966 50 123 4567; +966-50-123-4567; 966501234567", "<personal>; <personal>; <personal>"),
         ("الجوال ٠٥٠١٢٣٤٥٦٧", "الجوال <personal>"),
+        ("1058 529 940, 1058-529-940 or ١٠٥٨ ٥٢٩ ٩٤٠", "<personal>, <personal> or <personal>"),
+        ("in row 7 1058 529 940", "in row 7 <personal>"),
+        ("050 123 4567, (050) 123-4567, ٠٥٠-١٢٣-٤٥٦٧", "<personal>, (<personal>, <personal>"),
+        ("+966 (0) 50 123 4567, 00 966 50 1234567, +966.50.123.4567", "<personal>, <personal>, <personal>"),
+        ("\u202a+966 50 123 4567\u202c, ۱۰۵۸۵۲۹۹۴۰", "\u202a<personal>\u202c, <personal>"),
         # No check digit, another first digit, more digits: a moment, a licence, a bill, a landline.
         ("at 1058529941 of 3058529940, 71058529940, 10585299400", None),
         ("2026-05-11 12:30:45.123456 SC-2026-000001", None),
         ("+966114567890 2026051112304512", None),
+        # Their digits fit, and they are counts, the numbers of cases and times.
+        ("read 1058529940 bytes in 1058529940 ns", None),
+        ("GET / 200 1058529 940", None),
+        ("1 058 529 940 rows; 1,058,529,940; 10585.29940", None),
+        ("SC-2026-000006 and 1448-000008, AB-1058-529-940-7", None),
+        ("05-11-2026 12:30, 2026-05-11 12:30, 2026-05-1112", None),
     ],
 )
 def test_the_numbers_of_people_are_masked_in_any_text(text: str, expected: str | None) -> None:
@@ -167,6 +179,101 @@ def test_every_number_with_its_check_digit_is_masked(first: str, middle: int, ar
     number = first + f"{middle:08}"
     number += luhn.calc_check_digit(number)
     assert masked(f"{around}{number}{around}") == f"{around}<personal>{around}"
+
+
+_SCRIPTS = ["0123456789", "٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "".join(map(chr, range(0xFF10, 0xFF1A)))]
+_BETWEEN = st.sampled_from(["", " ", "-", "\u00a0", "\u202f", "\u2009", "\u2010", "\u2011", "\u2013"])
+_AROUND = st.sampled_from(["", " ", "صاحب الطلب ", "(", '"', "holder=", ": ", "\n", "\u200f", "، "])
+
+
+def _spelt(groups: list[str], between: str, script: str) -> str:
+    return between.join(groups).translate(str.maketrans(_SCRIPTS[0], script))
+
+
+def _grouped(digits: str, lengths: tuple[int, ...]) -> list[str]:
+    starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    return [digits[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+
+
+@given(
+    start=st.sampled_from(["10", "11", "12", "16", "21", "23", "24", "25"]),
+    middle=st.integers(0, 10**7 - 1),
+    lengths=st.sampled_from(
+        [(4, 3, 3), (3, 3, 4), (3, 4, 3), (1, 4, 4, 1), (2, 4, 4), (5, 5), (4, 6), (2,) * 5]
+    ),
+    between=_BETWEEN,
+    script=st.sampled_from(_SCRIPTS),
+    around=_AROUND,
+)
+def test_an_identifier_is_masked_however_it_is_spelt(
+    start: str, middle: int, lengths: tuple[int, ...], between: str, script: str, around: str
+) -> None:
+    number = f"{start}{middle:07}"
+    number += luhn.calc_check_digit(number)
+    said = _spelt(_grouped(number, lengths), between, script)
+    assert masked(f"{around}{said}{around}") == f"{around}<personal>{around}"
+
+
+@given(
+    subscriber=st.integers(0, 10**8 - 1),
+    country=st.sampled_from(["+966", "00966", "966", "+966 (0)", "0"]),
+    lengths=st.sampled_from([(2, 3, 4), (2, 7), (3, 3, 3), (1, 4, 4), (9,)]),
+    between=_BETWEEN,
+    script=st.sampled_from(_SCRIPTS),
+    around=_AROUND,
+)
+def test_a_mobile_is_masked_however_it_is_spelt(
+    subscriber: int, country: str, lengths: tuple[int, ...], between: str, script: str, around: str
+) -> None:
+    groups = _grouped(f"5{subscriber:08}", lengths)
+    # At home the zero belongs to the first group.
+    groups = [f"0{groups[0]}", *groups[1:]] if country == "0" else [country, *groups]
+    assert masked(f"{around}{_spelt(groups, between, script)}{around}") == f"{around}<personal>{around}"
+
+
+_MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))
+
+
+@given(
+    moment=_MOMENTS,
+    written=st.sampled_from(
+        [
+            "%Y-%m-%dT%H:%M:%S.%fZ",
+            "%Y-%m-%d %H:%M:%S,%f",
+            "%d-%m-%Y %H:%M",
+            "%d/%m/%Y %H:%M:%S",
+            "%Y/%m/%d %H:%M",
+            "%Y%m%dT%H%M%S",
+            "%Y%m%d%H%M%S",
+            "%d %b %Y %H:%M:%S",
+            "%Y-%j %H",
+        ]
+    ),
+    around=_AROUND,
+)
+def test_a_moment_is_not_masked(moment: datetime, written: str, around: str) -> None:
+    said = f"{around}{moment.strftime(written)}{around}"
+    assert masked(said) == said
+
+
+@given(
+    prefix=st.sampled_from(["SC-", "SL-", "PC-", "", "case/SC-", "رقم "]),
+    year=st.integers(1440, 1460) | st.integers(2020, 2060),
+    number=st.integers(1, 999_999),
+    around=_AROUND,
+)
+def test_the_number_of_a_case_is_not_masked(prefix: str, year: int, number: int, around: str) -> None:
+    said = f"{around}{prefix}{year}-{number:06}{around}"
+    assert masked(said) == said
+
+
+@given(
+    count=st.integers(0, 10**11 - 1),
+    written=st.sampled_from(["{} bytes", "{}ms", "{:,}", "{} s", "{:_} rows", "GET / 200 {:04} bytes"]),
+)
+def test_a_count_is_not_masked(count: int, written: str) -> None:
+    said = written.format(count)
+    assert masked(said) == said
 
 
 def test_logs_go_to_standard_error() -> None:
