@@ -196,7 +196,7 @@ def approve(ctx: click.Context, number: int) -> None:
 @click.argument("reference")
 @click.pass_context
 def sent(ctx: click.Context, number: int, reference: str) -> None:
-    """Note that the refund NUMBER has left, under the bank's REFERENCE."""
+    """Note that the refund NUMBER has left, under the bank's REFERENCE; not by who approved it."""
     with open_platform(ctx) as platform:
         _tell(platform.licensing.money.refund_sent(_caller(), number, reference, _key()).body)
 
@@ -215,7 +215,7 @@ def confirmed(ctx: click.Context, number: int) -> None:
 @click.argument("why")
 @click.pass_context
 def failed(ctx: click.Context, number: int, why: str) -> None:
-    """Note that the refund NUMBER came back, and WHY; it is due again as a new one."""
+    """Note that the refund NUMBER came back, even once it had arrived, and WHY; a new one is due."""
     with open_platform(ctx) as platform:
         _tell(platform.licensing.money.refund_failed(_caller(), number, why, _key()).body)
 

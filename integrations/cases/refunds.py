@@ -1,13 +1,15 @@
 """Refunds: money that we owe back, from due to confirmed, each step by a person who may.
 
-due -> approved -> sent -> confirmed | failed. Nobody approves what he asked for himself. The sum of a
-payment's refunds that did not fail, with what of it is credited to a bill, is never more than was paid: its
-own row carries the sum, and the database refuses the rest (migration 0012). A refund that failed is followed
-by a new one that is due: the money is still owed. Table: `case_refund`.
+due -> approved -> sent -> confirmed, and from sent or confirmed -> failed. Nobody approves what he asked for
+himself, and nobody sends what he approved: what a machine found to be owed back (a bank's client, the clock)
+would else leave by one hand. The sum of a payment's refunds that did not fail, with what of it is credited to
+a bill, is never more than was paid: its own row carries the sum, and the database refuses the rest (migration
+0012). A refund that failed is followed by a new one that is due: the money is still owed. Table:
+`case_refund`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -32,6 +34,8 @@ MOVED = "refund.moved"
 
 RefundState = Literal["due", "approved", "sent", "confirmed", "failed"]
 Reason = Literal["over", "surplus", "late", "void", "closed", "returned", "failed"]
+
+_LONGEST_REFERENCE, _LONGEST_WHY = 140, 500
 
 REFUNDS = Table(
     "case_refund",
@@ -92,11 +96,9 @@ class Refund:
         return f"refund/{self.id}"
 
 
-_ALL = """
-    SELECT refund.id, refund.payment_id, refund.amount, refund.reason, refund.state, refund.asked_by,
-           refund.due_at, refund.approved_by, refund.approved_at, refund.reference, refund.sent_by,
-           refund.sent_at, refund.ended_by, refund.ended_at, refund.failure,
-           payment.reference AS payment, payment.bill_number
+_OF_PAYMENT = {"payment": "payment.reference", "bill_number": "payment.bill_number"}
+_ALL = f"""
+    SELECT {", ".join(_OF_PAYMENT.get(each.name, f"refund.{each.name}") for each in fields(Refund))}
     FROM case_refund AS refund JOIN case_payment AS payment ON payment.id = refund.payment_id
 """
 _LOCKED = text(_ALL + "WHERE refund.id = :id FOR UPDATE OF refund")
@@ -207,13 +209,20 @@ def sent(session: Session, refund: Refund, reference: str, caller: Caller, at: d
 
     Raises:
         Conflict: it is not approved, or the reference is another refund's.
+        PermissionDenied: the caller approved it himself.
         InvalidInput: the reference is empty or longer than 140 characters.
     """
     _must_be(refund, "approved")
-    if not reference.strip() or len(reference) > 140 or not reference.isprintable():
+    if caller.actor == refund.approved_by:
+        raise PermissionDenied(
+            f"The refund {refund.id} was approved by {caller.actor}, who may not send it as well.",
+            remedy="Let another person send it.",
+            message_ar="لا يحوّل المبلغَ من اعتمد ردَّه؛ يحوّله شخص آخر.",
+        )
+    if not reference.strip() or len(reference) > _LONGEST_REFERENCE or not reference.isprintable():
         raise InvalidInput(
             "The reference of the outgoing payment is not readable.",
-            remedy="Give 1 to 140 printable characters, as the bank has it.",
+            remedy=f"Give 1 to {_LONGEST_REFERENCE} printable characters, as the bank has it.",
             message_ar="رقم عملية التحويل غير مقروء؛ أدخله كما يظهر لدى البنك.",
         )
     taken = session.execute(_TAKEN, {"reference": reference}).scalar()
@@ -253,9 +262,17 @@ def failed(session: Session, refund: Refund, why: str, caller: Caller, at: datet
         why: in the bank's words; must say nothing of a person.
 
     Raises:
-        Conflict: it is not sent.
+        Conflict: it has not left, or failed before.
+        InvalidInput: `why` is empty or longer than 500 characters.
     """
-    _must_be(refund, "sent")
+    # A bank books what leaves on the same day, and what comes back days later.
+    _must_be(refund, "sent", "confirmed")
+    if not why.strip() or len(why) > _LONGEST_WHY:
+        raise InvalidInput(
+            "It is not said why the refund failed.",
+            remedy=f"Say it in 1 to {_LONGEST_WHY} characters.",
+            message_ar="لم يُذكر سبب تعذّر رد المبلغ؛ اكتبه بإيجاز.",
+        )
     _end(session, refund, "failed", why, caller, at)
     owe(session, [(refund.payment_id, refund.amount)], "failed", caller.actor, at)
     rows = (Row(ledger.BANK, refund.amount), Row(ledger.REFUNDS_PAYABLE, -refund.amount))
@@ -314,10 +331,10 @@ def _moved(
     publish(session, MOVED, refund.context, {"state": state, **facts})
 
 
-def _must_be(refund: Refund, state: RefundState) -> None:
-    if refund.state != state:
+def _must_be(refund: Refund, *states: RefundState) -> None:
+    if refund.state not in states:
         raise Conflict(
-            f"The refund {refund.id} is {refund.state}, not {state}.",
+            f"The refund {refund.id} is {refund.state}, not {' or '.join(states)}.",
             remedy="Read it again, then decide.",
             message_ar="لا تسمح حالة عملية رد المبلغ بهذا الإجراء؛ اقرأها مرة أخرى ثم قرّر.",
         )

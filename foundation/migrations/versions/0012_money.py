@@ -119,7 +119,7 @@ def _refunds() -> None:
             ended_by text,
             ended_at timestamptz,
             failure text,
-            CONSTRAINT ck_case_refund_four_eyes CHECK (approved_by <> asked_by),
+            CONSTRAINT ck_case_refund_four_eyes CHECK (approved_by <> asked_by AND sent_by <> approved_by),
             CONSTRAINT ck_case_refund_approved
                 CHECK ((state = 'due') = (approved_by IS NULL)
                     AND (approved_by IS NULL) = (approved_at IS NULL)),

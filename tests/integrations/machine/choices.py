@@ -245,15 +245,23 @@ class Chooser:
                 return paying.assign(office, caller, payment.reference, rng.choice([*self.world.bills]))
             return paying.give_back(office, caller, payment.reference)
         rows = office.rows(
-            "SELECT r.id, r.state, r.asked_by FROM case_refund r JOIN case_payment p ON p.id = r.payment_id "
-            "WHERE p.reference = ANY(:own) AND r.state NOT IN ('confirmed', 'failed') ORDER BY r.id",
+            "SELECT r.id, r.state, r.asked_by, r.approved_by FROM case_refund r "
+            "JOIN case_payment p ON p.id = r.payment_id "
+            "WHERE p.reference = ANY(:own) AND r.state <> 'failed' ORDER BY r.id",
             own=[*self.world.payments],
         )
         if not rows:
             return None
         refund = rng.choice(rows)
-        right = {"due": ["approved"], "approved": ["sent"], "sent": ["confirmed", "failed"]}[refund["state"]]
-        way = rng.choice(right if rng.random() < 0.85 else ["approved", "sent", "confirmed", "failed"])
+        right = {
+            "due": ["approved"],
+            "approved": ["sent"],
+            "sent": ["confirmed", "failed"],
+            "confirmed": ["failed"],
+        }
+        way = rng.choice(
+            right[refund["state"]] if rng.random() < 0.85 else ["approved", "sent", "confirmed", "failed"]
+        )
         return paying.move_refund(office, caller, refund, way, self.reference())
 
     # ---------------------------------------------------------------- people

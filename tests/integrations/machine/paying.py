@@ -1,7 +1,7 @@
 """Money as the model understands it: what becomes of each notice, and of what waits or is owed back."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -102,22 +102,26 @@ def move_refund(office: Office, caller: Caller, refund: Mapping[str, Any], way: 
     """A refund approved, sent, confirmed or failed.
 
     Args:
-        refund: as it was read: id, state, asked_by.
+        refund: as it was read: id, state, asked_by, approved_by.
         way: one of these four.
     """
     money, number = office.licensing.money, int(refund["id"])
-    ways: dict[str, tuple[str, Callable[[str], Answer]]] = {
-        "approved": ("due", lambda key: money.approve_refund(caller, number, key)),
-        "sent": ("approved", lambda key: money.refund_sent(caller, number, reference, key)),
-        "confirmed": ("sent", lambda key: money.refund_confirmed(caller, number, key)),
-        "failed": ("sent", lambda key: money.refund_failed(caller, number, "account closed", key)),
+    ways: dict[str, tuple[Sequence[str], Callable[[str], Answer]]] = {
+        "approved": (["due"], lambda key: money.approve_refund(caller, number, key)),
+        "sent": (["approved"], lambda key: money.refund_sent(caller, number, reference, key)),
+        "confirmed": (["sent"], lambda key: money.refund_confirmed(caller, number, key)),
+        "failed": (
+            ["sent", "confirmed"],
+            lambda key: money.refund_failed(caller, number, "account closed", key),
+        ),
     }
     needs, does = ways[way]
 
     def model(_world: World, _sight: Sight, _body: Mapping[str, Any] | None) -> list[str]:
         _check_finance(caller)
-        why = set() if refund["state"] == needs else {"Conflict"}
-        if way == "approved" and refund["asked_by"] == caller.actor:
+        why = set() if refund["state"] in needs else {"Conflict"}
+        before = {"approved": "asked_by", "sent": "approved_by"}.get(way)
+        if before is not None and refund[before] == caller.actor:
             why.add("PermissionDenied")
         if why:
             raise Refused(*why)
