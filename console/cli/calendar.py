@@ -186,7 +186,7 @@ def list_(ctx: click.Context, open_only: bool, output: str) -> None:
     zone = load_calendars().get(DEFAULT)
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         rows = Closures().list(session, open_only=open_only)
-    if output == "table":
+    if output == "table" and rows:
         columns = ("id", "held", "place", "outage", "noted_by", "title_en", "title_ar")
         _print_bilingual(
             Bilingual(ar="الإغلاقات", en="Closures"), columns, [_closure_line(row, zone) for row in rows]

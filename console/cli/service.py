@@ -65,8 +65,8 @@ def show(ctx: click.Context, code: str, output: str) -> None:
         f"{service.title.en} ({service.title.ar}), version {service.version}, {service.fingerprint[:12]}"
     )
     if service.parent is not None:
-        months = service.parent.remaining_months
-        click.echo(f"Hangs on a licence of {service.parent.service} that has {months} months left.")
+        months = _counted(service.parent.remaining_months, "month")
+        click.echo(f"Hangs on a licence of {service.parent.service} that has {months} left.")
     print_table(
         "Procedures",
         ("procedure", "title", "title_ar", "asked by", "at"),
@@ -210,13 +210,19 @@ def _services(ctx: click.Context) -> Registry[Service]:
 
 def _sound(file: Path, service: Service) -> str:
     states = [(name, state) for flow in service.flows.values() for name, state in flow.states.items()]
-    finals = ", ".join(dict.fromkeys(name for name, state in states if state.final))
+    finals = list(dict.fromkeys(name for name, state in states if state.final))
     actions = sum(len(flow.actions) for flow in service.flows.values())
+    procedures = _counted(len(service.procedures), "procedure")
     return (
-        f"{file}: {service.code} version {service.version} is sound: {len(service.procedures)} procedures in "
-        f"{len(service.flows)} flows, {len(states)} states, {actions} actions, "
-        f"every case ends in one of: {finals}."
+        f"{file}: {service.code} version {service.version} is sound: {procedures} in "
+        f"{_counted(len(service.flows), 'flow')}, {_counted(len(states), 'state')}, "
+        f"{_counted(actions, 'action')}, every case ends in {'one of: ' if len(finals) > 1 else ''}"
+        f"{', '.join(finals)}."
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _marks(service: Service, name: str) -> str:
@@ -253,11 +259,11 @@ def _needs(name: str, procedure: Procedure) -> tuple[object, ...]:
 def _window(window: Window) -> str:
     parts = [" or ".join(window.statuses)]
     if window.from_days_before_end is not None:
-        parts.append(f"from {window.from_days_before_end} days before its end")
+        parts.append(f"from {_counted(window.from_days_before_end, 'day')} before its end")
     if window.until_days_after_end is not None:
-        parts.append(f"until {window.until_days_after_end} days after its end")
+        parts.append(f"until {_counted(window.until_days_after_end, 'day')} after its end")
     if window.within_days is not None:
-        parts.append(f"within {window.within_days} days")
+        parts.append(f"within {_counted(window.within_days, 'day')}")
     if window.same_day:
         parts.append("on the day of its issue")
     return ", ".join(parts)
@@ -265,8 +271,9 @@ def _window(window: Window) -> str:
 
 def _promise(promise: Promise) -> str:
     if promise.working_days is not None:
-        return f"{promise.working_days} working days"
-    return f"{promise.hours} hours"
+        return _counted(promise.working_days, "working day")
+    assert promise.hours is not None
+    return _counted(promise.hours, "hour")
 
 
 def _fee(fee: Fee, day: date) -> list[tuple[object, ...]]:

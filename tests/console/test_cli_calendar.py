@@ -48,6 +48,12 @@ def test_the_lines_of_a_table_stay_straight_beside_arabic(
     assert "عطل في مركز البيانات الرئيس" in words
 
 
+def test_where_no_closure_is_noted_a_sentence_says_so(rakeeza: Rakeeza) -> None:
+    assert rakeeza("calendar", "closure", "list").out == "Closures: none.\n"
+    assert rakeeza("calendar", "closure", "list", "--open").out == "Closures: none.\n"
+    assert rakeeza("calendar", "closure", "list", "--format", "csv").out.count("\n") == 1
+
+
 def test_files_hold_the_bare_text(rakeeza: Rakeeza) -> None:
     rakeeza("calendar", "closure", "add", *OUTAGE, "--from", "2026-03-15T09:00", "--outage")
     shown = rakeeza("calendar", "show", "--from", "2026-03-15", "--days", "1", "--format", "csv").out

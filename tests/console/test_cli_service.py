@@ -1,4 +1,7 @@
+import re
 from pathlib import Path
+
+import pytest
 
 from tests.console.rakeeza_types import Rakeeza
 
@@ -49,6 +52,22 @@ def test_sound_definitions_are_told_so(rakeeza: Rakeeza) -> None:
     first, second = done.out.splitlines()
     assert first.startswith(f"{SHOP}: shop_licence version 2 is sound: 13 procedures in 5 flows")
     assert second.endswith("7 states, 7 actions, every case ends in one of: unfit, printed, dropped.")
+
+
+def test_what_there_is_one_of_is_told_as_one(
+    rakeeza: Rakeeza, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = rakeeza("service", "validate", str(CARD)).out
+    assert "is sound: 1 procedure in 1 flow, 7 states, 7 actions, every case ends in one of: " in told
+
+    text = CARD.read_text(encoding="utf-8").replace(
+        "    fees: card", "    fees: card\n    promise: {hours: 1}"
+    )
+    (tmp_path / "health_card.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("RAKEEZA_LICENCES_FOLDERS", str(tmp_path))
+    shown = rakeeza("service", "show", "health_card").out
+    assert re.search(r"1 hour\W", shown)
+    assert "1 hours" not in shown
 
 
 def test_every_fault_of_every_file_is_told_with_file_and_line(rakeeza: Rakeeza, tmp_path: Path) -> None:
