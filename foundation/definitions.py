@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from foundation.errors import DefinitionError, FieldError
 
@@ -17,6 +18,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 # The core schema of YAML 1.2. PyYAML follows 1.1, where 0501234567 is octal, 08:30 is 510 and `no` is false.
 _WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_DEEPEST = 60
+_LONGEST = 1_000_000
 _TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
@@ -54,6 +57,13 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
             its `fields` name every wrong place with its line.
     """
     try:
+        size = path.stat().st_size
+        if size > _LONGEST:
+            raise DefinitionError(
+                f"The definition has {size:,} bytes; at most {_LONGEST:,} are read.",
+                place=str(path),
+                remedy="Keep pictures, lists of data and the like apart from it.",
+            )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(
@@ -65,12 +75,9 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
 def parse_yaml(text: str, name: str, model: type[Model]) -> Model:
     """One definition from text; `name` is what errors call it. Raises as `load_yaml` does."""
     try:
+        _check_depth(text, name)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         data = _plain(node, name, set())
-    except RecursionError as error:
-        raise DefinitionError(
-            "It is nested too deeply.", place=name, remedy="A definition needs no such depth; correct it."
-        ) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DefinitionError(
@@ -78,14 +85,17 @@ def parse_yaml(text: str, name: str, model: type[Model]) -> Model:
             place=f"{name}:{line}",
             remedy="Correct the line; check indentation and quotes.",
         ) from error
-    except yaml.YAMLError as error:
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
         raise DefinitionError(
-            f"This is not YAML: {error}.", place=name, remedy="Keep only printable UTF-8 text."
+            f"This is not YAML: the character {text[error.position : error.position + 1]!r} stands here.",
+            place=f"{name}:{line}",
+            remedy="Keep only printable UTF-8 text.",
         ) from error
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        fields = tuple(_field(item["loc"], item["type"], item["msg"], node) for item in error.errors())
+        fields = tuple(_field(item["loc"], item["type"], _said(item), node) for item in _own(error.errors()))
         first = fields[0]
         more = f" ({len(fields) - 1} more)" if len(fields) > 1 else ""
         raise DefinitionError(
@@ -94,6 +104,22 @@ def parse_yaml(text: str, name: str, model: type[Model]) -> Model:
             remedy="Correct the definition; nothing was loaded from it.",
             fields=fields,
         ) from error
+
+
+def _check_depth(text: str, name: str) -> None:
+    # Before the tree is made: libyaml makes it by recursion in C, and brackets alone would end the program.
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise DefinitionError(
+                "It is nested too deeply.",
+                place=f"{name}:{event.start_mark.line + 1 if event.start_mark else 1}",
+                remedy="A definition needs no such depth; correct it.",
+            )
 
 
 def _plain(node: yaml.Node | None, name: str, seen: set[int]) -> Any:
@@ -121,6 +147,8 @@ def _mapping(node: yaml.MappingNode, name: str, seen: set[int]) -> dict[str, Any
         if not isinstance(key_node, yaml.ScalarNode):
             raise DefinitionError("This key is not a single word.", place=place, remedy="Write a plain key.")
         key = str(key_node.value)
+        if key == "<<":
+            raise DefinitionError("A merge key (<<) stands here.", place=place, remedy="Write the keys out.")
         if key in result:
             raise DefinitionError(f"The key {key!r} stands twice.", place=place, remedy="Keep one of them.")
         result[key] = _plain(value_node, name, seen)
@@ -139,11 +167,65 @@ def _scalar(node: yaml.Node, place: str) -> Any:
         return loader.construct_object(node, deep=True)
     except (ValueError, AttributeError) as error:
         # PyYAML lets int() and date() speak for themselves, without the line.
+        what = {"timestamp": "date", "int": "number"}.get(kind, kind)
         raise DefinitionError(
-            f"{node.value!r} is no {kind} ({error}).", place=place, remedy="Correct it or quote it."
+            f"{_short(node.value)} is no {what} ({_short(str(error), 80)}).",
+            place=place,
+            remedy="Correct it or quote it.",
         ) from error
     finally:
         loader.dispose()
+
+
+# What pydantic says of its own types, as the author of a file knows them.
+_WORDS = {
+    "model_type": "keys with values are needed here, as in {key: value}",
+    "dict_type": "keys with values are needed here, as in {key: value}",
+    "tuple_type": "a list is needed here",
+    "list_type": "a list is needed here",
+    "union_tag_not_found": "the key {discriminator} is missing; it says what the others mean",
+    "decimal_type": 'a number is needed, as in "6.00"',
+    "decimal_parsing": 'a number is needed, as in "6.00"',
+    "date_type": "a date is needed, as in 2026-11-22",
+    "date_parsing": "a date is needed, as in 2026-11-22",
+    "date_from_datetime_parsing": "a date is needed, as in 2026-11-22",
+    "date_from_datetime_inexact": "a date is needed, as in 2026-11-22",
+    "int_type": "a whole number is needed, as in 12",
+    "int_parsing": "a whole number is needed, as in 12",
+    "int_parsing_size": "a whole number is needed, as in 12",
+    "int_from_float": "a whole number is needed, as in 12",
+    "bool_type": "true or false is needed",
+    "bool_parsing": "true or false is needed",
+    "string_type": "text is needed; put what looks like a number, a date or true in quotes",
+    "string_pattern_mismatch": "it should match pattern {pattern}",
+    "too_short": "at least {min_length} are needed here",
+}
+
+
+def _said(item: ErrorDetails) -> str:
+    kind, value = item["type"], item["input"]
+    if kind not in _WORDS:
+        return item["msg"]
+    words = _WORDS[kind]
+    for name, limit in item.get("ctx", {}).items():
+        words = words.replace(f"{{{name}}}", str(limit))
+    return f"{words}; here stands {_short(value)}" if isinstance(value, bool | int | float | str) else words
+
+
+def _own(found: list[ErrorDetails]) -> list[ErrorDetails]:
+    # A list whose items are all wrong is then also too short; that says nothing more.
+    def repeats(item: ErrorDetails) -> bool:
+        place = item["loc"]
+        return item["type"] == "too_short" and any(
+            len(each["loc"]) > len(place) and each["loc"][: len(place)] == place for each in found
+        )
+
+    return [item for item in found if not repeats(item)]
+
+
+def _short(value: object, longest: int = 40) -> str:
+    text = value if isinstance(value, str) and longest > 40 else repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _field(location: tuple[int | str, ...], kind: str, message: str, root: yaml.Node | None) -> FieldError:

@@ -144,6 +144,17 @@ class Check(Strict):
     attempts: int = Field(8, ge=1, le=50)
 
 
+def _length(value: Any) -> Any:
+    # YAML's true would count as one.
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | str)):
+        raise ValueError("a number or the name of a field is needed")
+    return value
+
+
+Length = Annotated[int | str | None, BeforeValidator(_length)]
+"""How many years, months or days: a number, or the field of the form that holds it."""
+
+
 class FixedEnd(Strict):
     """The day of the year on which every licence ends; a month that is shorter ends on its last day."""
 
@@ -161,9 +172,9 @@ class Validity(Strict):
     """
 
     calendar: Calendar
-    years: int | str | None = None
-    months: int | str | None = None
-    days: int | str | None = None
+    years: Length = None
+    months: Length = None
+    days: Length = None
     fixed_end: FixedEnd | None = None
     renew_from: Literal["end", "day"] = "end"
 

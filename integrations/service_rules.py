@@ -20,6 +20,7 @@ from integrations.procedure import LicenceStatus, Outcome, Procedure
 if TYPE_CHECKING:
     from integrations.service import Service
 
+_LONGEST = {"years": 50, "months": 600, "days": 18_250}
 _LIVING: frozenset[LicenceStatus] = frozenset({"valid", "expired", "suspended"})
 # What a licence may be when an outcome is asked for it; nothing is done with one that is closed or void.
 _STATUSES: dict[Outcome, frozenset[LicenceStatus]] = {
@@ -55,7 +56,8 @@ def broken_rules(service: "Service") -> list[Fault]:
         *broken_flows(service),
         *broken_conditions(service),
     ]
-    return faults or list(dead_ends(service))
+    # What is wrong for two procedures alike is one fault.
+    return list(dict.fromkeys(faults)) or list(dead_ends(service))
 
 
 def _duplicates(service: "Service") -> Iterator[Fault]:
@@ -244,7 +246,17 @@ def _licence(service: "Service") -> Iterator[Fault]:
         yield ("validity", "fixed_end", "day"), "no month of the Hijri year has 31 days"
     if service.parent is not None and service.parent.service == service.code:
         yield ("parent", "service"), "a licence does not hang on one of its own service"
+    yield from _length(service)
     yield from _place(service)
+
+
+def _length(service: "Service") -> Iterator[Fault]:
+    for key, most in _LONGEST.items():
+        length = getattr(service.validity, key)
+        if isinstance(length, int) and length < 1:
+            yield ("validity", key), "a licence holds at least one"
+        elif isinstance(length, int) and length > most:
+            yield ("validity", key), f"it ends beyond every calendar; at most {most}"
 
 
 def _place(service: "Service") -> Iterator[Fault]:

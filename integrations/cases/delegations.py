@@ -338,7 +338,7 @@ def _check_between(
     rows = session.execute(_BETWEEN, {"principal": principal, "agent": agent}).mappings()
     found = [Delegation(**row) for row in rows]
     asked = service.procedures[procedure]
-    taken: set[str] = {capacity} if capacity is not None else set(asked.capacities) - {"owner"}
+    taken = {capacity or each for each in asked.capacities if capacity or each != "owner"}
     reasons = [_reason(each, service.code, procedure, asked.title, day, taken) for each in found]
     if any(reason is None for reason in reasons):
         return
