@@ -82,6 +82,14 @@ _PAID_AFTER_ALL = text(
     RETURNING id
     """
 )
+# Only while nobody has decided about it.
+_NAMED = text(
+    """
+    UPDATE case_payment SET bill_number = :bill_number
+    WHERE reference = :reference AND bill_number = '' AND credited + refunding = 0 AND status = 'paid'
+    RETURNING id
+    """
+)
 _JUDGED = text(
     """
     WITH paid AS (
@@ -131,6 +139,12 @@ def paid_after_all(session: Session, payment: Payment) -> bool:
     words = {name: getattr(payment, name) for name in _KEPT if name != "status"}
     payment.id = session.execute(_PAID_AFTER_ALL, words).scalar() or 0
     return payment.id != 0
+
+
+def name_bill(session: Session, reference: str, bill_number: str) -> bool:
+    """Let a payment that waits and named no bill be of this one; whether there is such a payment."""
+    words = {"reference": reference, "bill_number": bill_number}
+    return session.execute(_NAMED, words).scalar() is not None
 
 
 def write_judged(session: Session, payment: Payment, invoice: Invoice, posting: Posting) -> None:

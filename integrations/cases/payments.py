@@ -97,7 +97,8 @@ def receive(session: Session, till: Till, notice: Notice, caller: Caller, at: da
 
     Returns:
         The payment, and the number of the case whose bill it is; the same reference again is the same
-        payment, and does nothing, unless it was refused before and is paid now.
+        payment, and does nothing, unless it was refused before and is paid now, or a file that names no
+        bill told of it first.
 
     Raises:
         Conflict: the reference was used for another payment.
@@ -106,7 +107,9 @@ def receive(session: Session, till: Till, notice: Notice, caller: Caller, at: da
     payment = _new_payment(notice, caller, at)
     new, number = payment_store.keep(session, payment)
     if not new and not (payment.status == "paid" and payment_store.paid_after_all(session, payment)):
-        return _repeated(session, notice)
+        found = _repeated(session, notice)
+        named = notice.bill_number and payment_store.name_bill(session, notice.reference, notice.bill_number)
+        return _named(session, till, notice, caller, at) if named else found
     if number is None or payment.status == "refused":
         if payment.status == "paid":
             ledger.post(session, _posting(payment, f"{_UNKNOWN}/{payment.reference}", ledger.BANK, at))
@@ -271,20 +274,34 @@ def _repeated(session: Session, notice: Notice) -> Found:
     found = payment_store.find(session, notice.reference)
     assert found is not None, "a reference that is not new was kept"
     kept, number = found
-    same = (kept.bill_number, kept.amount, kept.status) == (
-        notice.bill_number,
-        notice.amount,
-        notice.status,
-    )
-    # A file knows the day alone; and the bank's own notice may still come after it.
+    # A file knows the day alone, and often no bill; and the bank's own notice may still come after it.
     file = kept.from_file or notice.from_file
-    if not same or (kept.day != today(now=notice.paid_at) if file else kept.paid_at != notice.paid_at):
+    bill_differs = kept.bill_number != notice.bill_number and not (
+        file and "" in (kept.bill_number, notice.bill_number)
+    )
+    differs = bill_differs or (kept.amount, kept.status) != (notice.amount, notice.status)
+    if differs or (kept.day != today(now=notice.paid_at) if file else kept.paid_at != notice.paid_at):
         raise Conflict(
             f"The reference {notice.reference} was used for another payment.",
             remedy="Give each payment its own reference.",
             message_ar="رقم العملية مستخدم في عملية سداد أخرى.",
         )
     return kept, number
+
+
+def _named(session: Session, till: Till, notice: Notice, caller: Caller, at: datetime) -> Found:
+    # Taken in from a file that names no bill, and waiting since: now the bank says which one was meant.
+    found = payment_store.find(session, notice.reference)
+    assert found is not None, "it was given its bill just now"
+    payment, number = found
+    if number is None:
+        _tell(session, payment, None, caller)
+        return found
+    case = case_store.locked(session, number)
+    invoice = invoices.by_number(session, notice.bill_number)
+    payment.invoice_id = invoice.id
+    _apply(session, till, payment, invoice, case, caller, at, ledger.SUSPENSE)
+    return payment, number
 
 
 def _tell(session: Session, payment: Payment, case: str | None, caller: Caller) -> None:

@@ -1,4 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -145,6 +144,52 @@ def test_a_payment_that_the_bank_refused_and_then_took_after_all_is_taken(desk: 
         desk.pay(bill, AMOUNT, "r-1", status="refused")
     with pytest.raises(Conflict, match="used for another payment"):
         desk.pay(bill, "5.00", "r-1")
+
+
+def from_file(desk: MoneyOffice, amount: str, reference: str) -> None:
+    """Take in a payment of a file that names no bill."""
+    rows = f"reference,amount,day\n{reference},{amount},{desk.now[-1]:%Y-%m-%d}\n"
+    day = desk.now[-1].date()
+    books = ("books", desk.money.ledger(FINANCE, day, day).encode())
+    desk.money.reconcile(FINANCE, ("file", rows.encode()), books, day, take_in=True)
+
+
+def test_a_payment_whose_bill_only_the_later_notice_names_is_credited_to_it(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    from_file(desk, AMOUNT, "r-1")
+    assert desk.balances()["suspense"] == -Decimal(AMOUNT)
+    answer = desk.pay(bill, AMOUNT, "r-1")
+    assert (answer["outcome"], answer["bill_number"], answer["case"]) == ("settled", bill, number)
+    assert desk.state(number) == "paid"
+    assert desk.pay(bill, AMOUNT, "r-1") == answer
+    accounts = desk.balances()
+    assert (accounts["bank"], accounts["suspense"], accounts["receivable"]) == (
+        Decimal(AMOUNT),
+        Decimal(0),
+        Decimal(0),
+    )
+    assert desk.waiting() == []
+
+
+def test_a_later_notice_moves_no_money_that_a_person_decided_on_before(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    from_file(desk, AMOUNT, "r-1")
+    desk.money.give_back(FINANCE, "r-1", key())
+    assert desk.pay(bill, AMOUNT, "r-1")["owed_back"] == AMOUNT
+    assert desk.state(number) == "billed"
+    with pytest.raises(Conflict, match="used for another payment"):
+        desk.pay(bill, "1.00", "r-1")
+
+
+def test_a_later_notice_of_an_unknown_or_void_bill_loses_nothing(desk: MoneyOffice) -> None:
+    number, bill = desk.billed()
+    desk.take(number, "cancel")
+    from_file(desk, "5.00", "r-1")
+    from_file(desk, "6.00", "r-2")
+    assert desk.pay(bill, "5.00", "r-1")["owed_back"] == "5.00"
+    assert desk.pay("2699999999990", "6.00", "r-2")["waiting"] == "6.00"
+    assert [each["bill_number"] for each in desk.waiting()] == ["2699999999990"]
+    assert (desk.balances()["suspense"], desk.balances()["refunds_payable"]) == (Decimal(-6), Decimal(-5))
 
 
 def test_of_a_refused_payment_another_amount_or_bill_is_another_payment(desk: MoneyOffice) -> None:
@@ -341,19 +386,3 @@ def test_a_payment_whose_case_refuses_to_be_moved_is_kept_and_held(desk: MoneyOf
     held = dict(desk.journal(f"case/{number}"))["payment_held"]
     assert (held["reference"], "does not open" in str(held["why"])) == ("r-1", True)
     assert desk.balances()["suspense"] == -Decimal(AMOUNT)
-
-
-def test_parts_paid_at_the_same_moment_are_both_credited(desk: MoneyOffice) -> None:
-    number, bill = desk.billed()
-    with ThreadPoolExecutor(4) as pool:
-        told = list(pool.map(lambda n: desk.pay(bill, "57.79", f"r-{n}"), range(4)))
-    assert sorted(each["outcome"] for each in told) == ["partial", "settled", "surplus", "surplus"]
-    assert desk.state(number) == "paid"
-
-
-def test_one_notice_sent_twice_at_the_same_moment_is_one_payment(desk: MoneyOffice) -> None:
-    _, bill = desk.billed()
-    with ThreadPoolExecutor(4) as pool:
-        told = list(pool.map(lambda _: desk.pay(bill, AMOUNT, "r-1"), range(4)))
-    assert told == [told[0]] * 4
-    assert desk.balances()["bank"] == Decimal(AMOUNT)
