@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def test_the_bill_is_over_the_quote_that_was_made_whatever_the_fees_are_by_then(
         quote = invoices.newest_quote(session, case_store.find(session, old))
     assert quote is not None
     assert (quote.day.isoformat(), quote.definition) == ("2026-11-22", desk.service.fingerprint)
+
+
+def test_a_quote_is_by_the_fees_of_its_day_in_riyadh(desk: MoneyOffice) -> None:
+    # The new fees begin with the year 2027, which begins in Riyadh three hours before it does in UTC.
+    last, first = datetime(2026, 12, 31, 20, 59, 59, tzinfo=UTC), datetime(2026, 12, 31, 21, tzinfo=UTC)
+    amounts = []
+    for moment in (last, first):
+        desk.now.append(moment)
+        _, bill = desk.billed()
+        amounts.append((desk.bill(bill)["amount"], desk.bill(bill)["due"]))
+    assert amounts == [(AMOUNT, "2027-01-05"), ("230.00", "2027-01-06")]
 
 
 def test_a_case_quoted_again_is_billed_anew_and_its_first_bill_is_void(desk: MoneyOffice) -> None:
