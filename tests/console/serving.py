@@ -75,7 +75,9 @@ class Served:
         options = [word for role in roles for word in ("--role", role)]
         made = json.loads(self.rakeeza("identity", "client", "add", name, *options, "--format", "json"))
         grant = {"grant_type": "client_credentials"}
-        answer = httpx.post(f"{self.api}/v1/oauth/token", data=grant, auth=(name, made["secret"]))
+        answer = httpx.post(
+            f"{self.api}/v1/oauth/token", data=grant, auth=(name, made["secret"]), timeout=PATIENCE
+        )
         assert answer.status_code == 200, answer.text
         bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         return httpx.Client(base_url=self.api, headers=bearer, timeout=PATIENCE)

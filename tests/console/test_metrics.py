@@ -6,6 +6,7 @@ from foundation.database import Database
 from foundation.events import publish
 from integrations.cases.stays import gather
 from tests.foundation.http_face import served
+from tests.processes import PATIENCE
 
 
 def _told(database: Database) -> str:
@@ -13,8 +14,8 @@ def _told(database: Database) -> str:
     app.add_middleware(metrics.Measured)
     app.include_router(metrics.router(database))
     with served(app) as url:
-        assert httpx.get(f"{url}/metrics").status_code == 200
-        return httpx.get(f"{url}/metrics").text
+        assert httpx.get(f"{url}/metrics", timeout=PATIENCE).status_code == 200
+        return httpx.get(f"{url}/metrics", timeout=PATIENCE).text
 
 
 def test_the_api_tells_how_long_cases_stay(database: Database) -> None:

@@ -9,6 +9,7 @@ import pytest
 from foundation.guard import Guard, free_port
 from lab import snmpd
 from lab.snmpd import Snmpd
+from tests.processes import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def settings_file(tmp_path: Path) -> Path:
 
 def rakeeza(settings_file: Path, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "console", "--settings", str(settings_file), "monitor", *arguments]
-    return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_poll_prints_samples_as_json(agent: Snmpd, settings_file: Path) -> None:

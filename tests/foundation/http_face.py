@@ -30,6 +30,7 @@ FILE_LIMIT = 10_000
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
+    """The application on a port of its own; its URL."""
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, loop="uvloop", http="httptools", log_config=None, server_header=False)
     )
@@ -134,20 +135,19 @@ class Face:
 
 
 def new_secret(face: Face, client_id: str, *roles: str) -> Secret:
+    """The secret of a new client."""
     with face.database.transaction() as session:
         return face.identity.add_client(session, client_id, roles, client_id)
 
 
 def bearer(face: Face, client_id: str, *roles: str) -> dict[str, str]:
+    """The header of a new client with these roles."""
     token = face.identity.token(client_id, new_secret(face, client_id, *roles)).token.reveal()
     return {"Authorization": f"Bearer {token}"}
 
 
 def refusal(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
     """The document of a refusal of this status and kind."""
-    """The header of a new client with these roles."""
-    """The secret of a new client."""
-    """The application on a port of its own."""
     assert (response.status_code, response.headers["content-type"]) == (status, PROBLEM)
     document: dict[str, Any] = response.json()
     assert document["type"] == f"urn:rakeeza:problem:{kind}"

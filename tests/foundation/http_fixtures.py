@@ -11,6 +11,7 @@ from foundation.database import Database
 from foundation.identity import Identity
 from foundation.secret import SecretFile
 from tests.foundation.http_face import Face, served
+from tests.processes import PATIENCE
 
 
 @pytest.fixture
@@ -24,5 +25,5 @@ def face(database: Database, tmp_path: Path) -> Face:
 
 @pytest.fixture
 def http(face: Face) -> Iterator[httpx.Client]:
-    with served(face.app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(face.app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
         yield client

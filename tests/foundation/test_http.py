@@ -15,6 +15,7 @@ from foundation import errors
 from foundation.errors import RakeezaError
 from foundation.http_faults import refused
 from tests.foundation.http_face import FILE_LIMIT, LIMIT, PROBLEM, Face, refusal
+from tests.processes import PATIENCE
 
 pytest_plugins = ["tests.foundation.http_fixtures"]
 
@@ -171,7 +172,7 @@ def test_of_many_faults_the_first_fifty_are_told() -> None:
 
 def test_an_endless_body_is_cut_off(http: httpx.Client) -> None:
     address = (http.base_url.host, http.base_url.port or 0)
-    with socket.create_connection(address, timeout=30) as raw:
+    with socket.create_connection(address, timeout=PATIENCE) as raw:
         raw.sendall(b"POST /shops HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
         raw.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
         sent = 0

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.foundation.http_face import Face, bearer, new_secret, refusal
+from tests.processes import PATIENCE
 
 pytest_plugins = ["tests.foundation.http_fixtures"]
 
@@ -81,7 +82,7 @@ def test_sixteen_requests_of_one_key_have_one_effect_and_one_answer(http: httpx.
     headers = {**bearer(face, "c", "centre"), "Idempotency-Key": "5f6b8f6e-0001"}
 
     def ask(_: int) -> httpx.Response:
-        return httpx.post(f"{http.base_url}/notes", json={"words": "أهلًا"}, headers=headers, timeout=60)
+        return httpx.post(f"{http.base_url}/notes", json={"words": "أهلًا"}, headers=headers, timeout=PATIENCE)
 
     with ThreadPoolExecutor(16) as pool:
         responses = list(pool.map(ask, range(16)))

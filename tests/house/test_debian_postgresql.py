@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from foundation.errors import DatabaseUnavailable
 from foundation.guard import Guard, Program, free_port, wait_for_port
 from foundation.jobs import Jobs
 from tests.house.repository import run
+from tests.processes import PATIENCE, until
 
 PASSWORD = "p@ss:w/ord"
 
@@ -58,11 +58,10 @@ def url() -> Iterator[str]:
         )  # fmt: skip
         with Guard() as guard:
             guard.start(server)
-            wait_for_port("127.0.0.1", port, 30, "Debian's PostgreSQL")
+            wait_for_port("127.0.0.1", port, PATIENCE, "Debian's PostgreSQL")
             # It listens before it takes connections.
-            limit = time.monotonic() + 30
-            while run(_programs() / "pg_isready", "-h", "127.0.0.1", "-p", str(port)).returncode:
-                assert time.monotonic() < limit, (folder / "postgres.log").read_text()
+            ready = (_programs() / "pg_isready", "-h", "127.0.0.1", "-p", str(port))
+            until(lambda: run(*ready).returncode == 0, "a connection to Debian's PostgreSQL")
             yield f"postgresql://municipality:p%40ss%3Aw%2Ford@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder)

@@ -1,15 +1,12 @@
 """Plays by REST, served by uvicorn and read by httpx."""
 
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from foundation.database import Database
 from foundation.http import create_app
@@ -17,8 +14,10 @@ from foundation.identity import Identity, Role
 from foundation.secret import SecretFile
 from infra.plays import http as plays_http
 from lab.sshd import SshServer
+from tests.foundation.http_face import served
 from tests.infra.conftest import WritePlaybook
 from tests.infra.test_plays import PING, World
+from tests.processes import PATIENCE
 
 
 @pytest.fixture
@@ -38,23 +37,12 @@ def api(world: World, tmp_path: Path) -> Iterator[httpx.Client]:
         }
     app = create_app("test", max_body=10_000)
     app.include_router(plays_http.router(world.plays, identity))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=url, timeout=30) as client:
-            for role, secret in secrets.items():
-                token = identity.token(f"{role}-1", secret).token.reveal()
-                client.headers[f"x-{role}"] = f"Bearer {token}"
-            client.headers["Authorization"] = client.headers["x-engineer"]
-            yield client
-        server.should_exit = True
-        thread.join()
+    with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
+        for role, secret in secrets.items():
+            token = identity.token(f"{role}-1", secret).token.reveal()
+            client.headers[f"x-{role}"] = f"Bearer {token}"
+        client.headers["Authorization"] = client.headers["x-engineer"]
+        yield client
 
 
 def ask(api: httpx.Client, key: str, **body: Any) -> httpx.Response:

@@ -16,7 +16,8 @@ from console.cli.main import main
 from foundation.database import Database
 from lab.sshd import SshServer
 from tests.infra.conftest import WritePlaybook, processes_of
-from tests.infra.test_plays import PING, WAIT, World, until
+from tests.infra.test_plays import PING, WAIT, World
+from tests.processes import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -156,7 +157,7 @@ def test_ctrl_c_while_following_lets_the_run_go_on(play: Command) -> None:
     with play.start("run", "wait", "--param", "seconds=3") as process:
         until(lambda: bool(play.world.plays_at(1)))
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Run 1 goes on in the worker. See it with: rakeeza play log 1 --follow" in errors
     code, output, errors = play("log", "1", "--follow")
@@ -168,7 +169,7 @@ def test_ctrl_c_in_its_own_run_stops_ansible_and_marks_it(play: Command) -> None
     with play.start("run", "wait", "--param", "seconds=600") as process:
         until(lambda: bool(play.world.plays_at(1)))
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Ansible was stopped; run 1 is cancelled." in errors
     assert play.world.run(1).state == "cancelled"

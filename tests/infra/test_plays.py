@@ -5,8 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,10 @@ from infra.plays.records import PlayHostResult, PlayRun, get_run, host_results
 from lab.sshd import SshServer
 from tests.infra.conftest import WritePlaybook, processes_of
 from tests.own_server import OwnServer
+from tests.processes import until
 
 PING = "- name: Ping\n  ansible.builtin.ping:"
 WAIT = "- name: Wait\n  ansible.builtin.command: sleep {{ seconds }}"
-_PATIENCE = 60.0
 
 
 class World:
@@ -80,13 +79,6 @@ class World:
 
     def folder(self, run_id: int) -> Path:
         return self.settings.platform.folder / "plays" / str(run_id)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture

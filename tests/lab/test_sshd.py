@@ -15,6 +15,9 @@ from foundation.guard import Guard
 from lab import sshd
 from lab.sshd import SshServer
 
+# Not that of tests.processes: an ordinary user imports this file alone.
+PATIENCE = 120.0
+
 
 def ssh(server: SshServer, known_hosts: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     known_hosts.write_text(f"[{server.host}]:{server.port} {server.host_key}\n", encoding="utf-8")
@@ -27,7 +30,7 @@ def ssh(server: SshServer, known_hosts: Path, *command: str) -> "subprocess.Comp
     argv = ["ssh", "-F", "none", "-p", str(server.port), "-i", str(server.key_file)]
     argv += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     argv += [f"{server.user}@{server.host}", *command]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_its_key_logs_in_and_its_host_key_is_the_one_it_says(tmp_path: Path) -> None:
@@ -66,8 +69,8 @@ def test_files_go_both_ways_by_sftp(tmp_path: Path) -> None:
         options = ["-q", "-F", "none", "-P", str(server.port), "-i", str(server.key_file)]
         options += ["-o", f"UserKnownHostsFile={tmp_path / 'known_hosts'}"]
         target = f"{server.user}@{server.host}"
-        subprocess.run(["scp", *options, str(there), f"{target}:copy"], check=True, timeout=30)
-        subprocess.run(["scp", *options, f"{target}:copy", str(back)], check=True, timeout=30)
+        subprocess.run(["scp", *options, str(there), f"{target}:copy"], check=True, timeout=PATIENCE)
+        subprocess.run(["scp", *options, f"{target}:copy", str(back)], check=True, timeout=PATIENCE)
     assert back.read_bytes() == there.read_bytes()
 
 
@@ -134,7 +137,7 @@ def test_an_ordinary_user_runs_it_and_logs_in() -> None:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     finally:

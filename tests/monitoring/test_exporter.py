@@ -1,14 +1,13 @@
 import asyncio
+import contextlib
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
 from foundation.asset_kinds import Kind
@@ -16,7 +15,7 @@ from foundation.assets import Asset, Assets
 from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import NotFound
-from foundation.guard import free_port, wait_for_port
+from foundation.guard import free_port
 from foundation.secret import Secret, SecretFile
 from foundation.settings import Collector as CollectorSettings
 from foundation.settings import Prometheus, Settings
@@ -25,6 +24,7 @@ from monitoring.asset_targets import AssetTargets
 from monitoring.catalogue import Catalogue
 from monitoring.exporter import Collector, create_app
 from monitoring.targets import Community, Target, TargetSource
+from tests.foundation.http_face import served
 from tests.monitoring.agents import Agent, Request, running, string
 from tests.monitoring.running_prometheus import held, running_prometheus
 from tests.processes import PATIENCE
@@ -47,20 +47,14 @@ class Fixed:
         return self._targets[name]
 
 
-@contextmanager
-def serving(source: TargetSource, settings: Settings, port: int) -> Iterator[httpx.Client]:
-    """The exporter on a port of loopback."""
-    app = create_app(source, settings)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for_port("127.0.0.1", port, PATIENCE, "collector")
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+@contextlib.contextmanager
+def serving(source: TargetSource) -> Iterator[httpx.Client]:
+    """A client of the exporter."""
+    with (
+        served(create_app(source, Settings())) as url,
+        httpx.Client(base_url=url, timeout=PATIENCE) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
@@ -75,7 +69,7 @@ def wrong(agent: Snmpd) -> Target:
 
 @pytest.fixture
 def client(target: Target, dead: Target, wrong: Target) -> Iterator[httpx.Client]:
-    with serving(Fixed(target, dead, wrong), Settings(), free_port()) as client:
+    with serving(Fixed(target, dead, wrong)) as client:
         yield client
 
 
@@ -298,14 +292,13 @@ def test_a_missing_secret_is_named_with_its_remedy(inventory: AssetTargets) -> N
 def test_prometheus_discovers_scrapes_and_holds_what_debians_client_reads(
     inventory: AssetTargets, platform_folder: Path, snmpget: Callable[[str], str]
 ) -> None:
-    settings = Settings(
-        collector=QUICK.model_copy(update={"port": free_port()}),
-        prometheus=Prometheus(port=free_port(), scrape_interval=1.0),
-    )
-    with (
-        serving(inventory, settings, settings.collector.port),
-        running_prometheus(settings, platform_folder) as url,
-    ):
+    with contextlib.ExitStack() as stack:
+        exporter = stack.enter_context(serving(inventory)).base_url
+        settings = Settings(
+            collector=QUICK.model_copy(update={"port": exporter.port}),
+            prometheus=Prometheus(port=free_port(), scrape_interval=1.0),
+        )
+        url = stack.enter_context(running_prometheus(settings, platform_folder))
         battery = int(snmpget("1.3.6.1.2.1.33.1.2.5.0")) / 10
         assert held(url, "ups_battery_volts > 0", instance="lab-ups") == battery
         total = int(snmpget("1.3.6.1.4.1.2021.4.20.0")) * 1024
