@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from lab.municipality import Municipality, municipality
-from tests.processes import ROOT, until
+from tests.processes import PATIENCE, ROOT, until
 
 FILES = Path(__file__).parent / "one_file_each"
 PRODUCT = ("foundation", "infra", "monitoring", "integrations", "kiosks", "console", "playbooks")
@@ -58,7 +58,7 @@ def lab() -> Iterator[Municipality]:
 
 @pytest.fixture(scope="module")
 def api(lab: Municipality) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=lab.faces.api, timeout=30) as client:
+    with httpx.Client(base_url=lab.faces.api, timeout=PATIENCE) as client:
         yield client
 
 
@@ -109,6 +109,7 @@ def test_a_kiosk_driver_is_one_file(lab: Municipality, permit: str) -> None:
     until(lambda: permit in lab.kiosk.screen(), "the permit on the screen")
     lab.kiosk.press("print")
     until(lambda: lab.kiosk.receipt() is not None, "the receipt")
+    assert permit in lab.kiosk.screen()
 
 
 def test_a_device_model_is_one_file(lab: Municipality) -> None:
@@ -117,7 +118,7 @@ def test_a_device_model_is_one_file(lab: Municipality) -> None:
     rows = [row for row in json.loads(lab.rakeeza(*poll)) if row["metric"] == metric]
     boots = float(lab.snmpget("1.3.6.1.6.3.10.2.1.2.0"))
     assert [row["value"] for row in rows] == [boots]
-    page = httpx.get(f"{lab.faces.collector}/probe", params={"target": "lab-server"}).text
+    page = httpx.get(f"{lab.faces.collector}/probe", params={"target": "lab-server"}, timeout=PATIENCE).text
     assert f"\n{metric} {boots:g}\n" in page
 
 
