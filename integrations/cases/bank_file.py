@@ -30,6 +30,8 @@ _NONE = "NOTPROVIDED"
 # Pending, for information, of a day to come: what is booked of it comes again as such.
 _NOT_YET = frozenset({"PDNG", "INFO", "FUTR"})
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(Z|[+-][0-9]{2}:[0-9]{2})?")
+# What a spreadsheet would reckon with: a payer's text must not run in a clerk's report.
+_FORMULA = ("=", "+", "-", "@")
 # Characters of a reference, and of what was written for the bill, at most.
 _LONGEST = 140
 
@@ -112,7 +114,7 @@ def _entry(
     known = (reference or "").strip()
     if not known:
         raise _unreadable(place, "it has no reference")
-    if len(known) > _LONGEST or not known.isprintable():
+    if len(known) > _LONGEST or not known.isprintable() or known.startswith(_FORMULA):
         raise _unreadable(place, "its reference is not readable")
     if currency != "SAR":
         raise _unreadable(place, f"its currency is {currency!s:.10}, not SAR")
@@ -126,7 +128,8 @@ def _entry(
 
 def _readable(written: str | None) -> str:
     # Payers write here what they like, marks that turn the order of letters round among it.
-    return "".join(each for each in written or "" if each.isprintable()).strip()[:_LONGEST]
+    plain = "".join(each for each in written or "" if each.isprintable())
+    return plain.lstrip(" " + "".join(_FORMULA)).rstrip()[:_LONGEST]
 
 
 def _day(text: str) -> date:

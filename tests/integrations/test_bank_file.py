@@ -101,6 +101,7 @@ def test_a_camt_statement_is_read_with_its_batches_and_its_refunds() -> None:
         (b"reference,amount,day\nr\x001,1.00,2026-11-22\n", "reference is not readable"),
         (b'reference,amount,day\n"r\n1",1.00,2026-11-22\n', "reference is not readable"),
         (b"reference,amount,day\n" + b"r" * 141 + b",1.00,2026-11-22\n", "reference is not readable"),
+        (b"reference,amount,day\n=1+1,1.00,2026-11-22\n", "reference is not readable"),
         (b"reference,amount,day,reversal\nr-1,1.00,2026-11-22,maybe\n", "neither true nor false"),
         (camt(ntry("1.00", status="LOST")), "status"),
         (camt(ntry("1.00").replace("<Cd>BOOK</Cd>", "<Prtry>EMPTY</Prtry>")), "status"),
@@ -149,7 +150,7 @@ def test_an_entry_that_undoes_an_earlier_one_is_told_apart() -> None:
 
 
 def test_what_a_payer_wrote_for_the_bill_is_kept_as_far_as_it_can_be_read() -> None:
-    written = "\u200fفاتورة\x00 260\n" + "0" * 300
+    written = "=\u200f -فاتورة\x00 260\n" + "0" * 300
     rows = f'reference,amount,day,bill_number\r\nr-1,1.00,2026-11-22+03:00,"{written}"\r\n'
     (entry,) = bank_file.read(rows.encode(), "b")
     assert entry.bill_number == ("فاتورة 260" + "0" * 300)[:140]
