@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from integrations.cases.bank_file import Direction, Entry
-from integrations.cases.ledger import BankRow, as_csv
+from integrations.cases.ledger import BankRow
 from integrations.cases.money import amount_text, plus
 
 COLUMNS = (
@@ -174,10 +174,6 @@ class Report:
     def rows(self) -> list[dict[str, Any]]:
         """The items as a table has them, under `COLUMNS`."""
         return [{**(row := item.to_json()), "also": " ".join(row["also"])} for item in self.items]
-
-    def to_csv(self) -> str:
-        """The items as CSV, `COLUMNS`."""
-        return as_csv(self.rows(), COLUMNS)
 
     def _totals(self, way: Direction) -> dict[str, Any]:
         of = [item for item in self.items if item.direction == way]

@@ -179,6 +179,15 @@ class MoneyOffice:
             work = Work(session, case, self.service, self.office, CENTRE, self.now[-1], {}, {})
             return dict(invoices.void_bill(work))
 
+    def sent_refund(self) -> int:
+        """Pay a bill with r-1 and 4.42 too much, which leave again under out-1; number of the refund."""
+        _, bill = self.billed()
+        self.pay(bill, "120.00", "r-1")
+        (refund,) = self.refunds()
+        self.money.approve_refund(FINANCE, refund["id"], key())
+        self.money.refund_sent(SECOND, refund["id"], "out-1", key())
+        return int(refund["id"])
+
     def state(self, number: str) -> str:
         """State of a case."""
         with self.database.transaction() as session:

@@ -75,16 +75,6 @@ def test_a_refund_that_failed_is_owed_again_and_approved_anew(desk: MoneyOffice)
     assert desk.balances()["refunds_payable"] == Decimal("-4.42")
 
 
-def sent_refund(desk: MoneyOffice) -> int:
-    """A refund of 4.42 that left under out-1; its number."""
-    _, bill = desk.billed()
-    desk.pay(bill, "120.00", "r-1")
-    (refund,) = desk.refunds()
-    desk.money.approve_refund(FINANCE, refund["id"], key())
-    desk.money.refund_sent(SECOND, refund["id"], "out-1", key())
-    return int(refund["id"])
-
-
 def test_money_that_a_machine_owes_back_still_takes_two_people_to_leave(desk: MoneyOffice) -> None:
     _, bill = desk.billed()
     desk.pay(bill, "120.00", "r-1")
@@ -99,7 +89,7 @@ def test_money_that_a_machine_owes_back_still_takes_two_people_to_leave(desk: Mo
 
 
 def test_a_refund_that_comes_back_after_it_was_confirmed_is_owed_again(desk: MoneyOffice) -> None:
-    refund = sent_refund(desk)
+    refund = desk.sent_refund()
     desk.money.refund_confirmed(FINANCE, refund, key())
     assert desk.balances()["refunds_payable"] == 0
     told = desk.money.refund_failed(FINANCE, refund, "account closed", key()).body
@@ -113,7 +103,7 @@ def test_a_refund_that_comes_back_after_it_was_confirmed_is_owed_again(desk: Mon
 
 @pytest.mark.parametrize("why", ["", "  ", "x" * 501])
 def test_nobody_says_that_a_refund_failed_without_saying_why(desk: MoneyOffice, why: str) -> None:
-    refund = sent_refund(desk)
+    refund = desk.sent_refund()
     with pytest.raises(InvalidInput, match="why"):
         desk.money.refund_failed(FINANCE, refund, why, key())
 
