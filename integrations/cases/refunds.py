@@ -30,7 +30,8 @@ from integrations.cases.ledger import Posting, Row, moment
 from integrations.cases.money import amount_text
 
 MOVED = "refund.moved"
-"""A refund came into a state. Subject: refund/ID. Payload: state, amount, payment (the bank's reference)."""
+"""A refund was approved, sent, confirmed, or failed; that one falls due, its case's events say. Subject:
+refund/ID. Payload: state, amount, payment (the bank's reference)."""
 
 RefundState = Literal["due", "approved", "sent", "confirmed", "failed"]
 Reason = Literal["over", "surplus", "late", "void", "closed", "returned", "failed"]

@@ -154,32 +154,24 @@ class Money:
             Conflict: it is not due.
             PermissionDenied: the caller asked for it himself, or has not the role.
         """
-
-        def act(session: Session, refund: Refund, at: datetime) -> None:
-            refunds.approve(session, refund, caller, at)
-
-        return self._moved(caller, id, key, "approve_refund", {}, act)
+        return self._moved(caller, id, key, "approve_refund", {}, refunds.approve)
 
     def refund_sent(self, caller: Caller, id: int, reference: str, key: str | None) -> Answer:
         """Note that a refund has left. Raises as `refunds.sent` does."""
 
-        def act(session: Session, refund: Refund, at: datetime) -> None:
+        def act(session: Session, refund: Refund, caller: Caller, at: datetime) -> None:
             refunds.sent(session, refund, reference, caller, at)
 
         return self._moved(caller, id, key, "refund_sent", {"reference": reference}, act)
 
     def refund_confirmed(self, caller: Caller, id: int, key: str | None) -> Answer:
         """Note that a refund has arrived. Raises as `refunds.confirmed` does."""
-
-        def act(session: Session, refund: Refund, at: datetime) -> None:
-            refunds.confirmed(session, refund, caller, at)
-
-        return self._moved(caller, id, key, "refund_confirmed", {}, act)
+        return self._moved(caller, id, key, "refund_confirmed", {}, refunds.confirmed)
 
     def refund_failed(self, caller: Caller, id: int, why: str, key: str | None) -> Answer:
         """Note that a refund came back; it is due again as a new one. Raises as `refunds.failed` does."""
 
-        def act(session: Session, refund: Refund, at: datetime) -> None:
+        def act(session: Session, refund: Refund, caller: Caller, at: datetime) -> None:
             refunds.failed(session, refund, why, caller, at)
 
         return self._moved(caller, id, key, "refund_failed", {"why": why}, act)
@@ -306,13 +298,13 @@ class Money:
         key: str | None,
         command: str,
         request: dict[str, str],
-        act: Callable[[Session, Refund, datetime], None],
+        act: Callable[[Session, Refund, Caller, datetime], None],
     ) -> Answer:
         caller.require(Role.FINANCE)
 
         def write(session: Session, at: datetime) -> dict[str, Any]:
             refund = refunds.locked(session, id)
-            act(session, refund, at)
+            act(session, refund, caller, at)
             return refunds.view(refund)
 
         return self.desk.once(caller, key, command, str(id), request, write)
