@@ -46,7 +46,9 @@ def _taker(action: Action, place: Place) -> Iterator[Fault]:
     kind = f"an {by_itself}" if by_itself == "automatic" else f"a {by_itself}"
     if action.roles:
         yield (*place, "roles"), f"{kind} action has no roles"
+    # When the clock acts and the condition does not hold, nobody asks it again.
     for key, says in (
+        ("when", action.timed and action.when is not None),
         ("edits", bool(action.edits)),
         ("comment", action.comment == "required"),
         ("complete", action.complete),

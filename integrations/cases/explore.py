@@ -3,8 +3,8 @@
 What a case can do next depends on its state, on what conditions compare (a world, see
 `integrations.cases.worlds`), on the actions it has been through, on what back-ends answered, and on how far
 its bill is. These together are a situation, and all that can be reached are visited: a person may take any
-action, a question may be answered either way and at any time, a deadline may pass, and an edit may turn one
-world into another.
+action, a question may be answered either way and at any time, a deadline may pass, an edit may turn one world
+into another, and while a case rests the licence it is about may change without it.
 
 Found: states and actions that nothing leads to, situations that nothing leaves or that no end can be reached
 from, automatic actions that compete or never come to rest, and effects out of order: above all a licence that
@@ -17,7 +17,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from integrations.cases.conditions import Condition, Facts
-from integrations.cases.worlds import TooMany, World, bill_conditions, may_cost_nothing, told, worlds_of
+from integrations.cases.worlds import (
+    TooMany,
+    World,
+    bill_conditions,
+    may_become,
+    may_cost_nothing,
+    opens_in,
+    told,
+    worlds_of,
+)
 
 if TYPE_CHECKING:
     from integrations.flow import Action, Flow
@@ -44,6 +53,7 @@ class Situation:
         bill: how far the money is: "none", "quoted", "billed", "settled".
         free: the newest quote came to nothing.
         fulfilled: the outcome was brought about.
+        asleep: the licence changed while the case rested; what it lets follow by itself waits for a step.
     """
 
     state: str
@@ -54,6 +64,7 @@ class Situation:
     bill: str = "none"
     free: bool = False
     fulfilled: bool = False
+    asleep: bool = False
 
 
 def dead_ends(service: "Service") -> Iterator[Fault]:
@@ -136,7 +147,8 @@ class Walk:
         opening = next(index for index, action in enumerate(self._flow.actions) if not action.from_)
         waiting = [
             there
-            for world in range(len(self._worlds))
+            for world, facts in enumerate(self._worlds)
+            if opens_in(self._procedure, facts)
             for there in self._after(Situation("", world), opening)
         ]
         seen, steps = set(waiting), 0
@@ -146,7 +158,8 @@ class Walk:
             steps += len(self._edges[here])
             if steps > MOST_STEPS:
                 raise TooMany(steps)
-            for there in self._edges[here]:
+            # What others do to the licence is no way out of a state: nobody need do it.
+            for there in (*self._edges[here], *self._changed(here)):
                 if there not in seen:
                     seen.add(there)
                     waiting.append(there)
@@ -162,6 +175,8 @@ class Walk:
             return
         able = [index for index in leaving if self._is_able(here, self._flow.actions[index])]
         automatic = [index for index in able if self._flow.actions[index].automatic]
+        if here.asleep:
+            able, automatic = [index for index in able if index not in automatic], []
         if len(automatic) > 1:
             names = " and ".join(repr(self._flow.actions[index].name) for index in automatic)
             self._fault(
@@ -179,7 +194,15 @@ class Walk:
         for check in sorted(here.pending):
             for answer in _ANSWERS:
                 known = frozenset(each for each in here.answers if each[0] != check) | {(check, answer)}
-                yield replace(here, answers=known, pending=here.pending - {check})
+                yield replace(here, answers=known, pending=here.pending - {check}, asleep=False)
+
+    def _changed(self, here: Situation) -> Iterator[Situation]:
+        if here in self._resting or self._flow.states[here.state].final:
+            return
+        now = self._worlds[here.world]
+        for number, world in enumerate(self._worlds):
+            if world is not now and may_become(now, world):
+                yield replace(here, world=number, asleep=True)
 
     def _is_able(self, here: Situation, action: "Action") -> bool:
         if action.timed:
@@ -194,17 +217,12 @@ class Walk:
     def _after(self, here: Situation, index: int) -> Iterator[Situation]:
         action = self._flow.actions[index]
         self.taken.add(index)
-        for world in self._edited(here, index):
-            # A quote is of the form as it stood; once it is changed there is none.
-            requoted = action.edits and here.bill == "quoted"
-            there = replace(
-                here,
-                world=world,
-                bill="none" if requoted else here.bill,
-                free=here.free and not requoted,
-                done=here.done | ({action.name} & self._remembered),
-            )
-            for paid in self._bill(there, index):
+        done = here.done | ({action.name} & self._remembered)
+        for world, edited in self._edited(here, index):
+            # A quote is of the form as it stood; once it is changed there is none, though it may still be
+            # said to be free.
+            bill = "none" if edited and here.bill == "quoted" else here.bill
+            for paid in self._bill(replace(here, world=world, bill=bill, done=done, asleep=False), index):
                 yield self._entered(paid, here.state, action)
 
     def _entered(self, here: Situation, before: str, action: "Action") -> Situation:
@@ -215,20 +233,21 @@ class Walk:
         known = frozenset(each for each in here.answers if each[0] not in asked)
         return replace(here, state=action.to, answers=known, pending=here.pending | asked)
 
-    def _edited(self, here: Situation, index: int) -> list[int]:
+    def _edited(self, here: Situation, index: int) -> list[tuple[int, bool]]:
+        # The worlds it may lead to, with whether the form was changed: who may change it need not.
         action = self._flow.actions[index]
         names = set(self._service.form_of(self._name))
         if "*" not in action.edits:
             names &= set(action.edits)
         if not action.edits or not names:
-            return [here.world]
+            return [(here.world, False)]
         if here.bill == "settled" or (here.bill == "billed" and action.effect != "void_bill"):
             self._fault(self._action(index), f"{action.name!r} would change a form that is {here.bill}")
         if self._service.activity_field in names:
             names |= {"activity.code", "activity.immediate"}
         fixed = {name: value for name, value in self._worlds[here.world].items() if name not in names}
-        return [
-            number
+        return [(here.world, False)] + [
+            (number, True)
             for number, world in enumerate(self._worlds)
             if all(world.get(name) == value for name, value in fixed.items())
         ]

@@ -6,11 +6,13 @@ name that is compared, one value stands for all values that every comparison ans
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from integrations.cases.conditions import Condition, Facts
+from integrations.cases.money import half_up, multiply
 from integrations.form import (
     ActivityField,
     BooleanField,
@@ -19,9 +21,10 @@ from integrations.form import (
     NumberField,
     PlainField,
 )
+from integrations.procedure import LicenceStatus, Procedure
 
 if TYPE_CHECKING:
-    from integrations.fee_table import Fee
+    from integrations.fee_table import Exemption, Fee, Rate
     from integrations.service import Service
 
 World = Mapping[str, Any]
@@ -63,6 +66,24 @@ def worlds_of(service: "Service", procedure: str, conditions: Iterable[Condition
     return [{k: v for part in combination for k, v in part.items()} for combination in product(*parts)]
 
 
+def opens_in(procedure: Procedure, world: World) -> bool:
+    """Whether a case of a procedure can be opened in a world: on a licence that stands as it says."""
+    status = world.get("licence.status")
+    return status is None or procedure.on is None or status in procedure.on.statuses
+
+
+def may_become(world: World, other: World) -> bool:
+    """Whether a world can turn into another by what happens to the licence outside the case.
+
+    It may come to stand in any way, and be excused or no more; its days late are counted to the day of the
+    application, and outages that are noted later are taken from them.
+    """
+    if any(other.get(name) != value for name, value in world.items() if not name.startswith("licence.")):
+        return False
+    late, then = world.get("licence.days_late"), other.get("licence.days_late")
+    return late is None or then is None or then <= late
+
+
 def may_cost_nothing(service: "Service", procedure: str) -> Callable[[World], bool]:
     """Whether the bill of a procedure can come to nothing in a world.
 
@@ -70,29 +91,36 @@ def may_cost_nothing(service: "Service", procedure: str) -> Callable[[World], bo
         A judgement of worlds that know `bill_conditions`; what depends on more than they say may be nothing.
     """
     fees = _charged(service, procedure)
-    return lambda world: all(_may_be_nothing(service, fee, world) for fee in fees)
+    return lambda world: all(_not_yet(fee, fees) or _may_be_nothing(service, fee, world) for fee in fees)
 
 
 def bill_conditions(service: "Service", procedure: str) -> list[Condition]:
     """The conditions that decide whether a bill comes to nothing; none where some fee is always due."""
     fees = _charged(service, procedure)
-    if any(_always_due(service, fee) for fee in fees):
+    if any(_always_due(service, fee) and not _not_yet(fee, fees) for fee in fees):
         return []
     # What a row of a list says is not one fact of the case.
-    return [condition for fee in fees if fee.each is None for condition in _deciding(fee)]
+    return [condition for fee in fees if fee.each is None for condition in _deciding(service, fee)]
 
 
 def _charged(service: "Service", procedure: str) -> list["Fee"]:
     return [fee for fee in service.fees if fee.code in service.procedures[procedure].fees]
 
 
-def _deciding(fee: "Fee") -> list[Condition]:
-    whole = [exemption.when for exemption in fee.exemptions if exemption.share == 1]
+def _deciding(service: "Service", fee: "Fee") -> list[Condition]:
+    whole = [exemption.when for exemption in fee.exemptions if _waives_all(service, fee, exemption)]
     return [*([fee.when] if fee.when is not None else []), *whole]
 
 
 def _always_due(service: "Service", fee: "Fee") -> bool:
-    return not _deciding(fee) and not _free_by_rate(service, fee)
+    return not _deciding(service, fee) and not _free_by_rate(service, fee)
+
+
+def _not_yet(fee: "Fee", fees: list["Fee"]) -> bool:
+    # On a day on which one fee is in effect and another is not, the other is not charged.
+    ends = [each.rates[-1].effective_until or date.max for each in fees]
+    first = min(each.rates[0].effective_from for each in fees)
+    return fee.rates[0].effective_from > first or (fee.rates[-1].effective_until or date.max) < max(ends)
 
 
 def _may_be_nothing(service: "Service", fee: "Fee", world: World) -> bool:
@@ -100,38 +128,46 @@ def _may_be_nothing(service: "Service", fee: "Fee", world: World) -> bool:
         return True
     facts = Facts(world)
     if fee.each is not None:
-        return fee.when is not None or any(exemption.share == 1 for exemption in fee.exemptions)
+        return bool(_deciding(service, fee))
     if fee.when is not None and not fee.when.holds(facts):
         return True
     # An exemption may not be in effect yet, or no more; the first that holds is applied.
-    return any(exemption.share == 1 and exemption.when.holds(facts) for exemption in fee.exemptions)
+    return any(each.when.holds(facts) for each in fee.exemptions if _waives_all(service, fee, each))
+
+
+def _waives_all(service: "Service", fee: "Fee", exemption: "Exemption") -> bool:
+    rest = 1 - exemption.share
+    return any(half_up(multiply(_least(service, fee, rate), rest)) == 0 for rate in fee.rates)
 
 
 def _free_by_rate(service: "Service", fee: "Fee") -> bool:
     rows = service.fields.get(fee.each or "")
     if rows is not None and getattr(rows, "min_rows", 1) == 0:
         return True
-    if fee.zones is not None and 0 in fee.zones.factors.values():
-        return True
-    nothing = fee.unit is not None and _may_be_zero(service, fee)
-    for rate in fee.rates:
-        prices = [price for slab in rate.slabs for price in slab.by_class.values()]
-        prices += rate.by_class.values() if rate.by_class is not None else []
-        if rate.minimum == 0 and (nothing or 0 in prices):
-            return True
-    return False
+    return any(_least(service, fee, rate) == 0 for rate in fee.rates)
 
 
-def _may_be_zero(service: "Service", fee: "Fee") -> bool:
+def _least(service: "Service", fee: "Fee", rate: "Rate") -> Decimal:
+    # What the fee comes to at the least, rounded as its line is: less than half a halala is nothing.
+    prices = [price for slab in rate.slabs for price in slab.by_class.values()]
+    prices += rate.by_class.values() if rate.by_class is not None else []
+    factors = fee.zones.factors.values() if fee.zones is not None else [Decimal(1)]
+    least = max(multiply(min(prices), _least_quantity(service, fee), min(factors)), rate.minimum)
+    return half_up(least if rate.maximum is None else min(least, rate.maximum))
+
+
+def _least_quantity(service: "Service", fee: "Fee") -> Decimal:
+    if fee.unit is None:
+        return Decimal(1)
     fields: Mapping[str, Any] = service.fields
     if fee.each is not None:
         fields = {**fields, **getattr(service.fields.get(fee.each), "row", {})}
-    unit = fields.get(fee.unit or "")
+    unit = fields.get(fee.unit)
     if isinstance(unit, IntegerField | NumberField):
-        return unit.min <= 0
+        return Decimal(unit.min)
     # Days late: the fee's own condition says whether there are any.
     compared = [c for c in fee.when.comparisons() if c.field == fee.unit] if fee.when is not None else []
-    return not any(c.at_least is not None and c.at_least > 0 for c in compared)
+    return Decimal(any(c.at_least is not None and c.at_least > 0 for c in compared))
 
 
 def _of_activity(comparison: Condition) -> bool:
@@ -176,7 +212,8 @@ def _values(service: "Service", procedure: str, name: str, comparisons: list[Con
         case "applicant.capacity":
             return list(asked.capacities) or [None]
         case "licence.status":
-            return [None] if issues or asked.on is None else list(asked.on.statuses)
+            # Those it may be opened on first: one of them stands for all that are judged alike.
+            return [None] if issues or asked.on is None else [*asked.on.statuses, *get_args(LicenceStatus)]
         case "licence.excused":
             return [None] if issues else [True, False]
         case "licence.days_late":

@@ -141,6 +141,113 @@ def test_a_quote_that_can_come_to_nothing_needs_its_own_way(tmp_path: Path) -> N
     )
 
 
+FREE_FOR_BARBERS = (
+    ("    vat: S\n", "    vat: S\n    when: {field: profession, equals: cook}\n"),
+    ("      billed: {title", "      checked: {title: {ar: روجع, en: Checked}}\n      billed: {title"),
+    ("roles: centre, effect: invoice}", "roles: centre, effect: invoice,\n"
+     "         when: {field: quote.free, equals: false}}\n"
+     "      - {name: change, title: {ar: تغيير, en: Change}, from: priced, to: checked, roles: centre,\n"
+     '         edits: "*"}\n'
+     "      - {name: confirm, title: {ar: تأكيد, en: Confirm}, from: priced, to: checked, roles: centre,\n"
+     "         when: {field: quote.free, equals: true}}\n"
+     "      - {name: again, title: {ar: حساب, en: Again}, from: checked, to: priced, roles: centre,\n"
+     "         effect: quote}\n"
+     "      - {name: give, title: {ar: منح, en: Give}, from: checked, to: printed, automatic: true,\n"
+     "         effect: fulfil, when: {field: quote.free, equals: true}}"),
+)  # fmt: skip
+
+
+def test_a_free_quote_of_a_form_that_was_changed_since_fulfils_nothing(tmp_path: Path) -> None:
+    # Quoted as a barber's, then changed to a cook's: the quote still says that nothing is due.
+    said = said_of(tmp_path, CARD, *FREE_FOR_BARBERS)
+    assert any("'give' would fulfil before the fees are settled" in each for each in said), said
+
+
+def test_a_bill_that_rounds_to_nothing_needs_its_own_way(tmp_path: Path) -> None:
+    rate = SHOP[SHOP.index('        by_class: {1: "6.00"') : SHOP.index("        source: Fee list of 1437H")]
+    free = "would invoice a quote that comes to nothing"
+    for cheap in (
+        rate.replace('1: "6.00"', '1: "0.01"').replace('minimum: "200.00"', 'minimum: "0.00"'),
+        rate.replace('minimum: "200.00"', 'minimum: "0.00"\n        maximum: "0.00"'),
+    ):
+        said = said_of(
+            tmp_path, SHOP, (rate, cheap), ("    min: 1\n    max: 5000", "    min: 0.1\n    max: 5000")
+        )
+        assert any(free in each for each in said), said
+    almost = (
+        "        sample: true\n    exemptions:\n"
+        '      - {code: all, title: {ar: كله, en: All}, share: "0.999999", effective_from: 2016-01-01,\n'
+        "         source: A sample for tests, when: {field: activity.immediate, equals: true}}\n"
+    )
+    said = said_of(
+        tmp_path, SHOP, ("        sample: true\n  - code: inspection", f"{almost}  - code: inspection")
+    )
+    assert any(free in each for each in said), said
+
+
+def test_a_bill_whose_fees_are_not_in_effect_together_may_come_to_nothing(tmp_path: Path) -> None:
+    # From 2017 to 2019 only the inspection is charged, and an immediate activity has none.
+    later = ("      - effective_from: 2016-01-01\n        by_class: {1: \"6.00\"",
+             "      - effective_from: 2020-01-01\n        by_class: {1: \"6.00\"")  # fmt: skip
+    said = said_of(tmp_path, SHOP, later)
+    assert any("would invoice a quote that comes to nothing" in each for each in said), said
+
+
+def test_the_clock_asks_for_no_condition(tmp_path: Path) -> None:
+    # If it did not hold when the clock acted, nobody would ask it again.
+    said = said_of(
+        tmp_path,
+        SIGN,
+        ("from: billed, to: dropped, timed: true,",
+         "from: billed, to: dropped, timed: true, when: {field: discounts, equals: true},"),
+    )  # fmt: skip
+    assert any("a timed action is taken by nobody who could satisfy 'when'" in each for each in said), said
+
+
+def test_a_licence_that_changes_while_a_case_waits_does_not_strand_it(tmp_path: Path) -> None:
+    # Suspended while the renewal waits for its bill, it could be billed by nobody.
+    start = SHOP.index("  paid:\n    states:")
+    invoice = SHOP.index("        effect: invoice\n", start)
+    lapse = "        deadline: {working_days: 30, then: lapse}\n      invoiced:"
+    strands = (
+        SHOP[:start]
+        + SHOP[start:invoice].replace(lapse, "      invoiced:").replace(
+            "        from: [submitted, quoted]\n", "        from: submitted\n")
+        + "        effect: invoice\n"
+        + "        when: {field: licence.status, one_of: [valid, expired, suspended]}\n"
+        + SHOP[invoice + len("        effect: invoice\n") :].replace(
+            "        from: [submitted, quoted]\n", "        from: submitted\n")
+    )  # fmt: skip
+    said = said_of(tmp_path, strands)
+    assert any("dead end: nothing leaves the state 'quoted' when" in each for each in said), said
+    assert any("licence.status = revoked" in each for each in said), said
+
+
+def test_what_would_follow_by_itself_follows_nobodys_change_of_the_licence(tmp_path: Path) -> None:
+    # The suspension ends while the case rests: nothing looks at it again, and only the clock could act.
+    flow = (
+        "  waiting:\n    states:\n"
+        "      asked: {title: {ar: مقدَّم, en: Asked}}\n"
+        "      done: {title: {ar: منفَّذ, en: Done}, final: true}\n"
+        "      gone: {title: {ar: متروك, en: Gone}, final: true}\n"
+        "    actions:\n"
+        "      - {name: ask, title: {ar: طلب, en: Ask}, to: asked, roles: centre}\n"
+        "      - {name: do, title: {ar: تنفيذ, en: Do}, from: asked, to: done, automatic: true,\n"
+        "         effect: fulfil, when: {field: licence.status, equals: valid}}\n"
+        "      - {name: leave, title: {ar: ترك, en: Leave}, from: asked, to: gone, roles: centre,\n"
+        "         when: {not: {field: licence.status, equals: valid}}}\n"
+        "procedures:\n"
+    )
+    procedure = (
+        "  shut:\n    title: {ar: إغلاق, en: Shut}\n    outcome: close\n    flow: waiting\n"
+        "    on: {statuses: [valid, suspended]}\npublic:"
+    )
+    said = said_of(tmp_path, SHOP, ("procedures:\n", flow), ("\npublic:", f"\n{procedure}"))
+    assert any("dead end: nothing leaves the state 'asked' when licence.status = valid" in s for s in said), (
+        said
+    )
+
+
 def test_automatic_actions_that_go_round_are_refused(tmp_path: Path) -> None:
     back = (
         "      - {name: back, title: {ar: رجوع, en: Back}, from: unfit, to: asked, automatic: true}\n"
