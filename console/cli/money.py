@@ -68,17 +68,26 @@ def balance(ctx: click.Context, until: datetime | None, output: str) -> None:
 @command.command()
 @click.option("--from", "since", type=_DAY, required=True, help="First day.")
 @click.option("--to", "until", type=_DAY, required=True, help="Last day.")
+@click.option(
+    "--by",
+    type=click.Choice(["moved", "written"]),
+    default="moved",
+    show_default=True,
+    help="Days on which the money moved, as for a reconciliation; or on which it was written down, so that "
+    "exports of one day after the other hold each posting once, also what a bank told late.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of standard output.")
 @click.pass_context
-def ledger(ctx: click.Context, since: datetime, until: datetime, output: Path | None) -> None:
+def ledger(ctx: click.Context, since: datetime, until: datetime, by: str, output: Path | None) -> None:
     """Write the ledger of some days as CSV, for the financial system."""
     with open_platform(ctx) as platform:
-        written = platform.licensing.money.ledger(_caller(), since.date(), until.date())
+        days = since.date(), until.date()
+        content = platform.licensing.money.ledger(_caller(), *days, written=by == "written")
     if output is None:
-        click.echo(written, nl=False)
+        click.echo(content, nl=False)
         return
     try:
-        output.write_text(written, encoding="utf-8", newline="")
+        output.write_text(content, encoding="utf-8", newline="")
     except OSError as error:
         raise InvalidInput(
             f"The file cannot be written ({error.strerror}).", place=str(output), remedy="Name another."

@@ -188,18 +188,28 @@ def trial_balance(session: Session, until: date | None = None) -> list[Balance]:
     return [Balance(*row) for row in session.execute(_BALANCES, {"until": until})]
 
 
-_EXPORTED = text(
-    "SELECT transaction, line, day, at, kind, account, fee, debit, credit, subject, reference "
-    "FROM case_ledger WHERE day BETWEEN :first AND :last ORDER BY transaction, line"
+_EXPORT = """
+    SELECT transaction, line, day, at, kind, account, fee, debit, credit, subject, reference
+    FROM case_ledger WHERE {} ORDER BY transaction, line
+"""
+_BY_DAY = text(_EXPORT.format("day BETWEEN :first AND :last"))
+_BY_WRITTEN = text(
+    _EXPORT.format(
+        "at >= CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE 'Asia/Riyadh' "
+        "AND at < CAST(CAST(:last AS date) + 1 AS timestamp) AT TIME ZONE 'Asia/Riyadh'"
+    )
 )
 
 
-def rows(session: Session, first: date, last: date) -> list[dict[str, Any]]:
+def rows(session: Session, first: date, last: date, *, written: bool = False) -> list[dict[str, Any]]:
     """The rows of some days, as they are exported: text, `day` ISO, amounts with halalas.
 
     Args:
         first, last: days, both inclusive.
+        written: the days on which they were written down, and not those on which the money moved. A bank
+            that tells us late adds to a day that was exported before; each posting is written down once.
     """
+    days = {"first": first, "last": last}
     return [
         {
             "transaction": str(row["transaction"]),
@@ -215,7 +225,7 @@ def rows(session: Session, first: date, last: date) -> list[dict[str, Any]]:
             "subject": row["subject"],
             "reference": row["reference"],
         }
-        for row in session.execute(_EXPORTED, {"first": first, "last": last}).mappings()
+        for row in session.execute(_BY_WRITTEN if written else _BY_DAY, days).mappings()
     ]
 
 
@@ -231,13 +241,9 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return written.getvalue()
 
 
-def export(session: Session, first: date, last: date) -> str:
-    """The ledger of some days as CSV: `EXPORT_COLUMNS`, one row a line, times in UTC.
-
-    Args:
-        first, last: days, both inclusive.
-    """
-    return as_csv(rows(session, first, last))
+def export(session: Session, first: date, last: date, *, written: bool = False) -> str:
+    """The ledger of some days as CSV: `EXPORT_COLUMNS`, one row a line, times in UTC. Arguments as `rows`."""
+    return as_csv(rows(session, first, last, written=written))
 
 
 @dataclass(frozen=True)

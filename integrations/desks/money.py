@@ -176,15 +176,16 @@ class Money:
 
         return self._moved(caller, id, key, "refund_failed", {"why": why}, act)
 
-    def ledger(self, caller: Caller, since: date, until: date) -> str:
+    def ledger(self, caller: Caller, since: date, until: date, *, written: bool = False) -> str:
         """The ledger of some days as CSV, for the financial system.
 
         Args:
             since, until: days, both inclusive.
+            written: of the days on which we wrote it down, and not on which the money moved.
         """
         _require_sight(caller)
         with self.desk.database.transaction() as session:
-            return ledger.export(session, since, until)
+            return ledger.export(session, since, until, written=written)
 
     def balance(self, caller: Caller, until: date | None = None) -> dict[str, Any]:
         """The trial balance; its debits are its credits.

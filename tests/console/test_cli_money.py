@@ -84,6 +84,7 @@ def test_a_day_is_reconciled_from_two_files(rakeeza: Rakeeza, desk: MoneyOffice,
     days = ("--from", "2026-11-22", "--to", "2026-11-22")
     assert rakeeza("money", "ledger", *days, "--output", str(books)).code == 0
     assert rakeeza("money", "ledger", *days).out == books.read_bytes().decode()
+    assert rakeeza("money", "ledger", *days, "--by", "written").out.count(",payment,") == 2
     bank.write_text("reference,amount,day\nr-1,15.58,2026-11-22\n", encoding="utf-8")
     words = ("money", "reconcile", "--bank", str(bank), "--ledger", str(books), "--day", "2026-11-22")
     clean = rakeeza(*words)

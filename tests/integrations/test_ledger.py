@@ -60,6 +60,26 @@ def test_an_export_is_read_back_and_must_balance(desk: MoneyOffice) -> None:
         ledger.read_export("".join(lines).replace(AMOUNT, "1,115.58").encode(), "ledger.csv")
 
 
+def test_exports_of_one_day_after_the_other_hold_what_a_bank_tells_late(desk: MoneyOffice) -> None:
+    def exported(day: date, *, written: bool) -> list[str]:
+        with desk.database.transaction() as session:
+            return [
+                row["kind"] for row in ledger.rows(session, day, day, written=written) if row["line"] == "1"
+            ]
+
+    paid_at = desk.now[-1]
+    _, bill = desk.billed()
+    # Nine in the evening of the 22nd in UTC is the 23rd in Riyadh.
+    desk.now.append(paid_at.replace(hour=20, minute=59))
+    desk.pay(bill, "1.00", "r-1", paid_at=paid_at)
+    desk.now.append(paid_at.replace(hour=21))
+    desk.pay(bill, "1.00", "r-2", paid_at=paid_at)
+    later = DAY + timedelta(days=1)
+    assert [exported(day, written=False) for day in (DAY, later)] == [["bill", "payment", "payment"], []]
+    assert [exported(day, written=True) for day in (DAY, later)] == [["bill", "payment"], ["payment"]]
+    assert exported(date.max, written=True) == exported(date.min, written=True) == []
+
+
 _OPEN = ("due", "approved", "sent")
 
 indices = st.integers(0, 9)
