@@ -63,6 +63,7 @@ CALLERS: dict[str, tuple[str, ...]] = {
     "finance": (
         *("list_waiting_payments", "assign_payment", "return_payment", "get_bill", "list_refunds"),
         *("approve_refund", "send_refund", "confirm_refund", "fail_refund", "get_ledger", "get_balance"),
+        "reconcile",
     ),
     "payment": ("payment", "get_bill"),
     "privacy": ("erase", "copy_subject", "search_delegations", "end_delegation"),
@@ -77,10 +78,11 @@ NOT_ASKED = {"events": "the stream does not end, and each request would wait for
 REFUSED_THOUGH_RIGHT: dict[str, tuple[tuple[int, ...], str]] = {
     "submit": ((422,), "the procedure says what is in the form, and the service which identifiers it takes"),
     "take_action": ((422,), "an action may need a comment, and takes only some fields"),
-    "put_document": ((413, 422), "bytes by chance are no document"),
+    "put_document": ((412, 413, 422), "the case is at another version; bytes by chance are no document"),
+    "reconcile": ((400,), "a text by chance is no file of a bank"),
     "assign": ((422,), "there is nobody of such a name"),
     "comment": ((422,), "some characters are printed on no paper"),
-    "erase": ((422,), "some characters are printed on no paper"),
+    "erase": ((412, 422), "the case is at another version; some characters are printed on no paper"),
     "delegate": ((422,), "an identifier has a check digit, and days have an order"),
     "subscribe": ((422,), "a name by chance is no address"),
     "list_cases": ((400,), "a cursor is one that was given out"),

@@ -194,3 +194,55 @@ def test_the_ledger_is_csv_and_its_debits_are_its_credits(api: Face) -> None:
         assert api.call(FINANCE, "GET", f"/v1/ledger{query}").status_code == 422, query
     for who in (CENTRE, BANK, REVIEWER):
         assert api.call(who, "GET", "/v1/ledger/balance").status_code == 403
+
+
+def test_a_day_is_reconciled_over_rest_and_nothing_is_changed_by_it(api: Face) -> None:
+    _, bill = _bill(api)
+    api.pay(bill, reference="bank-1")
+    api.pay(bill, amount="10.00", reference="bank-2")
+    books = api.call(FINANCE, "GET", "/v1/ledger?from=2026-11-22&to=2026-11-22").text
+    bank = f"reference,amount,day\nbank-1,{bill['amount']},2026-11-22\nstranger,5.00,2026-11-22\n"
+    asked = {"day": "2026-11-22", "bank": bank, "ledger": books}
+    report = api.call("auditor", "POST", "/v1/reconciliation", asked).json()
+    assert {each["reference"]: each["class"] for each in report["items"]} == {
+        "bank-1": "matched",
+        "bank-2": "missing_at_bank",
+        "stranger": "missing_in_engine",
+    }
+    assert (report["clean"], report["totals"]["credit"]["total"]["count"]) == (False, 3)
+    assert report["totals"]["credit"]["classes"]["matched"]["bank"] == bill["amount"]
+    assert api.call(FINANCE, "POST", "/v1/reconciliation", asked).json() == report
+    assert api.desk.count("case_payment") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "told"),
+    [
+        ({"bank": "reference,amount,day\nx,many,2026-11-22\n"}, 400, "/bank:2"),
+        ({"bank": "reference,amount\nx,1.00\n"}, 400, "/bank"),
+        ({"bank": "<Document xmlns='urn:x'/>"}, 400, "/bank"),
+        ({"bank": "<!DOCTYPE x [<!ENTITY y 'z'>]><x>&y;</x>"}, 400, "/bank"),
+        ({"ledger": "no,export\n"}, 400, "/ledger"),
+        ({"bank": ""}, 422, "/bank"),
+        ({"bank": "reference,amount,day\nx\u0000,1.00,2026-11-22\n"}, 422, "/bank"),
+        ({"ledger": None}, 422, "/ledger"),
+        ({"day": "20261122"}, 422, "/day"),
+        ({"take_in": True}, 422, "/take_in"),
+        ({"bank": "x" * 30_000}, 413, "larger than"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_with_its_place(
+    api: Face, change: dict[str, Any], status: int, told: str
+) -> None:
+    books = api.call(FINANCE, "GET", "/v1/ledger?from=2026-11-22&to=2026-11-22").text
+    asked = {"day": "2026-11-22", "bank": "reference,amount,day\n", "ledger": books}
+    assert api.call(FINANCE, "POST", "/v1/reconciliation", asked).json()["clean"]
+    refused = api.call(FINANCE, "POST", "/v1/reconciliation", {**asked, **change})
+    assert refused.status_code == status
+    assert told in refused.text
+
+
+def test_a_text_that_is_no_unicode_is_refused(api: Face) -> None:
+    body = b'{"day": "2026-11-22", "bank": "\\ud800", "ledger": "x"}'
+    refused = api.call(FINANCE, "POST", "/v1/reconciliation", body, Content_Type="application/json")
+    assert refused.status_code == 422

@@ -36,6 +36,7 @@ LET_IN: dict[str, frozenset[str]] = {
     "fail_refund": FINANCE,
     "get_ledger": BOOKS,
     "get_balance": BOOKS,
+    "reconcile": BOOKS,
     "get_licence": CENTRES | REVIEWERS | {"kiosk-1", "inspector", "auditor"},
     "delegate": CENTRES,
     "search_delegations": CENTRES | {"privacy"},
@@ -71,6 +72,7 @@ BODIES: dict[str, Any] = {
     "return_payment": {"reference": "bank-1"},
     "send_refund": {"reference": "out-1"},
     "fail_refund": {"reason": "x"},
+    "reconcile": {"day": "2026-11-22", "bank": "reference,amount,day\n", "ledger": "x"},
     "delegate": {
         "principal": PERSON,
         "agent": {"kind": "national_id", "identifier": "1001244019", "name": "عبدالله بن سعد"},

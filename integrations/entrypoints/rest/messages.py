@@ -99,6 +99,7 @@ OptionalObject = Annotated[dict[str, Any] | None, BeforeValidator(_given)]
 Words = Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]
 HashText = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CursorText = Annotated[str, Field(pattern=_CURSOR)]
+FileText = Annotated[str, Field(min_length=1, max_length=1_000_000, pattern=r"^[^\x00]*$")]
 KindText = Literal["national_id", "iqama", "border_number", "unified_number"]
 
 
@@ -194,6 +195,14 @@ class Reason(_Body):
     """Why something is done."""
 
     reason: str = Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")
+
+
+class Reconciliation(_Body):
+    """The files of a day, as text; a message is small, and so are they."""
+
+    day: Day = Field(description="The day that is compared, in Riyadh.")
+    bank: FileText = Field(description="The bank's file: CSV or camt.053.")
+    ledger: FileText = Field(description="The export of the ledger, as the financial system hands it back.")
 
 
 class Subject(_Body):

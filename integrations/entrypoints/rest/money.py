@@ -1,4 +1,4 @@
-"""Money: notifications of payments, bills, refunds, the ledger."""
+"""Money: notifications of payments, bills, refunds, the ledger, reconciliation."""
 
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from integrations.entrypoints.rest.messages import (
     PaymentNotice,
     PaymentReference,
     Reason,
+    Reconciliation,
     RefundState,
     Sent,
     Until,
@@ -102,6 +103,16 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
     ) -> Response:
         """The ledger of some days, for the financial system."""
         return Response(licensing.money.ledger(caller, since, until), media_type="text/csv")
+
+    @routes.post("/reconciliation", **promised("reconcile"))
+    def reconcile(body: Reconciliation, caller: Caller = reader) -> JSONResponse:
+        """Compare a day in the engine, the bank's file and the ledger; nothing is changed."""
+        # A fault of a file is told with the member that holds it, and the line.
+        files = ("/bank", body.bank.encode()), ("/ledger", body.ledger.encode())
+        told = licensing.money.reconcile(caller, *files, body.day).to_json()
+        # What was left where files were taken in; here none are.
+        del told["left"]
+        return JSONResponse(told)
 
     @routes.get("/ledger/balance", **promised("get_balance"))
     def get_balance(caller: Caller = reader, until: Until = None) -> JSONResponse:
