@@ -27,6 +27,11 @@ _REFUND = (
 )
 _PAYMENT = ("reference", "outcome", "amount", "credited", "owed_back", "waiting", "paid_at", "case")
 
+_limit = click.option(
+    "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Rows of the page."
+)
+_after = click.option("--after", help="Go on where a page ended: its `next`.")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
@@ -137,13 +142,16 @@ def reconcile(
 
 
 @command.command()
+@_limit
+@_after
 @format_option
 @click.pass_context
-def waiting(ctx: click.Context, output: str) -> None:
-    """List payments that wait for a person to say where they go."""
+def waiting(ctx: click.Context, limit: int, after: str | None, output: str) -> None:
+    """List payments that wait for a person to say where they go, oldest first."""
     with open_platform(ctx) as platform:
-        page = platform.licensing.money.waiting(_caller(), limit=200)
+        page = platform.licensing.money.waiting(_caller(), after, limit)
     _table("Waiting payments", (*_PAYMENT, "bill_number"), page["items"], output)
+    _more("waiting", page)
 
 
 @command.command()
@@ -178,8 +186,8 @@ def refunds() -> None:
     type=click.Choice(["due", "approved", "sent", "confirmed", "failed"]),
     help="Only in this state.",
 )
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Refunds shown.")
-@click.option("--after", help="Go on where a page ended: its `next`.")
+@_limit
+@_after
 @format_option
 @click.pass_context
 def list_(ctx: click.Context, state: str | None, limit: int, after: str | None, output: str) -> None:
@@ -187,8 +195,7 @@ def list_(ctx: click.Context, state: str | None, limit: int, after: str | None, 
     with open_platform(ctx) as platform:
         page = platform.licensing.money.refunds(_caller(), after, limit, state)
     _table("Refunds, SAR", _REFUND, page["items"], output)
-    if page["next"] is not None:
-        click.echo(f"More: rakeeza money refunds list --after {page['next']}", err=True)
+    _more("refunds list", page)
 
 
 @refunds.command()
@@ -245,6 +252,11 @@ def _read(path: Path) -> bytes:
         raise InvalidInput(
             f"The file cannot be read ({error.strerror}).", place=str(path), remedy="Name a readable file."
         ) from error
+
+
+def _more(command: str, page: dict[str, Any]) -> None:
+    if page["next"] is not None:
+        click.echo(f"More: rakeeza money {command} --after {page['next']}", err=True)
 
 
 def _tell(refund: dict[str, Any]) -> None:

@@ -64,6 +64,10 @@ def test_a_payment_that_waits_is_listed_assigned_and_given_back(rakeeza: Rakeeza
     desk.pay("2699999999990", "3.00", "r-2")
     rows = rakeeza("money", "waiting", "--format", "json").rows
     assert [(row["reference"], row["waiting"]) for row in rows] == [("r-1", AMOUNT), ("r-2", "3.00")]
+    page = rakeeza("money", "waiting", "--limit", "1", "--format", "json")
+    assert [row["reference"] for row in page.rows] == ["r-1"]
+    command = page.err.strip().removeprefix("More: rakeeza ").split()
+    assert [row["reference"] for row in rakeeza(*command, "--format", "json").rows] == ["r-2"]
     assert f"settled, {AMOUNT} SAR credited to {bill}" in rakeeza("money", "assign", "r-1", bill).out
     assert desk.state(number) == "paid"
     assert rakeeza("money", "give-back", "r-2").out == "r-2: 3.00 SAR owed back.\n"
