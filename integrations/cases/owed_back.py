@@ -33,7 +33,8 @@ def end_unfulfilled(work: Work) -> Mapping[str, JSON]:
     Returns:
         As `invoices.void_newest`.
     """
-    if not work.procedure.fees or work.session.execute(_FULFILLED, {"case": work.case.id}).scalar():
+    # Whether or not its procedure has fees now: it may have been billed under an earlier version.
+    if work.session.execute(_FULFILLED, {"case": work.case.id}).scalar():
         return {}
     return invoices.void_newest(work, reason="closed")
 

@@ -10,10 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation.database import Database
+from foundation.definitions import parse_yaml
 from foundation.errors import Conflict, PermissionDenied
 from foundation.identity import Caller
 from integrations.cases import case_store, invoices
 from integrations.cases.case import Work
+from integrations.service import Service
 from tests.integrations.desk import (
     CENTRE,
     FINANCE,
@@ -284,3 +286,34 @@ def test_a_bill_paid_in_part_is_owed_back_when_its_case_ends(office: MoneyOffice
     assert [(each["amount"], each["reason"]) for each in office.refunds()] == [("40.00", "closed")]
     assert office.balances()["receivable"] == 0
     assert office.pay(bill, AMOUNT, "r-2")["owed_back"] == AMOUNT
+
+
+# A later version in which the board costs nothing: its flow knows no bill any more.
+_FREE = (
+    (", effect: quote", ""),
+    (",\n         effect: void_bill", ""),
+    (",\n         effect: invoice, when: {field: quote.free, equals: false}", ""),
+    (", effect: settle", ""),
+    (",\n         when: {field: quote.free, equals: true}", ""),
+    (", effect: fulfil},\n      - {name: drop", "}\n      - {name: drop"),
+    (", fees: [board]", ""),
+    ("version: 1", "version: 2"),
+    ("LATE", "accept"),
+)
+
+
+def test_a_case_that_goes_on_without_fees_claims_nothing_when_it_ends(office: MoneyOffice) -> None:
+    number, bill = office.billed()
+    office.pay(bill, "40.00", "r-1")
+    text = DEFINITION
+    for before, after in _FREE:
+        text = text.replace(before, after)
+    text = text[: text.index("fees:\n")] + text[text.index("payment: {due_days") :]
+    free = parse_yaml(text, "board.yaml", Service)
+    with office.database.transaction() as session:
+        case = case_store.locked(session, number)
+        office.engine.migrate(session, case, free, {}, CENTRE, office.now[-1])
+    office.take(number, "drop")
+    assert office.bill(bill)["state"] == "void"
+    assert [(each["amount"], each["reason"]) for each in office.refunds()] == [("40.00", "closed")]
+    assert office.balances()["receivable"] == 0
