@@ -148,15 +148,20 @@ def requirement(service: Service, procedure: Procedure, code: str) -> Requiremen
     return found
 
 
-def listed(session: Session, service: Service, case: Case) -> list[dict[str, Any]]:
-    """The checklist of a case and what was handed in for it; names, which are sealed, are not in it.
+def listed(
+    session: Session, service: Service, case: Case, vault: Vault | None = None
+) -> list[dict[str, Any]]:
+    """The checklist of a case and what was handed in for it.
+
+    Args:
+        vault: opens the names of the files, which `document` then has as `name`; without it, it has none.
 
     Returns:
         For each requirement code, title, required, conditional (needed only if its condition holds), types,
         max_mb, and `document`: version, type, size, sha256, put_by, put_at, erased; None where there is none.
     """
     rows = session.execute(_OF_CASE, {"case_id": case.id, "all": False})
-    held = {row.code: row for row in rows}
+    held = {row.code: _handed_in(row._asdict(), case, vault) for row in rows}
     return [
         {
             "code": each.code,
@@ -165,7 +170,7 @@ def listed(session: Session, service: Service, case: Case) -> list[dict[str, Any
             "conditional": each.when is not None,
             "types": list(each.types),
             "max_mb": each.max_mb,
-            "document": _handed_in(held[each.code]._asdict()) if each.code in held else None,
+            "document": held.get(each.code),
         }
         for each in checklist(service, service.procedures[case.procedure])
     ]
@@ -311,9 +316,10 @@ def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _handed_in(row: Mapping[str, Any]) -> dict[str, Any]:
+def _handed_in(row: Mapping[str, Any], case: Case, vault: Vault | None) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("version", "type", "size", "put_by")},
+        **({"name": _name(vault, case, row["name"])} if vault is not None else {}),
         "sha256": row["sha256"].hex() if row["sha256"] is not None else None,
         "put_at": _moment(row["put_at"]),
         "erased": row["sha256"] is None,
@@ -321,9 +327,13 @@ def _handed_in(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _document(vault: Vault, case: Case, row: dict[str, Any]) -> Document:
-    name = vault.open(row["name"], _name_context(case))["name"] if row["name"] is not None else None
+    name = _name(vault, case, row["name"])
     sha256 = row["sha256"].hex() if row["sha256"] is not None else None
     return Document(**{**row, "name": name, "sha256": sha256})
+
+
+def _name(vault: Vault, case: Case, sealed: bytes | None) -> str | None:
+    return vault.open(sealed, _name_context(case))["name"] if sealed is not None else None
 
 
 def _content_context(case: Case, sha256: bytes) -> str:

@@ -122,12 +122,7 @@ class FilesDesk:
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
             work = self.desk.engine.work(session, case, caller, self.desk.clock())
-            names = {each.code: each.name for each in files.of_case(session, self.desk.office.vault, case)}
-            items = checklist.told(work, files.listed(session, work.service, case))
-        for item in items:
-            if item["document"] is not None:
-                item["document"]["name"] = names[item["code"]]
-        return items
+            return checklist.told(work, files.listed(session, work.service, case, self.desk.office.vault))
 
     def _judged(self, caller: Caller, number: str, code: str, data: bytes) -> MediaType:
         # Between two transactions: a large file takes a while, and holds nothing meanwhile.

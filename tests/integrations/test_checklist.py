@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from foundation.database import Database
 from foundation.errors import Conflict
@@ -113,6 +114,24 @@ def test_an_erased_case_needs_nothing_and_still_says_what_was_there(desk: Desk) 
     assert _needed(desk, number) == set()
     (lease,) = [each for each in desk.licensing.files.list(CENTRE, number) if each["present"]]
     assert (lease["code"], lease["document"]["erased"]) == ("lease_or_deed", True)
+
+
+def test_a_document_that_comes_while_the_checklist_is_read_is_in_it_whole_or_not_at_all(desk: Desk) -> None:
+    number, came = desk.submit(REVIEWED), list[str]()
+
+    def come(*said: Any) -> None:
+        if "FROM case_document" in said[2] and not came:
+            came.append(number)
+            desk.do.put(CENTRE, number, "lease_or_deed")
+
+    event.listen(desk.database.engine, "after_cursor_execute", come)
+    items = desk.licensing.files.list(CENTRE, number)
+    event.remove(desk.database.engine, "after_cursor_execute", come)
+
+    assert came == [number]
+    assert [each["document"] for each in items if each["present"]] == []
+    (lease,) = [each for each in desk.licensing.files.list(CENTRE, number) if each["present"]]
+    assert lease["document"]["name"] == "lease_or_deed.png"
 
 
 # Two fields of the form, a fact that changes, an action and a back-end's answer.
