@@ -93,9 +93,15 @@ def show(ctx: click.Context, code: str, output: str) -> None:
         )
     day = today()
     print_table(
-        f"Fees on {day}, SAR by class of the municipality",
-        ("fee", "unit", "when", "1", "2", "3", "4", "5", "minimum", "VAT", "source"),
-        [row for fee in service.fees for row in _fee(fee, day)],
+        f"Fees on {day}",
+        ("fee", "title", "unit", "when", "VAT", "source"),
+        [_fee(fee, day) for fee in service.fees],
+    )
+    # Apart, so that no column of the two is as narrow as a letter.
+    print_table(
+        "Fees, SAR a unit by class of the municipality",
+        ("fee", "1", "2", "3", "4", "5", "least"),
+        [row for fee in service.fees for row in _amounts(fee, day)],
     )
     for name, flow in service.flows.items():
         print_table(
@@ -276,19 +282,22 @@ def _promise(promise: Promise) -> str:
     return _counted(promise.hours, "hour")
 
 
-def _fee(fee: Fee, day: date) -> list[tuple[object, ...]]:
+def _fee(fee: Fee, day: date) -> tuple[object, ...]:
+    rate = fee.rate_on(day)
+    when = str(fee.when) if fee.when else None
+    source = f"{rate.source}{' (sample)' if rate.sample else ''}" if rate else "not in effect"
+    return fee.code, fee.title.en, _unit(fee), when, fee.vat, source
+
+
+def _amounts(fee: Fee, day: date) -> list[tuple[object, ...]]:
     rate = fee.rate_on(day)
     if rate is None:
-        return [(fee.title.en, _unit(fee), "not in effect", *[None] * 5, None, fee.vat, None)]
+        return []
     return [
         (
-            fee.title.en,
-            f"{_unit(fee)}{bounds}",
-            str(fee.when) if fee.when else None,
+            f"{fee.code}{bounds}",
             *(amount_text(prices[number]) for number in range(1, 6)),
             amount_text(rate.minimum),
-            fee.vat,
-            f"{rate.source}{' (sample)' if rate.sample else ''}",
         )
         for bounds, prices in _prices(rate)
     ]

@@ -15,7 +15,7 @@ CARD = ROOT / "tests/integrations/definitions/health_card.yaml"
 def test_services_are_listed(rakeeza: Rakeeza) -> None:
     rows = rakeeza("service", "list", "--format", "json").rows
     assert [(row["code"], row["version"], row["procedures"], row["title_ar"]) for row in rows] == [
-        ("shop_licence", 2, 13, "رخصة المحل التجاري")
+        ("shop_licence", 2, 14, "رخصة المحل التجاري")
     ]
 
 
@@ -50,7 +50,7 @@ def test_sound_definitions_are_told_so(rakeeza: Rakeeza) -> None:
     done = rakeeza("service", "validate", str(SHOP), str(CARD))
     assert (done.code, done.err) == (0, "")
     first, second = done.out.splitlines()
-    assert first.startswith(f"{SHOP}: shop_licence version 2 is sound: 13 procedures in 5 flows")
+    assert first.startswith(f"{SHOP}: shop_licence version 2 is sound: 14 procedures in 5 flows")
     assert second.endswith("7 states, 7 actions, every case ends in one of: unfit, printed, dropped.")
 
 

@@ -32,10 +32,8 @@ def test_a_dead_end_is_refused_with_its_line(tmp_path: Path) -> None:
 
 def test_a_dead_end_that_only_some_forms_reach_is_refused_and_told(tmp_path: Path) -> None:
     said = said_of(tmp_path, SHOP, ("            - {done: approve}\n", ""))
-    assert (
-        "dead end: nothing leaves the state 'paid' when activity.code = 561010, activity.immediate = False"
-        in (said[0].replace("when activity.immediate", "when activity.code = 561010, activity.immediate"))
-    )
+    assert said[0].startswith("dead end: nothing leaves the state 'paid' when ")
+    assert said[0].endswith("activity.immediate = False")
 
 
 def test_an_answer_that_leads_nowhere_is_a_dead_end(tmp_path: Path) -> None:
@@ -124,8 +122,11 @@ def test_a_free_procedure_on_a_flow_that_bills_is_refused(tmp_path: Path) -> Non
     said = said_of(
         tmp_path,
         SHOP,
-        ("    fees: [licence, late_renewal]\n", "    fees: []\n"),
-        ("    fees: [licence, inspection]\n", "    fees: [licence, inspection, late_renewal]\n"),
+        ("    fees: [licence, fuel_station, waste, late_renewal]\n", "    fees: []\n"),
+        (
+            "    fees: [licence, fuel_station, waste, inspection]\n",
+            "    fees: [licence, fuel_station, waste, inspection, late_renewal]\n",
+        ),
     )
     assert any("'quote' would quote, and the procedure has no fees" in each for each in said)
 
@@ -180,7 +181,7 @@ def test_a_bill_that_rounds_to_nothing_needs_its_own_way(tmp_path: Path) -> None
         "         source: A sample for tests, when: {field: activity.immediate, equals: true}}\n"
     )
     said = said_of(
-        tmp_path, SHOP, ("        sample: true\n  - code: inspection", f"{almost}  - code: inspection")
+        tmp_path, SHOP, ("        sample: true\n  - code: fuel_station", f"{almost}  - code: fuel_station")
     )
     assert any(free in each for each in said), said
 

@@ -215,7 +215,7 @@ def test_a_transfer_makes_the_new_holder_the_one_who_may_ask(town: Town) -> None
     assert town.status(licence) == "valid"
     assert town.pays(number, ("200.00", "40.00")) == [("transfer", town.sum(("200.00", "40.00")))]
     assert town.ends(licence) == end
-    with pytest.raises(PermissionDenied, match="another's"):
+    with pytest.raises(PermissionDenied, match=r"another's"):
         town.ask("copy", licence)
     his = message({}, applicant=OTHER_APPLICANT, procedure="copy", licence=licence)
     assert town.desk.do.submit(CENTRE, his).body["state"] == "submitted"
@@ -337,6 +337,40 @@ def test_the_holder_alone_asks_for_his_licence(town: Town) -> None:
             "renew": {"years": 1},
             "amend": {name: FORM[name] for name in ("trade_name", "activity", "area_m2")},
         }
-        with pytest.raises(PermissionDenied, match="another's"):
+        with pytest.raises(PermissionDenied, match=r"another's"):
             town.desk.do.submit(CENTRE, {**said, "form": form.get(procedure, {})})
     assert APPLICANT["identifier"] not in str(town.licence(licence))
+
+
+def test_a_large_shop_pays_for_its_waste_by_the_year_beside_its_licence(town: Town) -> None:
+    large = {**FORM, "activity": "471110", "years": 2}
+    quote = town.desk.do.quote(CENTRE, town.desk.submit({**large, "area_m2": 499.99})).body
+    assert [line["code"] for line in quote["lines"]] == ["licence"]
+    number = town.desk.submit({**large, "area_m2": 812.5})
+    # 812.5 x 6.00 x 2 and 812.5 x 1.00 x 2; 812.5 x 1.20 x 2 and 812.5 x 0.20 x 2.
+    lines = town.pays(number, ("11375.00", "2275.00"))
+    assert lines == [
+        ("licence", town.sum(("9750.00", "1950.00"))),
+        ("waste", town.sum(("1625.00", "325.00"))),
+    ]
+
+
+def test_a_fuel_station_pays_by_the_class_of_the_town_and_not_by_its_area(town: Town) -> None:
+    number = town.desk.submit({**FORM, "activity": "473001", "area_m2": 90})
+    town.approve(number)
+    lines = town.pays(number, ("5020.00", "1020.00"))
+    assert lines == [("fuel_station", town.sum(("5000.00", "1000.00"))), ("inspection", "20.00")]
+
+
+def test_a_licence_that_is_not_its_holders_is_taken_from_his_name(town: Town) -> None:
+    licence = town.shop()
+    said = {"grounds": "لم أتقدم بطلب هذه الرخصة ولا أعرف هذا المحل."}
+    with pytest.raises(PermissionDenied, match=r"another's, and .* is for its holder himself"):
+        town.desk.do.submit(
+            CENTRE, message(said, applicant=OTHER_APPLICANT, procedure="disown", licence=licence)
+        )
+    objection = town.ask("disown", licence, said)
+    town.desk.do.take(OBJECTIONS, objection, "approve", comment="لم يوقّع الطلب.")
+    assert (town.desk.state(objection), town.status(licence)) == ("granted", "revoked")
+    # Nothing is paid for it, and what was paid for the licence was not his.
+    assert town.books()["bank"] == town.sum(YEAR)
