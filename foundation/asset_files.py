@@ -44,8 +44,12 @@ def read_rows(path: Path) -> list[FileRow]:
         # "-sig": spreadsheets write a byte order mark before the first column's name.
         written = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise NotFound("There is no such file.", place=str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
+        raise NotFound("There is no such file.", place=str(path), remedy="Name another.") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"The file cannot be read ({error.strerror}).", place=str(path), remedy="Name a readable file."
+        ) from error
+    except UnicodeDecodeError as error:
         raise InvalidInput(
             f"The file cannot be read ({error}).", place=str(path), remedy="Save it as UTF-8."
         ) from error

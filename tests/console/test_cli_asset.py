@@ -155,3 +155,15 @@ def test_the_help_says_what_each_command_is_for() -> None:
     assert {name: bool(sub.help) for name, sub in getattr(command, "commands", {}).items()} == dict.fromkeys(
         ["add", "edit", "export", "import", "list", "remove", "show"], True
     )
+
+
+def test_what_cannot_be_imported_is_one_sentence(rakeeza: Rakeeza, tmp_path: Path) -> None:
+    absent, folder, picture = tmp_path / "absent.yaml", tmp_path / "folder.yaml", tmp_path / "picture.yaml"
+    folder.mkdir()
+    picture.write_bytes(b"\x89PNG")
+    told = [rakeeza("asset", "import", str(path)).err for path in (absent, folder, picture)]
+    assert told[0] == f"rakeeza: {absent}: There is no such file. Name another.\n"
+    assert told[1] == (
+        f"rakeeza: {folder}: The file cannot be read (Is a directory). Name a readable file.\n"
+    )
+    assert told[2].endswith("Save it as UTF-8.\n")
