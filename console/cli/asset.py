@@ -1,6 +1,5 @@
 """Keep the inventory: what there is, where it stands, and what powers, cools and connects it."""
 
-import getpass
 import json
 from pathlib import Path
 from typing import Any
@@ -8,16 +7,12 @@ from typing import Any
 import click
 import yaml
 
-from console.cli.context import format_choice, format_option, open_platform, print_table
+from console.cli.context import actor, format_choice, format_option, not_written, open_platform, print_table
 from foundation.asset import Asset, parse_asset
 from foundation.asset_kinds import RELATIONS, Kind
 from foundation.errors import InvalidInput
 
 kind_type = click.Choice([str(kind) for kind in Kind])
-
-
-def _actor() -> str:
-    return f"cli/{getpass.getuser()}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,7 +33,7 @@ def add(ctx: click.Context, /, name: str, kind: str, **given: Any) -> None:
     """Add the asset NAME."""
     asset = _changed({"name": name, "kind": kind}, given)
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        platform.assets.add(session, asset, actor=_actor())
+        platform.assets.add(session, asset, actor=actor())
     click.echo(f"Added {name}.")
 
 
@@ -58,7 +53,7 @@ def edit(ctx: click.Context, /, name: str, **given: Any) -> None:
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         before = platform.assets.get(session, name)
         after = platform.assets.edit(
-            session, _changed(before.plain(), given), actor=_actor(), version=before.version
+            session, _changed(before.plain(), given), actor=actor(), version=before.version
         )
     click.echo(f"{name} is unchanged." if after.version == before.version else f"Changed {name}.")
 
@@ -72,7 +67,7 @@ def import_(ctx: click.Context, path: Path) -> None:
     Assets that the file does not name stay as they are.
     """
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        done = platform.assets.import_file(session, path, actor=_actor())
+        done = platform.assets.import_file(session, path, actor=actor())
     click.echo(f"{len(done.added)} added, {len(done.changed)} changed, {len(done.unchanged)} unchanged.")
 
 
@@ -98,9 +93,7 @@ def export(ctx: click.Context, form: str, output: Path | None) -> None:
         # The mark tells spreadsheets that the file is UTF-8; without it Arabic opens as rubbish.
         output.write_text(written, encoding="utf-8-sig" if form == "csv" else "utf-8", newline="")
     except OSError as error:
-        raise InvalidInput(
-            f"The file cannot be written ({error.strerror}).", place=str(output), remedy="Name another."
-        ) from error
+        raise not_written(output, error) from error
 
 
 @command.command("list")
@@ -139,7 +132,7 @@ def show(ctx: click.Context, name: str, output: str) -> None:
 def remove(ctx: click.Context, name: str) -> None:
     """Remove the asset NAME; refused while something stands in it or hangs on it."""
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        platform.assets.remove(session, name, actor=_actor())
+        platform.assets.remove(session, name, actor=actor())
     click.echo(f"Removed {name}.")
 
 

@@ -1,6 +1,5 @@
 """Working days and hours, deadlines, and the closures that change them."""
 
-import getpass
 import textwrap
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from console.cli.context import format_option, open_platform, print_table
+from console.cli.context import actor, format_option, open_platform, print_table
 from foundation.calendar import format_date, hijri, today
 from foundation.closures import ClosureRow, Closures
 from foundation.definitions import Bilingual
@@ -149,7 +148,7 @@ def add(
             title=Bilingual(ar=title_ar, en=title_en),
             outage=outage,
             place=place,
-            actor=_actor(),
+            actor=actor(),
         )
     click.echo(f"Noted closure {row.id}.")
 
@@ -163,7 +162,7 @@ def end(ctx: click.Context, number: int, at: str | None) -> None:
     calendar = load_calendars().get(DEFAULT)
     moment = _moment(at, calendar) if at else datetime.now(UTC).replace(microsecond=0)
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        Closures().end(session, number, at=moment, actor=_actor())
+        Closures().end(session, number, at=moment, actor=actor())
     click.echo(f"Closure {number} has ended.")
 
 
@@ -173,7 +172,7 @@ def end(ctx: click.Context, number: int, at: str | None) -> None:
 def withdraw(ctx: click.Context, number: int) -> None:
     """Take back the closure NUMBER that never was, or was noted wrongly; deadlines are reckoned anew."""
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        Closures().withdraw(session, number, actor=_actor())
+        Closures().withdraw(session, number, actor=actor())
     click.echo(f"Closure {number} is withdrawn.")
 
 
@@ -206,10 +205,6 @@ def list_(ctx: click.Context, open_only: bool, output: str) -> None:
         for row in rows
     ]
     print_table("Closures", _CLOSURES, whole, output)
-
-
-def _actor() -> str:
-    return f"cli/{getpass.getuser()}"
 
 
 def _bearing(ctx: click.Context, since: datetime, place: str | None) -> tuple[Closure, ...]:

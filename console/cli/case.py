@@ -1,6 +1,5 @@
 """List and show cases, and what waits for a person among their calls to back-ends."""
 
-import getpass
 import json
 import re
 import uuid
@@ -8,8 +7,7 @@ from typing import Any
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table, shown
-from foundation.identity import Caller
+from console.cli.context import caller, format_choice, format_option, open_platform, print_table, shown
 
 _LISTED = ("number", "service", "procedure", "state", "version", "submitted_at", "promised_for", "escalated")
 _CALL = ("id", "key", "case", "kind", "name", "backend", "state", "attempts", "reason", "next_at", "answer")
@@ -46,7 +44,7 @@ def list_(
 ) -> None:
     """List cases, newest first."""
     with open_platform(ctx) as platform:
-        page = platform.licensing.cases.cases(_caller(), after, limit, service, state, licence)
+        page = platform.licensing.cases.cases(caller(), after, limit, service, state, licence)
     _table("Cases", _LISTED_NARROW if output == "table" else _LISTED, page["items"], output)
     if page["next"] is not None:
         click.echo(f"More: rakeeza case list --after {page['next']}", err=True)
@@ -59,8 +57,8 @@ def list_(
 def show(ctx: click.Context, number: str, output: str) -> None:
     """Show the case NUMBER: state, promise, bill, licence, calls, journal; as a table nothing of a person."""
     with open_platform(ctx) as platform:
-        case = platform.licensing.cases.case(_caller(), number)
-        case["calls"] = platform.licensing.outside.calls(_caller(), number)
+        case = platform.licensing.cases.case(caller(), number)
+        case["calls"] = platform.licensing.outside.calls(caller(), number)
     if output == "json":
         click.echo(json.dumps(case, ensure_ascii=False, indent=2))
         return
@@ -79,7 +77,7 @@ def show(ctx: click.Context, number: str, output: str) -> None:
 def parked(ctx: click.Context, limit: int, after: str | None, output: str) -> None:
     """List the calls to back-ends that were given up and wait for a person, with the reason."""
     with open_platform(ctx) as platform:
-        page = platform.licensing.outside.parked(_caller(), after, limit)
+        page = platform.licensing.outside.parked(caller(), after, limit)
     _table("Parked calls", _PARKED_NARROW if output == "table" else _CALL, page["items"], output)
     if page["next"] is not None:
         click.echo(f"More: rakeeza case parked --after {page['next']}", err=True)
@@ -92,13 +90,8 @@ def retry(ctx: click.Context, call: int) -> None:
     """Put the parked call CALL (its id) back; a worker asks again."""
     with open_platform(ctx) as platform:
         # Each call of the command is a wish of its own.
-        put_back = platform.licensing.outside.retry(_caller(), call, str(uuid.uuid4())).body
+        put_back = platform.licensing.outside.retry(caller(), call, str(uuid.uuid4())).body
     click.echo(f"The call {put_back['key']} is asked again.")
-
-
-def _caller() -> Caller:
-    # Whoever can run this command can read the database itself.
-    return Caller(getpass.getuser(), "system", frozenset())
 
 
 def _facts(case: dict[str, Any]) -> list[tuple[str, str]]:

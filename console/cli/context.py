@@ -1,7 +1,9 @@
 """What commands share: the settings, the opened platform, and tables."""
 
 import csv
+import getpass
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from foundation.caller import Caller
+from foundation.errors import InvalidInput
 from foundation.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ format_option = format_choice("table", "json", "csv")
 
 _KINDS = ("national_id", "iqama", "border_number", "unified_number")
 _MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z")
+_KEPT_WHOLE = 24  # characters
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -60,12 +65,42 @@ def check_person(kind: str, identifier: str) -> None:
         InvalidInput: it is mistyped.
     """
     # Not at the top: commands that name no person must not pay for it.
-    from foundation.errors import InvalidInput
     from integrations.identifiers import Kind, fault
 
     known = next(each for each in get_args(Kind) if each == kind)
     if (wrong := fault(known, identifier)) is not None:
         raise InvalidInput(wrong.en, place="--identifier", message_ar=wrong.ar)
+
+
+def user() -> str:
+    """Who runs this command: the name of the system's user, or his number where he has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def actor() -> str:
+    """Who runs this command, as the audit trail names him where no desk is asked."""
+    return f"cli/{user()}"
+
+
+def caller(*roles: str) -> Caller:
+    """Who runs this command, as a desk is asked.
+
+    Whoever can run a command can read and write the database itself; the trail names who it was.
+
+    Args:
+        roles: that the desk asks for, beside being of the system.
+    """
+    return Caller(f"cli-{user()}", "system", frozenset(roles))
+
+
+def not_written(path: Path, error: OSError) -> InvalidInput:
+    """What is said of a file that cannot be written."""
+    return InvalidInput(
+        f"The file cannot be written ({error.strerror}).", place=str(path), remedy="Name another file."
+    )
 
 
 def settings_of(ctx: click.Context) -> Settings:
@@ -119,7 +154,10 @@ def print_table(
         cells = [[shown(cell) for cell in row] for row in rows]
         for number, column in enumerate(columns):
             numbers = all(_NUMBER.fullmatch(row[number]) for row in cells if row[number] != "-")
-            table.add_column(column, overflow="fold", justify="right" if numbers else "left")
+            # The first names the row, and is what a person copies into the next command. A longer one would
+            # be cut off where a terminal is narrow.
+            whole = number == 0 and max(len(row[0]) for row in cells) <= _KEPT_WHOLE
+            table.add_column(column, overflow="fold", justify="right" if numbers else "left", no_wrap=whole)
         for row in cells:
             # Text, not markup: a name such as "[red]" is a name.
             table.add_row(*(Text(cell) for cell in row))

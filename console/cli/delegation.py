@@ -1,11 +1,13 @@
 """Let managers and agents act for owners, and end it."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import click
 
 from console.cli.context import (
+    caller,
     check_person,
     format_choice,
     format_option,
@@ -13,10 +15,8 @@ from console.cli.context import (
     person_options,
     print_table,
 )
-from foundation.identity import Caller
 
-# Whoever can run this command can write to the database itself.
-_CALLER = Caller("rakeeza", "system", frozenset())
+_DAY = click.DateTime(["%Y-%m-%d"])
 _COLUMNS = ("id", "capacity", "principal", "agent", "services", "procedures", "from", "until", "status")
 
 
@@ -44,7 +44,7 @@ def list_(ctx: click.Context, kind: str, identifier: str, output: str) -> None:
     """List the delegations that a person gave or holds."""
     check_person(kind, identifier)
     with open_platform(ctx) as platform:
-        found = platform.licensing.people.delegations(_CALLER, kind, identifier)
+        found = platform.licensing.people.delegations(caller(), kind, identifier)
     rows = [
         (
             each["id"],
@@ -68,17 +68,17 @@ def list_(ctx: click.Context, kind: str, identifier: str, output: str) -> None:
 @click.option("--capacity", type=click.Choice(["manager", "agent"]), required=True, help="As what.")
 @click.option("--service", "services", multiple=True, help="Only for this service; several may be given.")
 @click.option("--procedure", "procedures", multiple=True, help="Only for this; several may be given.")
-@click.option("--from", "valid_from", help="First day, as 2026-12-01; today if not given.")
-@click.option("--until", "valid_until", help="Last day; an agent needs one.")
+@click.option("--from", "valid_from", type=_DAY, help="First day, as 2026-12-01; today if not given.")
+@click.option("--until", "valid_until", type=_DAY, help="Last day; an agent needs one.")
 @click.option("--evidence", help="SHA-256 of the paper that shows it, in hex.")
 @click.option("--key", required=True, help="Idempotency key: the same again adds nothing.")
 @format_choice("text", "json")
 @click.pass_context
 def add(ctx: click.Context, /, key: str, output: str, **parts: Any) -> None:
     """Let somebody act for an owner."""
-    message = {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}
+    message = {name: _plain(value) for name, value in parts.items()}
     with open_platform(ctx) as platform:
-        made = platform.licensing.people.delegate(_CALLER, message, key).body
+        made = platform.licensing.people.delegate(caller(), message, key).body
     until = made["valid_until"] or "it is ended"
     said = f"Delegation {made['id']}: {made['capacity']}, from {made['valid_from']} until {until}."
     click.echo(json.dumps(made, ensure_ascii=False) if output == "json" else said)
@@ -90,8 +90,14 @@ def add(ctx: click.Context, /, key: str, output: str, **parts: Any) -> None:
 def end(ctx: click.Context, number: int) -> None:
     """Revoke the delegation NUMBER at once."""
     with open_platform(ctx) as platform:
-        platform.licensing.people.end_delegation(_CALLER, number, f"cli-end-{number}")
+        platform.licensing.people.end_delegation(caller(), number, f"cli-end-{number}")
     click.echo(f"Delegation {number} is revoked.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _named(person: dict[str, str] | None) -> str:

@@ -1,11 +1,10 @@
 """Manage people and API clients, and what they may do."""
 
-import getpass
 import json
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table
+from console.cli.context import actor, format_choice, format_option, open_platform, print_table
 from console.cli.secret import read_secret
 from foundation.identity import Role
 from foundation.secret import Secret
@@ -23,10 +22,6 @@ place_option = click.option(
     multiple=True,
     help="Where it may do so; may be given several times. Everywhere if not given.",
 )
-
-
-def _actor() -> str:
-    return f"cli/{getpass.getuser()}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +52,7 @@ def add_client(
     """Add the API client CLIENT_ID; its generated secret is printed once."""
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         secret = platform.identity.add_client(
-            session, client_id, roles, title or client_id, places=places, actor=_actor()
+            session, client_id, roles, title or client_id, places=places, actor=actor()
         )
     _print_secret(client_id, secret, output, roles=sorted(set(roles)), places=sorted(set(places)))
 
@@ -73,7 +68,7 @@ def rotate(ctx: click.Context, client_id: str, output: str) -> None:
     the client until then.
     """
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        secret = platform.identity.rotate_client(session, client_id, actor=_actor())
+        secret = platform.identity.rotate_client(session, client_id, actor=actor())
     _print_secret(client_id, secret, output)
 
 
@@ -125,7 +120,7 @@ def enable(ctx: click.Context, client_id: str) -> None:
 
 def _enable(ctx: click.Context, client_id: str, *, enabled: bool) -> None:
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        platform.identity.enable_client(session, client_id, enabled, actor=_actor())
+        platform.identity.enable_client(session, client_id, enabled, actor=actor())
     click.echo(f"{client_id} is {'enabled' if enabled else 'disabled'}.")
 
 
@@ -146,7 +141,7 @@ def add_person(
     """Add the person USERNAME."""
     password = read_secret("Password", stdin)
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        platform.identity.add_person(session, username, password, roles, places=places, actor=_actor())
+        platform.identity.add_person(session, username, password, roles, places=places, actor=actor())
     click.echo(f"Added {username}.")
 
 
@@ -187,5 +182,5 @@ def enable_person(ctx: click.Context, username: str) -> None:
 
 def _enable_person(ctx: click.Context, username: str, *, enabled: bool) -> None:
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        platform.identity.enable_person(session, username, enabled, actor=_actor())
+        platform.identity.enable_person(session, username, enabled, actor=actor())
     click.echo(f"{username} is {'enabled' if enabled else 'disabled'}.")

@@ -3,19 +3,16 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from console.cli.context import format_choice, open_platform, print_table, settings_of
+from console.cli.context import caller, format_choice, not_written, open_platform, print_table, settings_of
 from foundation.calendar import format_date, today
 from foundation.errors import InvalidInput, Malformed, NotFound, RakeezaError, SettingsError
 from foundation.wire import qr_reader
 from foundation.wire.credential import PREFIX, REFUSALS, Credential, KeySet, Status, open_credential
 from foundation.wire.credential_keys import KEYS_FILE, trusted_keys
-
-if TYPE_CHECKING:
-    from foundation.identity import Caller
 
 _VERDICTS = {
     Status.VALID: ("VALID", "سارية"),
@@ -70,7 +67,7 @@ def show(ctx: click.Context, number: str, document: Path | None, output: str) ->
     with open_platform(ctx) as platform:
         licence = platform.licensing.licences.licence(number)
         if document is not None:
-            pdf = platform.licensing.licences.document(_caller(), number)
+            pdf = platform.licensing.licences.document(caller(), number)
             _write(document, pdf)
     if output == "json":
         click.echo(json.dumps(licence, ensure_ascii=False, indent=2))
@@ -94,7 +91,7 @@ def show(ctx: click.Context, number: str, document: Path | None, output: str) ->
 def history(ctx: click.Context, number: str, output: str) -> None:
     """Show what became of the licence NUMBER: each case, each change of its standing, what hangs on it."""
     with open_platform(ctx) as platform:
-        told = platform.licensing.licences.history(_caller(), number)
+        told = platform.licensing.licences.history(caller(), number)
     if output == "json":
         click.echo(json.dumps(told, ensure_ascii=False, indent=2))
         return
@@ -113,13 +110,6 @@ def history(ctx: click.Context, number: str, output: str) -> None:
 def _why(entry: dict[str, Any]) -> str:
     parent = entry.get("parent")
     return f"with {parent}" if parent else str(entry.get("case", "-"))
-
-
-def _caller() -> "Caller":
-    # Not at the top: `verify` works without a database, and must not load what speaks to one.
-    from foundation.identity import Caller
-
-    return Caller("command line", "system", frozenset())
 
 
 def _keys(ctx: click.Context, keys_file: Path | None) -> KeySet:
@@ -269,6 +259,4 @@ def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise InvalidInput(
-            f"The file cannot be written ({error.strerror}).", place=str(path), remedy="Name another file."
-        ) from error
+        raise not_written(path, error) from error

@@ -1,6 +1,5 @@
 """Bills, refunds, the ledger, and the reconciliation of a day."""
 
-import getpass
 import json
 import uuid
 from datetime import datetime
@@ -9,9 +8,9 @@ from typing import Any
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table
+from console.cli.context import caller, format_choice, format_option, not_written, open_platform, print_table
+from foundation.caller import Caller, Role
 from foundation.errors import InvalidInput
-from foundation.identity import Caller, Role
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _REFUND = (
@@ -94,9 +93,7 @@ def ledger(ctx: click.Context, since: datetime, until: datetime, by: str, output
     try:
         output.write_text(content, encoding="utf-8", newline="")
     except OSError as error:
-        raise InvalidInput(
-            f"The file cannot be written ({error.strerror}).", place=str(output), remedy="Name another."
-        ) from error
+        raise not_written(output, error) from error
 
 
 @command.command()
@@ -237,8 +234,7 @@ def failed(ctx: click.Context, number: int, why: str) -> None:
 
 
 def _caller() -> Caller:
-    # Whoever can run this command can write to the database itself; the trail names who it was.
-    return Caller(f"cli-{getpass.getuser()}", "system", frozenset({Role.FINANCE}))
+    return caller(Role.FINANCE)
 
 
 def _key() -> str:

@@ -1,6 +1,5 @@
 """Run playbooks on servers, and see what became of them."""
 
-import getpass
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.context import format_option, open_platform, print_table, settings_of
+from console.cli.context import actor, format_option, open_platform, print_table, settings_of
 from foundation.errors import DefinitionError, InvalidInput
 from foundation.events import StoredEvent, follow, read
 from infra.plays.definition import find_playbook, load_playbooks
@@ -121,7 +120,7 @@ def run(
             run_id = plays.request(
                 session,
                 name,
-                requested_by=f"cli/{getpass.getuser()}",
+                requested_by=actor(),
                 limit=limit,
                 parameters=values,
                 check=check,

@@ -1,17 +1,28 @@
 """Give people their data, and erase it."""
 
 import json
+import os
 import uuid
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from console.cli.context import check_person, format_option, open_platform, person_options, print_table
-from foundation.identity import Caller
+from console.cli.context import (
+    caller,
+    check_person,
+    format_option,
+    not_written,
+    open_platform,
+    person_options,
+    print_table,
+)
 
-# Whoever can run this command can read the database itself.
-_CALLER = Caller("rakeeza", "system", frozenset())
+if TYPE_CHECKING:
+    from integrations.desks.people import PeopleDesk
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,17 +39,36 @@ def copy(ctx: click.Context, kind: str, identifier: str, output: Path | None) ->
     check_person(kind, identifier)
     with open_platform(ctx) as platform:
         people = platform.licensing.people
-        text = json.dumps(people.copy(_CALLER, kind, identifier), ensure_ascii=False, indent=2)
         if output is None:
-            click.echo(text)
+            click.echo(_text(people, kind, identifier))
             return
-        # "x": what lies there already is not ours to overwrite.
-        with output.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            output.chmod(0o600)
-            archive.writestr("copy.json", text)
-            for name, content in people.contents(_CALLER, kind, identifier):
+        # Before the copy is made: that it was given out is journalled, and must not be said of a file that
+        # cannot be written.
+        with _new_file(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("copy.json", _text(people, kind, identifier))
+            for name, content in people.contents(caller(), kind, identifier):
                 archive.writestr(name, content)
     click.echo(f"Written to {output}.")
+
+
+def _text(people: "PeopleDesk", kind: str, identifier: str) -> str:
+    return json.dumps(people.copy(caller(), kind, identifier), ensure_ascii=False, indent=2)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that only this user reads; gone again if it is not finished."""
+    try:
+        # O_EXCL: what lies there already is not ours to overwrite.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise not_written(path, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
 
 
 @command.command()
@@ -51,7 +81,7 @@ def erase(ctx: click.Context, case: str, reason: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Erase {case}, its licence and all cases on it? Nothing brings it back.", abort=True)
     with open_platform(ctx) as platform:
-        done = platform.licensing.people.erase(_CALLER, case, reason, str(uuid.uuid4())).body
+        done = platform.licensing.people.erase(caller(), case, reason, str(uuid.uuid4())).body
     licence = f", licence {done['licence']}" if done["licence"] else ""
     click.echo(f"Erased: {', '.join(done['erased'])}{licence}.")
 
@@ -63,7 +93,7 @@ def erase(ctx: click.Context, case: str, reason: str, yes: bool) -> None:
 def due(ctx: click.Context, limit: int, output: str) -> None:
     """List the cases that retention keeps no longer; the worker erases them."""
     with open_platform(ctx) as platform:
-        found = platform.licensing.people.due(_CALLER, limit)
+        found = platform.licensing.people.due(caller(), limit)
     print_table(
         "Cases due for erasure",
         ("case", "closed_at"),

@@ -1,6 +1,5 @@
 """List, show, check and draw municipal services."""
 
-import getpass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import get_args
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table, settings_of
+from console.cli.context import caller, format_choice, format_option, open_platform, print_table, settings_of
 from foundation.calendar import today
 from foundation.errors import DefinitionError, InvalidInput, exit_code
-from foundation.identity import Caller
 from foundation.registry import Registry
 from integrations.cases.money import amount_text
 from integrations.fee_table import Fee, Rate
@@ -184,9 +182,8 @@ def migrate(
 
     Each case is moved by itself; what cannot move is told and stays as it is.
     """
-    caller = Caller(getpass.getuser(), "system", frozenset())
     with open_platform(ctx) as platform:
-        report = platform.licensing.cases.migrate(caller, code, version, _map(states), number, not apply)
+        report = platform.licensing.cases.migrate(caller(), code, version, _map(states), number, not apply)
     if output == "json":
         # Not at the top: only this form needs it.
         import json

@@ -1,15 +1,13 @@
 """Manage the webhooks by which clients are told what happens to their cases."""
 
-import getpass
 import json
 import uuid
 from datetime import UTC, datetime
 
 import click
 
-from console.cli.context import format_choice, format_option, open_platform, print_table
+from console.cli.context import caller, format_choice, format_option, open_platform, print_table
 from foundation.errors import InvalidInput
-from foundation.identity import Caller
 
 _COLUMNS = ("id", "client", "url", "kinds", "state", "failures", "reason", "cursor", "next_at", "created")
 # A terminal is only so wide; json and csv have the rest.
@@ -31,7 +29,7 @@ def add(ctx: click.Context, client: str, url: str, kinds: tuple[str, ...], outpu
     """Subscribe the API client CLIENT to events, sent to URL; the secret that signs is printed once."""
     with open_platform(ctx) as platform:
         made = platform.licensing.outside.subscribe(
-            _caller(), url, kinds, str(uuid.uuid4()), client=f"client/{client}"
+            caller(), url, kinds, str(uuid.uuid4()), client=f"client/{client}"
         ).body
     if output == "json":
         click.echo(json.dumps({name: made[name] for name in ("id", "client", "url", "kinds", "secret")}))
@@ -45,7 +43,7 @@ def add(ctx: click.Context, client: str, url: str, kinds: tuple[str, ...], outpu
 def list_(ctx: click.Context, output: str) -> None:
     """List the webhooks, with how their deliveries stand."""
     with open_platform(ctx) as platform:
-        found = platform.licensing.outside.webhooks(_caller())
+        found = platform.licensing.outside.webhooks(caller())
     columns = _NARROW if output == "table" else _COLUMNS
     rows = [
         [
@@ -63,7 +61,7 @@ def list_(ctx: click.Context, output: str) -> None:
 def remove(ctx: click.Context, webhook: int) -> None:
     """Remove the webhook WEBHOOK; a message under way is the last."""
     with open_platform(ctx) as platform:
-        platform.licensing.outside.unsubscribe(_caller(), webhook)
+        platform.licensing.outside.unsubscribe(caller(), webhook)
     click.echo(f"Removed the webhook {webhook}.")
 
 
@@ -73,7 +71,7 @@ def remove(ctx: click.Context, webhook: int) -> None:
 def pause(ctx: click.Context, webhook: int) -> None:
     """Deliver nothing to the webhook WEBHOOK until it is resumed; nothing is lost."""
     with open_platform(ctx) as platform:
-        platform.licensing.outside.pause(_caller(), webhook, str(uuid.uuid4()))
+        platform.licensing.outside.pause(caller(), webhook, str(uuid.uuid4()))
     click.echo(f"Paused the webhook {webhook}.")
 
 
@@ -83,7 +81,7 @@ def pause(ctx: click.Context, webhook: int) -> None:
 def resume(ctx: click.Context, webhook: int) -> None:
     """Deliver to the webhook WEBHOOK again, from where it stopped."""
     with open_platform(ctx) as platform:
-        platform.licensing.outside.unpause(_caller(), webhook, str(uuid.uuid4()))
+        platform.licensing.outside.unpause(caller(), webhook, str(uuid.uuid4()))
     click.echo(f"The webhook {webhook} is delivered to again.")
 
 
@@ -96,13 +94,8 @@ def replay(ctx: click.Context, webhook: int, after: str | None, since: str | Non
     """Deliver to the webhook WEBHOOK again, with the same ids and bodies."""
     moment = None if since is None else _moment(since)
     with open_platform(ctx) as platform:
-        platform.licensing.outside.replay(_caller(), webhook, after, moment, str(uuid.uuid4()))
+        platform.licensing.outside.replay(caller(), webhook, after, moment, str(uuid.uuid4()))
     click.echo(f"The webhook {webhook} is told again.")
-
-
-def _caller() -> Caller:
-    # Whoever can run this command can read the database itself.
-    return Caller(getpass.getuser(), "system", frozenset())
 
 
 def _moment(given: str) -> datetime:

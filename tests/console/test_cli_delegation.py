@@ -41,6 +41,7 @@ def test_a_delegation_is_added_once_listed_and_ended(rakeeza: Rakeeza) -> None:
         (("--capacity", "agent"), 65, "valid_until"),
         (("--capacity", "agent", "--until", "2001-01-01"), 65, "valid_until"),
         (("--capacity", "owner"), 2, "capacity"),
+        (("--capacity", "manager", "--from", "2026-13-01"), 2, "'2026-13-01' does not match"),
         (("--capacity", "manager", "--service", "none"), 65, "no such service"),
     ],
 )

@@ -1,13 +1,16 @@
 """`rakeeza privacy`, run as a person runs it; the audit is verified by the command after an erasure."""
 
+import getpass
 import json
 import stat
 import zipfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from console.bootstrap import open_platform
+from foundation.database import Database
 from foundation.settings import load
 from tests.console.rakeeza_types import Done, Rakeeza
 from tests.integrations.desk import CENTRE, NATIONAL_ID, OWNER, PNG, REVIEWED, REVIEWER, message
@@ -47,6 +50,29 @@ def test_a_copy_is_printed_or_written_with_its_documents(
         assert archive.read(f"{rejected}/lease_or_deed-1-lease.png") == PNG
     assert _copy(rakeeza, "--output", str(path)).code != 0
     assert zipfile.is_zipfile(path)
+
+
+def test_who_was_given_a_copy_is_journalled_and_nobody_of_a_file_that_cannot_be_written(
+    rakeeza: Rakeeza, rejected: str, tmp_path: Path, database: Database
+) -> None:
+    def journalled() -> list[str]:
+        with database.transaction() as session:
+            return list(session.scalars(text("SELECT actor FROM audit WHERE action = 'copied'")))
+
+    assert rejected
+    there = tmp_path / "there.zip"
+    there.write_text("mine")
+
+    refused = _copy(rakeeza, "--output", str(there))
+    nowhere = _copy(rakeeza, "--output", str(tmp_path / "none" / "copy.zip"))
+
+    assert (refused.code, nowhere.code) == (65, 65)
+    said = f"rakeeza: {there}: The file cannot be written (File exists). Name another file.\n"
+    assert refused.err == said
+    assert there.read_text() == "mine"
+    assert journalled() == []
+    assert _copy(rakeeza).code == 0
+    assert journalled() == [f"system/cli-{getpass.getuser()}"]
 
 
 def test_an_erased_case_is_gone_from_the_copy_and_the_audit_verifies(rakeeza: Rakeeza, rejected: str) -> None:
