@@ -173,7 +173,9 @@ def _deadline(service: Service, deadline: Deadline) -> str:
 def _edge(service: Service, start: str, action: Action) -> str:
     dashed = ', style=dashed, color="#b7791f", fontcolor="#7a4b07"' if action.timed else ""
     marked = ', color="#1f6f54", penwidth=1.6' if action.effect == "fulfil" else ""
-    label = _told(service, start, action)
+    # Graphviz sets a label against its arrow: without room the arrow strikes through the words.
+    room = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="6">'
+    label = f"{room}<TR><TD>{_told(service, start, action)}</TD></TR></TABLE>"
     return f"  {_quoted(start)} -> {_quoted(action.to)} [label=<{label}>{dashed}{marked}];"
 
 
