@@ -1,8 +1,8 @@
 """Sending to addresses that strangers chose: never into our own networks, never where a redirect leads.
 
-A name is resolved once, every address it has is judged, and the connection goes to an address that was
-judged: a second answer of the name server changes nothing. The whole exchange has one deadline, so that a
-receiver who dribbles holds no sender.
+A name is resolved once for each connection, every address it has is judged, and the connection goes to an
+address that was judged: a second answer of the name server changes nothing, and a connection that is kept
+leads where it always led. Each exchange has one deadline, so that a receiver who dribbles holds no sender.
 
 Source: Standard Webhooks 1.0.0, "Server side request forgery"; RFC 6890 (special-purpose addresses).
 """
@@ -11,12 +11,14 @@ import contextlib
 import http.client
 import ipaddress
 import re
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -61,7 +63,7 @@ class Outgoing:
 
     Args:
         allow_private: whether http and addresses that are not public are allowed.
-        timeout_s: for the whole exchange.
+        timeout_s: for one whole exchange, in seconds.
         resolve: addresses of a host and port; the system's by default.
         trust: whose certificates are believed; the system's by default.
     """
@@ -77,39 +79,26 @@ class Outgoing:
         Raises:
             InvalidInput: it is no URL, not https, or leads into a private network.
         """
-        parts = self._parts(url)
+        parts = self.parts(url)
         # A name that does not resolve today may tomorrow; it is judged again at each sending.
         with contextlib.suppress(Undelivered):
             self._addresses(parts)
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Send, once.
+    def line(self, url: str) -> "Line":
+        """A way to one receiver, on which its connection is kept; nothing is opened or judged yet."""
+        return Line(self, url)
 
-        Returns:
-            The status, 200 to 299.
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send once, by a connection of its own; see `Line.post`."""
+        with contextlib.closing(self.line(url)) as line:
+            return line.post(body, headers)
+
+    def parts(self, url: str) -> SplitResult:
+        """The parts of a URL, judged by its text.
 
         Raises:
-            Undelivered: by every other status, and wherever the exchange failed.
-            InvalidInput: the URL may not be sent to.
+            InvalidInput: it is no URL that may be sent to.
         """
-        parts = self._parts(url)
-        limit = time.monotonic() + self.timeout_s
-        try:
-            with self._connected(parts, self._addresses(parts), limit) as opened:
-                return _exchange(opened, parts, body, headers)
-        except TimeoutError as error:
-            raise Undelivered("The receiver did not answer in time.", reason="timeout") from error
-        except ssl.SSLError as error:
-            raise Undelivered("The receiver's certificate or TLS does not hold.", reason="tls") from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            # Ours was the hand that broke it off if its time was up.
-            late = time.monotonic() >= limit
-            raise Undelivered(
-                "The receiver did not answer in time." if late else "The receiver cannot be reached.",
-                reason="timeout" if late else "connection",
-            ) from error
-
-    def _parts(self, url: str) -> SplitResult:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -126,6 +115,23 @@ class Outgoing:
             raise _refused("The URL is not https.", "يجب أن يبدأ العنوان بـ https.")
         return parts
 
+    def connect(self, parts: SplitResult, limit: float) -> "_Connection":
+        """A new connection to an address that was judged, by a moment of the monotonic clock."""
+        opened = _connect(self._addresses(parts), _port(parts), limit)
+        try:
+            # A message is two small packets, and none waits until the one before is acknowledged.
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # From here on the deadline is kept by who watches, and the socket simply blocks.
+            opened.settimeout(None)
+            if parts.scheme == "https":
+                opened = (self.trust or self._known).wrap_socket(
+                    opened, server_hostname=parts.hostname, do_handshake_on_connect=False
+                )
+            return _Connection(parts, opened, limit)
+        except BaseException:
+            opened.close()
+            raise
+
     def _addresses(self, parts: SplitResult) -> list[str]:
         host = parts.hostname or ""
         try:
@@ -138,48 +144,133 @@ class Outgoing:
             )
         return found
 
-    @contextlib.contextmanager
-    def _connected(self, parts: SplitResult, addresses: list[str], limit: float) -> Iterator[socket.socket]:
-        opened = _connect(addresses, _port(parts), limit)
+    @cached_property
+    def _known(self) -> ssl.SSLContext:
+        # The system's certificates take 19 ms to read: once, and not for each connection.
+        return ssl.create_default_context()
+
+
+class Line:
+    """A way to one receiver, for one thread: its connection is kept from message to message; to be closed."""
+
+    def __init__(self, outgoing: Outgoing, url: str) -> None:
+        self._outgoing = outgoing
+        self._url = url
+        self._kept: _Connection | None = None
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send, once; a second time only if the connection that was kept is found broken.
+
+        Returns:
+            The status, 200 to 299.
+
+        Raises:
+            Undelivered: by every other status, and wherever the exchange failed.
+            InvalidInput: the URL may not be sent to.
+        """
+        parts = self._outgoing.parts(self._url)
+        limit = time.monotonic() + self._outgoing.timeout_s
         try:
-            if parts.scheme == "https":
-                context = self.trust or ssl.create_default_context()
-                # The hands are shaken below, when the deadline watches already.
-                opened = context.wrap_socket(
-                    opened, server_hostname=parts.hostname, do_handshake_on_connect=False
-                )
-            # The one deadline: each part of an exchange could stay below a timeout of its own for ever.
-            timer = threading.Timer(max(0.0, limit - time.monotonic()), _break_off, [opened])
-            timer.start()
+            status, retry_after = self._exchanged(parts, body, headers, limit)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise _undelivered(error, time.monotonic() >= limit) from error
+        if not 200 <= status <= 299:
+            raise Undelivered(
+                f"The receiver answered with status {status}.",
+                reason=f"status_{status}",
+                gone=status == 410,
+                retry_after=retry_after,
+            )
+        return status
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _exchanged(
+        self, parts: SplitResult, body: bytes, headers: Mapping[str, str], limit: float
+    ) -> tuple[int, float | None]:
+        if self._kept is not None and self._kept.is_silent:
             try:
-                if isinstance(opened, ssl.SSLSocket):
-                    opened.do_handshake()
-                yield opened
-            finally:
-                timer.cancel()
-        finally:
-            opened.close()
+                return self._kept.exchange(body, headers, limit)
+            except (OSError, http.client.HTTPException):
+                # A receiver may close an idle connection in the moment in which we write: no failure of it.
+                if time.monotonic() >= limit:
+                    raise
+        self.close()
+        self._kept = self._outgoing.connect(parts, limit)
+        return self._kept.exchange(body, headers, limit)
 
 
-def _exchange(opened: socket.socket, parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> int:
-    connection = http.client.HTTPConnection(parts.hostname or "", _port(parts))
-    # It keeps this socket instead of opening one to whatever the name means by now.
-    connection.sock = opened
-    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    given = {"Host": parts.netloc, "Accept-Encoding": "identity", "Connection": "close", **headers}
-    connection.request("POST", target, body, given)
-    response = connection.getresponse()
-    # The status is the answer. The rest is read so that the receiver may finish, and forgotten.
-    with contextlib.closing(response), contextlib.suppress(OSError, http.client.HTTPException):
-        response.read(LARGEST_ANSWER)
-    if not 200 <= response.status <= 299:
-        raise Undelivered(
-            f"The receiver answered with status {response.status}.",
-            reason=f"status_{response.status}",
-            gone=response.status == 410,
-            retry_after=_seconds(response.getheader("Retry-After")),
-        )
-    return response.status
+class _Connection:
+    """An open connection, broken off by a thread of its own once the deadline of its exchange has passed.
+
+    Each part of an exchange could stay below a timeout of its own for ever. A thread a connection costs less
+    than a timer a message, and a socket that blocks less than one that is asked first: in a busy process each
+    wait is another one for the interpreter's lock.
+    """
+
+    def __init__(self, parts: SplitResult, opened: socket.socket, limit: float) -> None:
+        self._socket = opened
+        self._target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        self._host = parts.netloc
+        self._http = http.client.HTTPConnection(parts.hostname or "", _port(parts))
+        # It has this socket, and never opens one to whatever the name means by now.
+        self._http.sock = opened
+        self._http.auto_open = 0
+        self._limit = limit
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="deadline", daemon=True).start()
+        if isinstance(opened, ssl.SSLSocket):
+            with self._closed_by_a_fault():
+                opened.do_handshake()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is open and nothing came unasked: neither its end nor words that answer no request."""
+        if self._http.sock is None or self._closed.is_set():
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def exchange(self, body: bytes, headers: Mapping[str, str], limit: float) -> tuple[int, float | None]:
+        """Send and be answered: the status, and for how many seconds the receiver asks to be left alone."""
+        self._limit = limit
+        with self._closed_by_a_fault():
+            given = {"Host": self._host, "Accept-Encoding": "identity", **headers}
+            self._http.request("POST", self._target, body, given)
+            with contextlib.closing(self._http.getresponse()) as response:
+                # The status is the answer. The rest is read so that the receiver may finish, and forgotten.
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    response.read(LARGEST_ANSWER)
+                if not response.isclosed():
+                    # What is left of it would be taken for the next answer.
+                    self.close()
+        return response.status, _seconds(response.getheader("Retry-After"))
+
+    def close(self) -> None:
+        """Close it, and end the thread that watches."""
+        self._closed.set()
+        self._http.close()
+        self._socket.close()
+
+    @contextlib.contextmanager
+    def _closed_by_a_fault(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _watch(self) -> None:
+        while not self._closed.wait(max(0.0, self._limit - time.monotonic())):
+            # The next exchange has put it off meanwhile, if there was one.
+            if time.monotonic() >= self._limit:
+                _break_off(self._socket)
+                return
 
 
 def resolved(host: str, port: int) -> list[str]:
@@ -227,6 +318,15 @@ def _break_off(opened: socket.socket) -> None:
 
 def _port(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _undelivered(error: Exception, late: bool) -> Undelivered:
+    # Ours was the hand that broke it off if its time was up, whatever it looks like then.
+    if late or isinstance(error, TimeoutError):
+        return Undelivered("The receiver did not answer in time.", reason="timeout")
+    if isinstance(error, ssl.SSLError):
+        return Undelivered("The receiver's certificate or TLS does not hold.", reason="tls")
+    return Undelivered("The receiver cannot be reached.", reason="connection")
 
 
 def _seconds(value: str | None) -> float | None:

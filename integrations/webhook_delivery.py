@@ -1,41 +1,42 @@
 """Delivering webhooks: in order and at least once for each subscription, by several workers at a time.
 
-A subscription is taken by a lease, a column that a worker writes and that runs out, and no transaction is
-open while a message is under way: an open writing transaction would hold back every reader of events. A
-worker that was killed loses its lease, and the next one sends again from the last event that was noted.
+A sender takes a subscription for a turn of some seconds, sends what waits on one connection, and lets it go;
+those that wait longest come next, so that one which is far behind, or answers slowly, holds up no other. A
+worker that was killed loses its leases, and the next one sends again from the last event that it told of.
 """
 
 import contextlib
 import logging
-import random
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from foundation.database import Database
 from foundation.errors import InvalidInput, RakeezaError, Unavailable
-from foundation.events import StoredEvent, newest, publish, read
+from foundation.events import StoredEvent, newest, read
 from foundation.personal import Vault
-from integrations import event_sight, webhooks
-from integrations.outgoing import Outgoing, Undelivered
+from integrations import event_sight, webhook_leases, webhooks
+from integrations.outgoing import Line, Outgoing, Undelivered
+from integrations.webhook_leases import Failure, Lease
 from integrations.webhooks import Subscription, headers, keys, message
 
 _log = logging.getLogger(__name__)
 
-_SENDERS = 4
+# They mostly wait for receivers.
+_SENDERS = 8
 # Seconds between two looks, when nothing was found.
 _PAUSE = 0.5
-_READ = 200
-# Seconds of the first wait after a failure, and of the longest: five days for twelve attempts, as the
-# convention's example has it.
-_FIRST_WAIT, _FACTOR, _LONGEST_WAIT = 5.0, 4.0, 86_400.0
+# Events read at a time.
+_READ = 500
+# Seconds after which a subscription that has more gives its sender to the next.
+_TURN = 5.0
+# Seconds that a lease lasts beyond the longest exchange.
+_SPARE = 15.0
 # Events that are not this subscription's are only remembered, until there are so many: then it is noted.
 _REMEMBERED = 1_000
 
@@ -50,37 +51,20 @@ _DUE = text(
     ORDER BY webhook.next_at, webhook.id
     """
 )
-_LEASE = text(
-    """
-    UPDATE webhook SET lease = :lease, leased_until = clock_timestamp() + make_interval(secs => :seconds)
-    WHERE id = :id AND generation = :generation AND cursor IS NOT DISTINCT FROM :cursor
-      AND (leased_until IS NULL OR leased_until < clock_timestamp())
-    RETURNING id
-    """
-)
-_DELIVERED = text(
-    """
-    UPDATE webhook SET cursor = :cursor, state = 'active', failures = 0, reason = NULL, next_at = :now,
-        leased_until = clock_timestamp() + make_interval(secs => :seconds)
-    WHERE id = :id AND lease = :lease AND generation = :generation
-    RETURNING id
-    """
-)
-_FAILED = text(
-    """
-    UPDATE webhook SET failures = failures + 1, state = :state, reason = :reason, next_at = :next
-    WHERE id = :id AND lease = :lease AND generation = :generation
-    RETURNING failures
-    """
-)
-_FAILURES = text("SELECT failures FROM webhook WHERE id = :id FOR UPDATE")
-_RELEASE = text("UPDATE webhook SET lease = NULL, leased_until = NULL WHERE id = :id AND lease = :lease")
 _NOTE = text(
     """
     UPDATE webhook SET cursor = :cursor
     WHERE id = :id AND generation = :generation AND cursor IS NOT DISTINCT FROM :before AND lease IS NULL
     """
 )
+
+
+@dataclass(frozen=True)
+class _Page:
+    # Of `looked` events, the last of them at `end`, those that are a subscription's own.
+    events: list[StoredEvent]
+    end: str
+    looked: int
 
 
 @dataclass
@@ -92,11 +76,12 @@ class _Seen:
     passed: int
 
 
-@dataclass(frozen=True)
-class _Batch:
-    subscription: Subscription
-    lease: str
-    events: list[StoredEvent]
+@dataclass
+class _Turn:
+    # What a sender begins with, and whether it ended only because its time was over.
+    lease: Lease
+    page: _Page
+    has_more: bool = False
 
 
 @dataclass
@@ -115,172 +100,145 @@ class Delivery:
     attempts: int
     clock: Callable[[], datetime]
     _seen: dict[int, _Seen] = field(default_factory=dict)
+    # Whether the last look found a whole page with nothing in it for its subscription.
+    _is_behind: bool = False
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Deliver until told to stop; then the messages under way are the last."""
         with ThreadPoolExecutor(_SENDERS, "webhook") as senders:
             free = threading.Semaphore(_SENDERS)
+            again = threading.Event()
 
-            def send(batch: _Batch) -> None:
+            def send(turn: _Turn) -> None:
                 try:
                     with _undisturbed():
-                        self._send(batch, stop)
+                        self._send(turn, stop)
                 finally:
                     free.release()
+                    if turn.has_more:
+                        again.set()
 
             while not stop():
+                again.clear()
                 began = False
                 with _undisturbed():
-                    for subscription, events in self._waiting():
+                    for subscription, page in self._waiting():
                         # First a sender, then the lease: one that waits for a sender would run out.
                         free.acquire()
-                        batch = None if stop() else self._leased(subscription, events)
-                        if batch is None:
-                            free.release()
-                        else:
+                        turn = None
+                        try:
+                            turn = None if stop() else self._turn(subscription, page)
+                        finally:
+                            if turn is None:
+                                free.release()
+                        if turn is not None:
                             began = True
-                            senders.submit(send, batch)
-                if not began:
-                    time.sleep(_PAUSE)
+                            senders.submit(send, turn)
+                if not began and not self._is_behind:
+                    again.wait(_PAUSE)
 
     def round(self) -> int:
-        """Deliver what can be delivered now, one subscription after the other.
+        """Give every subscription for which something waits one turn, one after the other.
 
         Returns:
             How many messages arrived.
         """
         arrived = 0
-        for subscription, events in self._waiting():
-            batch = self._leased(subscription, events)
-            arrived += self._send(batch, lambda: False) if batch else 0
+        for subscription, page in self._waiting():
+            turn = self._turn(subscription, page)
+            arrived += self._send(turn, lambda: False) if turn else 0
         return arrived
 
-    def _waiting(self) -> list[tuple[Subscription, list[StoredEvent]]]:
+    def _waiting(self) -> Iterator[tuple[Subscription, _Page]]:
+        self._is_behind = False
         with self.database.transaction() as session:
-            words = {"now": self.clock(), "newest": newest(session)}
-            due = [webhooks.subscription_of(row) for row in session.execute(_DUE, words).mappings()]
-            looked = [(each, self._pending(session, each)) for each in due]
-        for subscription, events in looked:
-            if not events:
-                self._note(subscription)
-        return [(subscription, events) for subscription, events in looked if events]
+            last = newest(session)
+            rows = session.execute(_DUE, {"now": self.clock(), "newest": last}).mappings().all()
+        # One page after the other: all of them together may be more than memory should hold.
+        for subscription in map(webhooks.subscription_of, rows):
+            page = self._first_page(subscription, last)
+            if page is not None and page.events:
+                yield subscription, page
 
-    def _leased(self, subscription: Subscription, events: list[StoredEvent]) -> _Batch | None:
-        lease = secrets.token_hex(8)
-        words = {
-            "id": subscription.id,
-            "lease": lease,
-            "seconds": self._lease_s,
-            "generation": subscription.generation,
-            "cursor": subscription.cursor,
-        }
-        with self.database.transaction() as session:
-            ours = session.execute(_LEASE, words).one_or_none() is not None
-        return _Batch(subscription, lease, events) if ours else None
-
-    def _pending(self, session: Session, subscription: Subscription) -> list[StoredEvent]:
+    def _first_page(self, subscription: Subscription, last: str | None) -> _Page | None:
         seen = self._seen.get(subscription.id)
         if seen is None or (seen.generation, seen.before) != (subscription.generation, subscription.cursor):
             seen = None
-        events = read(session, after=seen.cursor if seen else subscription.cursor, limit=_READ)
-        wanted = [event for event in events if event_sight.is_wanted(event, subscription.kinds)]
-        centres = event_sight.centres(session, wanted)
-        mine = [event for event, of in zip(wanted, centres, strict=True) if subscription.client in of]
-        if not mine and events:
-            passed = len(events) + (seen.passed if seen else 0)
-            self._seen[subscription.id] = _Seen(
-                subscription.generation, subscription.cursor, events[-1].cursor, passed
-            )
-        return mine
+        after = seen.cursor if seen else subscription.cursor
+        page = None if after == last else self._page(subscription, after)
+        if page is not None and not page.events:
+            self._is_behind |= page.looked == _READ
+            self._pass(subscription, page, page.looked + (seen.passed if seen else 0))
+        return page
 
-    def _note(self, subscription: Subscription) -> None:
-        seen = self._seen.get(subscription.id)
-        if seen is None or seen.passed < _REMEMBERED:
-            return
-        words = {
-            "id": subscription.id,
-            "generation": seen.generation,
-            "before": seen.before,
-            "cursor": seen.cursor,
-        }
+    def _page(self, subscription: Subscription, after: str | None) -> _Page | None:
         with self.database.transaction() as session:
-            session.execute(_NOTE, words)
-        del self._seen[subscription.id]
+            events = read(session, after=after, limit=_READ)
+            wanted = [event for event in events if event_sight.is_wanted(event, subscription.kinds)]
+            centres = event_sight.centres(session, wanted)
+        mine = [event for event, of in zip(wanted, centres, strict=True) if subscription.client in of]
+        return _Page(mine, events[-1].cursor, len(events)) if events else None
 
-    def _send(self, batch: _Batch, stop: Callable[[], bool]) -> int:
-        arrived = 0
-        try:
-            for event in batch.events:
-                if stop() or not self._send_one(batch, event):
-                    break
-                arrived += 1
-        finally:
+    def _pass(self, subscription: Subscription, page: _Page, passed: int) -> None:
+        seen = _Seen(subscription.generation, subscription.cursor, page.end, passed)
+        self._seen[subscription.id] = seen
+        if passed >= _REMEMBERED:
+            words = {"id": subscription.id, "generation": seen.generation, "before": seen.before}
             with self.database.transaction() as session:
-                session.execute(_RELEASE, {"id": batch.subscription.id, "lease": batch.lease})
+                session.execute(_NOTE, {**words, "cursor": seen.cursor})
+            del self._seen[subscription.id]
+
+    def _turn(self, subscription: Subscription, page: _Page) -> _Turn | None:
+        # Longer than a message can be under way after the lease was renewed. A name server that takes longer
+        # than this does no harm: nothing is sent any more after the timeout.
+        lease = webhook_leases.take(self.database, subscription, self.outgoing.timeout_s + _SPARE)
+        return _Turn(lease, page) if lease else None
+
+    def _send(self, turn: _Turn, stop: Callable[[], bool]) -> int:
+        lease, arrived = turn.lease, 0
+        try:
+            with contextlib.closing(self.outgoing.line(lease.subscription.url)) as line:
+                for event in self._events(turn):
+                    if stop() or not lease.holds(self.clock()) or not self._arrives(lease, line, event):
+                        break
+                    arrived += 1
+        finally:
+            lease.release(self.clock())
         return arrived
 
-    def _send_one(self, batch: _Batch, event: StoredEvent) -> bool:
-        subscription, now = batch.subscription, self.clock()
+    def _events(self, turn: _Turn) -> Iterator[StoredEvent]:
+        # The one before has arrived when the next is asked for.
+        end = time.monotonic() + _TURN
+        page: _Page | None = turn.page
+        while page is not None:
+            for event in page.events:
+                yield event
+                turn.has_more = time.monotonic() >= end
+                if turn.has_more:
+                    return
+            turn.lease.reached = page.end
+            page = self._page(turn.lease.subscription, page.end)
+            turn.has_more = page is not None and time.monotonic() >= end
+            if turn.has_more:
+                return
+
+    def _arrives(self, lease: Lease, line: Line, event: StoredEvent) -> bool:
+        subscription, now = lease.subscription, self.clock()
         id, body = message(event)
         try:
-            signed = headers(id, body, keys(self.vault, subscription, now), now)
-            self.outgoing.post(subscription.url, body, signed)
+            line.post(body, headers(id, body, keys(self.vault, subscription, now), now))
         except Undelivered as error:
-            self._failed(batch, error.reason, error.retry_after, now, final=error.gone)
-            return False
+            failure = Failure(error.reason, error.retry_after, error.gone)
         except InvalidInput:
             # The name leads elsewhere by now: into a network that we do not send to.
-            self._failed(batch, "forbidden_address", None, now)
-            return False
+            failure = Failure("forbidden_address")
         except RakeezaError as error:
-            self._failed(batch, type(error).__name__, None, now, final=True)
-            return False
-        words = {
-            "id": subscription.id,
-            "lease": batch.lease,
-            "generation": subscription.generation,
-            "cursor": event.cursor,
-            "now": now,
-            "seconds": self._lease_s,
-        }
-        with self.database.transaction() as session:
-            # Nobody's any more if a person changed it meanwhile, or we were so late that another took it.
-            return session.execute(_DELIVERED, words).one_or_none() is not None
-
-    def _failed(
-        self, batch: _Batch, reason: str, retry_after: float | None, now: datetime, final: bool = False
-    ) -> None:
-        subscription = batch.subscription
-        with self.database.transaction() as session:
-            before = session.execute(_FAILURES, {"id": subscription.id}).scalar_one_or_none()
-            failures = (before or 0) + 1
-            ends = final or failures >= self.attempts
-            words = {
-                "id": subscription.id,
-                "lease": batch.lease,
-                "generation": subscription.generation,
-                "state": "paused" if ends else "failing",
-                "reason": reason,
-                "next": now + timedelta(seconds=_wait(failures, retry_after)),
-            }
-            ours = session.execute(_FAILED, words).one_or_none() is not None
-            if ours and ends:
-                told = {"client": subscription.client, "failures": failures, "reason": reason}
-                publish(session, webhooks.PAUSED, subscription.context, told)
-        if ours:
-            _log.warning("Webhook %s: %s (%d in a row).", subscription.id, reason, failures)
-
-    @property
-    def _lease_s(self) -> float:
-        # Longer than one message can be under way.
-        return 2 * self.outgoing.timeout_s + 30.0
-
-
-def _wait(failures: int, retry_after: float | None) -> float:
-    seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR ** (failures - 1))
-    # Those that failed together must not come back together.
-    seconds *= random.uniform(0.8, 1.2)
-    return max(seconds, min(retry_after or 0.0, _LONGEST_WAIT))
+            failure = Failure(type(error).__name__, is_final=True)
+        else:
+            lease.reached = event.cursor
+            return True
+        lease.fail(failure, self.attempts, now)
+        return False
 
 
 @contextlib.contextmanager

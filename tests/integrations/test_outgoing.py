@@ -1,8 +1,11 @@
 """Where webhooks may not lead, and how one exchange ends."""
 
 import datetime
+import socket
 import ssl
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,10 @@ from cryptography.x509.oid import NameOID
 
 from foundation.errors import InvalidInput, problem
 from foundation.guard import free_port
+from integrations import outgoing
 from integrations.outgoing import LARGEST_ANSWER, Outgoing, Undelivered, is_public
 from tests.integrations.receiver import Receiver, receiving
+from tests.processes import until
 
 STRICT = Outgoing(allow_private=False, timeout_s=2)
 LOOSE = Outgoing(allow_private=True, timeout_s=1)
@@ -182,6 +187,72 @@ def test_a_large_answer_is_not_read_to_its_end(receiver: Receiver) -> None:
     assert LOOSE.post(receiver.url, b"", {}) == 200
 
 
+def test_messages_on_one_line_share_a_connection_and_one_question_for_the_name(receiver: Receiver) -> None:
+    asked: list[str] = []
+
+    def resolve(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    sender = Outgoing(True, 2, resolve=resolve)
+    with closing(sender.line(receiver.url.replace("127.0.0.1", "hooks.example"))) as line:
+        for number in range(5):
+            assert line.post(b"{}", {"webhook-id": str(number)}) == 204
+        receiver.status, receiver.body = 200, b"thanks"
+        for number in range(5, 8):
+            assert line.post(b"{}", {"webhook-id": str(number)}) == 200
+    assert receiver.ids == [str(number) for number in range(8)]
+    assert receiver.connections == 1
+    assert asked == ["hooks.example"]
+
+
+@pytest.mark.parametrize("manner", ["says so", "hangs up", "drops the next", "says what was not asked"])
+def test_a_receiver_that_ends_a_kept_connection_gets_the_next_message_on_a_new_one(
+    receiver: Receiver, manner: str
+) -> None:
+    if manner == "says so":
+        receiver.headers = {"Connection": "close"}
+    receiver.hangs_up = manner == "hangs up"
+    # As servers do that were not asked anything for a while.
+    receiver.unasked = b"HTTP/1.1 408 Request Timeout\r\n\r\n" * (manner == "says what was not asked")
+    with closing(LOOSE.line(receiver.url)) as line:
+        assert line.post(b"1", {"webhook-id": "1"}) == 204
+        if receiver.unasked:
+            receiver.release.set()
+            until(lambda: receiver.said, "what was not asked")
+        receiver.drops = 1 if manner == "drops the next" else 0
+        assert line.post(b"2", {"webhook-id": "2"}) == 204
+    assert receiver.connections == 2
+    assert list(dict.fromkeys(receiver.ids)) == ["1", "2"]
+
+
+def test_a_new_connection_that_is_dropped_is_a_failure_and_not_tried_again(receiver: Receiver) -> None:
+    receiver.drops = 1
+    assert _reason(LOOSE, receiver.url) == "connection"
+    assert len(receiver.received) == 1
+
+
+def test_the_deadline_is_that_of_each_message_also_on_a_kept_connection(receiver: Receiver) -> None:
+    with closing(LOOSE.line(receiver.url)) as line:
+        # Together they take longer than one may.
+        for _ in range(3):
+            assert line.post(b"", {}) == 204
+            time.sleep(0.4)
+        receiver.status = 0
+        with pytest.raises(Undelivered) as caught:
+            line.post(b"", {})
+        assert caught.value.reason == "timeout"
+        receiver.status = 204
+        receiver.release.set()
+        assert line.post(b"", {}) == 204
+    assert receiver.connections == 2
+
+
+def test_a_receiver_that_never_shakes_hands_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert _reason(LOOSE, f"https://127.0.0.1:{silent.getsockname()[1]}/") == "timeout"
+
+
 def _contexts(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     # A certificate of its own, for this name and no other: the server's context and one that trusts it.
     key = ec.generate_private_key(ec.SECP256R1())
@@ -231,3 +302,32 @@ def test_the_loose_setting_is_what_lets_tests_reach_loopback(receiver: Receiver)
     LOOSE.check(receiver.url)
     with pytest.raises(InvalidInput):
         STRICT.check(receiver.url)
+
+
+def test_a_line_speaks_tls_on_the_connection_it_keeps(tmp_path: Path) -> None:
+    server, trusting = _contexts(tmp_path, "hooks.example")
+    with receiving(server) as receiver:
+        sender = Outgoing(True, 5, resolve=lambda _host, _port: ["127.0.0.1"], trust=trusting)
+        with closing(sender.line(receiver.url.replace("127.0.0.1", "hooks.example"))) as line:
+            assert [line.post(b"{}", {}) for _ in range(4)] == [204] * 4
+        assert len(receiver.received) == 4
+        assert receiver.connections == 1
+
+
+def test_a_kept_connection_leads_where_it_did_and_a_new_one_only_where_is_judged_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No test reaches the public internet: here this machine stands for it.
+    monkeypatch.setattr(outgoing, "is_public", lambda address: address == "127.0.0.1")
+    answers = iter([["127.0.0.1"], ["10.0.0.1"]])
+    server, trusting = _contexts(tmp_path, "hooks.example")
+    with receiving(server) as receiver:
+        sender = Outgoing(False, 5, resolve=lambda _host, _port: next(answers), trust=trusting)
+        with closing(sender.line(receiver.url.replace("127.0.0.1", "hooks.example"))) as line:
+            assert [line.post(b"{}", {}) for _ in range(2)] == [204] * 2
+            receiver.headers = {"Connection": "close"}
+            line.post(b"{}", {})
+            with pytest.raises(InvalidInput, match="not public"):
+                line.post(b"{}", {})
+        assert len(receiver.received) == 3
+        assert receiver.connections == 1

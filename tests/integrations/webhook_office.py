@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from foundation.database import Database
+from foundation.events import publish_all
 from foundation.idempotency import Answer
 from foundation.identity import Caller
 from foundation.settings import Webhooks
@@ -17,6 +20,8 @@ from tests.integrations.outside_office import CENTRE, SYSTEM, OutsideOffice, ope
 from tests.integrations.receiver import Received, Receiver
 
 ATTEMPTS = 4
+LOOSE = Webhooks(allow_private=True, timeout=1, attempts=ATTEMPTS)
+"""How these offices send."""
 
 
 def verified(request: Received, secret: str, now: datetime) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def webhook_office(database: Database, folder: Path, commerce: Registry) -> Outs
         database,
         folder,
         {"commerce": commerce.url},
-        webhooks=Webhooks(allow_private=True, timeout=1, attempts=ATTEMPTS),
+        webhooks=LOOSE,
     )
 
 
@@ -56,6 +61,27 @@ def subscribe(
 def kinds_of(receiver: Receiver) -> list[str]:
     """Kinds of the events received, in order."""
     return [json.loads(each.body)["type"] for each in receiver.received]
+
+
+def happen(office: OutsideOffice, count: int, caller: Caller = CENTRE) -> list[str]:
+    """Publish events of a client's cases; their webhook-ids, in order."""
+    told = [("case.moved", f"case/TC-{n}", {"centre": caller.actor}) for n in range(count)]
+    query = text("SELECT 'evt_' || transaction || '-' || id FROM event ORDER BY transaction, id")
+    with office.database.transaction() as session:
+        before = len(session.execute(query).all())
+        publish_all(session, told)
+        return list(session.execute(query).scalars())[before:]
+
+
+def first_come(receiver: Receiver) -> list[str]:
+    """The webhook-ids received, each where it came first: what is left when repeated ones are dropped."""
+    return list(dict.fromkeys(receiver.ids))
+
+
+def deliver_elsewhere(url: str, folder: str) -> None:
+    """Deliver until killed: what a process of its own does."""
+    office = open_office(Database(url), Path(folder), {}, webhooks=LOOSE)
+    office.outside.deliver(lambda: False)
 
 
 def only(office: OutsideOffice) -> dict[str, Any]:
