@@ -27,7 +27,8 @@ _TEMPLATE = "rakeeza_template"
 
 
 @contextlib.contextmanager
-def _reachable_folder() -> Iterator[Path]:
+def reachable_folder() -> Iterator[Path]:
+    """A new folder that every user can pass through; removed at the end."""
     # pytest's own temporary folders are closed to others; under root PostgreSQL runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="rakeeza-test-"))
     folder.chmod(0o711)
@@ -44,7 +45,7 @@ def _reachable_folder() -> Iterator[Path]:
 @pytest.fixture
 def platform_folder() -> Iterator[Path]:
     """A new folder for `platform.folder`, in which a private PostgreSQL can run also under root."""
-    with _reachable_folder() as folder:
+    with reachable_folder() as folder:
         yield folder
 
 
@@ -52,10 +53,13 @@ def platform_folder() -> Iterator[Path]:
 def postgres_url() -> Iterator[str]:
     """URL of the session's private PostgreSQL, with a migrated template database."""
     with (
-        _reachable_folder() as folder,
+        reachable_folder() as folder,
         PrivatePostgres(folder / "postgres", max_connections=200).lease() as url,
     ):
         with psycopg.connect(url, autocommit=True) as connection:
+            # It is thrown away, and no test kills this one; a slow disk would be waited for at every commit.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
         template = Database(_named(url, _TEMPLATE))
         migrate(template)

@@ -9,6 +9,7 @@ from foundation.errors import Refused, SettingsError, Unavailable
 from foundation.guard import free_port
 from foundation.settings import Prometheus, Settings
 from monitoring import prometheus
+from tests.conftest import reachable_folder
 from tests.monitoring.running_prometheus import held, running_prometheus
 
 
@@ -17,10 +18,11 @@ def settings() -> Settings:
     return Settings(prometheus=Prometheus(port=free_port(), scrape_interval=0.5))
 
 
-@pytest.fixture
-def url(settings: Settings, platform_folder: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
     """A running private Prometheus."""
-    with running_prometheus(settings, platform_folder) as url:
+    settings = Settings(prometheus=Prometheus(port=free_port(), scrape_interval=0.5))
+    with reachable_folder() as folder, running_prometheus(settings, folder) as url:
         yield url
 
 
