@@ -24,6 +24,7 @@ from integrations.cases import (
     deadlines,
     delegations,
     files,
+    invoices,
     journal,
     migration,
     notices,
@@ -284,6 +285,8 @@ class Engine:
             case.form, work.private = form, private
             case.personal, digests = journal.sealed(self._office.vault, work)
             did["application"] = digests
+        if not work.procedure.fees:
+            did |= invoices.void_newest(work, ("open",))
         case.place = opening.place_of(new, case.form, work.licence)
         case.desk = opening.desk_of(work)
         time = self._office.working_time(session, case.place)

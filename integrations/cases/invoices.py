@@ -6,7 +6,7 @@ ledger, and what was credited to it is owed back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -150,16 +150,15 @@ class Payment:
         return self.amount - self.credited - self.refunding if self.status == "paid" else Decimal("0.00")
 
 
-_QUOTE_COLUMNS = "id, case_id, definition, day, fee_class, lines, total, made_at"
-COLUMNS = "id, bill_number, case_id, quote_id, amount, credited, due, state, issued_at, settled_at, voided_at"
-"""Columns of a bill, in the order of its fields."""
+_QUOTE_COLUMNS = ", ".join(field.name for field in fields(Quote))
+_COLUMNS = ", ".join(field.name for field in fields(Invoice))
 
 _KEEP_QUOTE = insert(QUOTES)
 _NEWEST_QUOTE = text(
     f"SELECT {_QUOTE_COLUMNS} FROM case_quote WHERE case_id = :case ORDER BY id DESC LIMIT 1"
 )
-_NEWEST = text(f"SELECT {COLUMNS} FROM case_invoice WHERE case_id = :case ORDER BY id DESC LIMIT 1")
-_BY_NUMBER = text(f"SELECT {COLUMNS} FROM case_invoice WHERE bill_number = :number")
+_NEWEST = text(f"SELECT {_COLUMNS} FROM case_invoice WHERE case_id = :case ORDER BY id DESC LIMIT 1")
+_BY_NUMBER = text(f"SELECT {_COLUMNS} FROM case_invoice WHERE bill_number = :number")
 _TO_BILL = text(
     """
     SELECT quote.id, quote.lines, quote.total, nextval('case_bill_seq') AS serial,

@@ -1,6 +1,7 @@
 """Where payments lie: table `case_payment`, read and written by statements that are spelt once."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, Identity, Table, Text, text
@@ -39,11 +40,7 @@ PAYMENTS = Table(
     Column("received_at", MOMENT, nullable=False),
 )
 
-_COLUMNS = (
-    "payment.id, payment.reference, payment.bill_number, payment.invoice_id, payment.amount, payment.status, "
-    "payment.outcome, payment.late, payment.settles, payment.credited, payment.refunding, payment.paid_at, "
-    "payment.day, payment.client, payment.from_file, payment.received_at"
-)
+_COLUMNS = ", ".join(f"payment.{field.name}" for field in fields(Payment))
 # Of two notices of one reference at the same moment, the second waits here for the first's transaction.
 _KEEP = text(
     """
