@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.errors import Malformed
-from integrations.cases import choice, files, invoices, journal
+from integrations.cases import checklist, choice, files, invoices, journal
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.service import Service
@@ -71,7 +71,7 @@ def full(work: Work, definitions: Definitions) -> dict[str, Any]:
         "quote": _quote(session, definitions, case),
         "invoice": _invoice(session, case),
         "checks": _checks(service, case),
-        "documents": files.listed(session, service, case),
+        "documents": checklist.told(work, files.listed(session, service, case)),
         "comments": around.comments,
         "actions": [choice.shown(action) for action in choice.open_to(work)],
         "journal": [_entry(entry) for entry in entries],
