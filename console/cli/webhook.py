@@ -2,14 +2,19 @@
 
 import json
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from console.cli.context import caller, format_choice, format_option, open_platform, print_table
 from foundation.errors import InvalidInput
 
-_COLUMNS = ("id", "client", "url", "kinds", "state", "failures", "reason", "cursor", "next_at", "created")
+_COLUMNS = (
+    *("id", "client", "url", "kinds", "state", "failures", "reason", "cursor", "next_at", "created"),
+    *("secret_version", "previous_until"),
+)
 # A terminal is only so wide; json and csv have the rest.
 _NARROW = ("id", "client", "url", "kinds", "state", "failures", "reason")
 
@@ -34,7 +39,7 @@ def add(ctx: click.Context, client: str, url: str, kinds: tuple[str, ...], outpu
     if output == "json":
         click.echo(json.dumps({name: made[name] for name in ("id", "client", "url", "kinds", "secret")}))
     else:
-        click.echo(f"Webhook: {made['id']}\nSecret:  {made['secret']}\nIt is shown only now; keep it.")
+        _show_secret(made)
 
 
 @command.command("list")
@@ -96,6 +101,25 @@ def replay(ctx: click.Context, webhook: int, after: str | None, since: str | Non
     with open_platform(ctx) as platform:
         platform.licensing.outside.replay(caller(), webhook, after, moment, str(uuid.uuid4()))
     click.echo(f"The webhook {webhook} is told again.")
+
+
+@command.command("rotate-secret")
+@click.argument("webhook", type=int)
+@format_choice("text", "json")
+@click.pass_context
+def rotate_secret(ctx: click.Context, webhook: int, output: str) -> None:
+    """Give the webhook WEBHOOK a new secret, printed once; for a day the one before signs too."""
+    with open_platform(ctx) as platform:
+        made = platform.licensing.outside.rotate_secret(caller(), webhook, str(uuid.uuid4())).body
+    if output == "json":
+        click.echo(json.dumps({name: made[name] for name in ("id", "secret", "previous_until")}))
+    else:
+        _show_secret(made)
+        click.echo(f"The secret before signs too until {made['previous_until']}.")
+
+
+def _show_secret(made: Mapping[str, Any]) -> None:
+    click.echo(f"Webhook: {made['id']}\nSecret:  {made['secret']}\nIt is shown only now; keep it.")
 
 
 def _moment(given: str) -> datetime:
