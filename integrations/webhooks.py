@@ -208,8 +208,15 @@ def replay(session: Session, subscription: Subscription, cursor: str | None, at:
 
     Raises:
         Malformed: it is no cursor.
+        InvalidInput: no event has it yet; what happens until one had it would never be delivered.
     """
     read(session, after=cursor, limit=1)
+    if cursor is not None and _place(cursor) > _place(newest(session) or "0-0"):
+        raise InvalidInput(
+            "There is no event of this cursor yet.",
+            remedy="Give that of an event that was delivered: its webhook-id behind evt_.",
+            message_ar="لا يوجد حدث بهذا المؤشر بعد؛ أرسل مؤشر حدث سبق تسليمه.",
+        )
     _change(
         session,
         subscription,
@@ -261,6 +268,11 @@ def subscription_of(row: RowMapping) -> Subscription:
     """A row of the table."""
     found = {name: row[name] for name in Subscription.__dataclass_fields__}
     return Subscription(**{**found, "kinds": tuple(row["kinds"])})
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    transaction, number = cursor.split("-")
+    return int(transaction), int(number)
 
 
 def _new_secret() -> str:

@@ -130,6 +130,21 @@ def test_a_replay_may_begin_at_a_moment(office: OutsideOffice, receiver: Receive
         office.outside.replay(CENTRE, id, "yesterday", None, "r-5")
 
 
+def test_a_replay_from_an_event_that_is_not_there_yet_would_skip_others_and_is_refused(
+    office: OutsideOffice, receiver: Receiver
+) -> None:
+    id = subscribe(office, receiver.url).body["id"]
+    office.ask()
+    office.outside.deliver_now()
+    transaction, number = receiver.ids[0].removeprefix("evt_").split("-")
+    for cursor in (f"{transaction}-{int(number) + 1}", f"{int(transaction) + 1}-1"):
+        with pytest.raises(InvalidInput, match="yet"):
+            office.outside.replay(CENTRE, id, cursor, None, f"r-{cursor}")
+    office.outside.replay(CENTRE, id, f"{transaction}-{number}", None, "r-1")
+    office.ask()
+    assert office.outside.deliver_now() == 1
+
+
 def test_a_replay_during_a_delivery_is_not_undone_by_it(office: OutsideOffice, receiver: Receiver) -> None:
     id = subscribe(office, receiver.url).body["id"]
     office.take(office.ask(), "withdraw")
