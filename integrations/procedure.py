@@ -190,7 +190,8 @@ class Parent(Strict):
 
     Args:
         service: code of the parent's service.
-        remaining_months: life that the parent must have left on the day of issue, in this service's calendar.
+        remaining_months: life that the parent must have left on the day of the application, in this service's
+            calendar.
         ends_with_parent: this one ends no later than its parent.
     """
 

@@ -56,7 +56,7 @@ def admit(work: Work) -> None:
             standing.refuse_fallen(work.licence)
     if work.service.parent is not None and work.procedure.outcome in _HANGS:
         parent = parent_of(work)
-        check_parent(work.service, parent, work.day)
+        check_parent(work.service, parent, work.day, asked)
         if work.procedure.outcome == "issue" and parent is not None:
             _check_parents_holder(work, parent)
 
@@ -103,8 +103,12 @@ def check_window(
     _check_times(procedure, window, licence, asked, working_time)
 
 
-def check_parent(service: Service, parent: Licence | None, day: date) -> None:
+def check_parent(service: Service, parent: Licence | None, day: date, asked: date) -> None:
     """Whether a licence of a service may hang on another.
+
+    Args:
+        day: on which the parent has to stand.
+        asked: the day of the application, on which the time that it has left is judged.
 
     Raises:
         Conflict: there is none, it is of another service, does not stand, or has too little time left.
@@ -126,7 +130,7 @@ def check_parent(service: Service, parent: Licence | None, day: date) -> None:
             remedy="It has to be valid first.",
             message_ar=f"الرخصة الأصل {parent.number} {title.ar}؛ يجب أن تكون سارية.",
         )
-    _check_life(service, rule, parent, day)
+    _check_life(service, rule, parent, asked)
 
 
 def _check_holder(work: Work, licence: Licence) -> None:
@@ -164,7 +168,7 @@ def _check_life(service: Service, rule: Parent, parent: Licence, day: date) -> N
         end, wanted = _date(parent.valid_to), _date(needed)
         raise Conflict(
             f"The licence {parent.number}, on which this one hangs, ends on {end.en}; it must hold to "
-            f"{wanted.en} at least, {missing} days longer ({rule.remaining_months} months from today).",
+            f"{wanted.en} at least, {missing} days longer ({rule.remaining_months} months in all).",
             remedy="Renew it first.",
             message_ar=f"الرخصة الأصل {parent.number} تنتهي في {end.ar}، ويجب أن تبقى سارية إلى {wanted.ar} "
             f"على الأقل، أي ينقصها {missing} يومًا؛ جدّدها أولًا.",

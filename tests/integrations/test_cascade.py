@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,19 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from foundation import audit
+from foundation.calendar import add_months
 from foundation.database import Database
 from foundation.errors import Conflict
 from integrations.licences import licence as licences
 from integrations.licences.licence import Licence
+from tests.integrations.desk import CENTRE, Desk
 from tests.integrations.licence_office import (
     FORMS,
     START,
     LicenceOffice,
     open_licence_office,
 )
+from tests.integrations.test_row_fees import BOARDS, SIGNS
 
 
 @pytest.fixture
@@ -304,3 +308,26 @@ def test_children_are_found_and_locked_parents_first(office: LicenceOffice) -> N
         below = licences.descendants(session, stall)
         assert [each.id for each in below] == [sign.id, second.id, lamp.id]
         assert [each.id for each in licences.children(session, stall)] == [sign.id, second.id]
+
+
+def test_a_parent_with_just_enough_time_on_the_day_of_the_application_is_enough(desk: Desk) -> None:
+    # Paid a day later it has a day too little: who applied in time loses nothing by what came after.
+    _, shop = desk.issued()
+    end = date.fromisoformat(desk.licensing.licences.licence(shop)["valid_to"])
+    last = next(
+        day
+        for day in (end - timedelta(days=back) for back in range(200))
+        if add_months(day, 3) - timedelta(days=1) <= end
+    )
+    form = {**SIGNS, "boards": BOARDS}
+    desk.later(days=(last - desk.now[-1].date()).days + 1)
+    with pytest.raises(Conflict, match="1 days longer"):
+        desk.submit(form, service="sign_permit", parent=shop)
+    desk.later(days=-1)
+    number = desk.submit(form, service="sign_permit", parent=shop)
+    desk.do.quote(CENTRE, number)
+    bill = desk.do.invoice(CENTRE, number).body
+    desk.later(days=1)
+    assert desk.pay(bill["bill_number"], bill["amount"], "ref-sign")["outcome"] == "settled"
+    permit = desk.licensing.licences.licence(str(desk.case(number)["licence"]))
+    assert (permit["status"], permit["valid_to"] <= end.isoformat()) == ("valid", True)

@@ -111,7 +111,9 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
     ):
         why.add("Conflict")
     parent = sent.parent or (licence.parent if licence else None)
-    if procedure["outcome"] in steps.HANGS and steps.parent_faults(world, terms, parent, office.at):
+    if procedure["outcome"] in steps.HANGS and steps.parent_faults(
+        world, terms, parent, office.at, office.at
+    ):
         why.add("Conflict")
     above = world.licences.get(sent.parent or "")
     if above is not None and sent.applicant is not None:

@@ -198,7 +198,7 @@ def window_faults(
     return within is not None and applied > since + timedelta(days=within)
 
 
-def parent_faults(world: World, terms: Terms, parent: str | None, at: datetime) -> bool:
+def parent_faults(world: World, terms: Terms, parent: str | None, at: datetime, asked: datetime) -> bool:
     """Whether a licence of a service may not hang on another."""
     rule = terms.content.get("parent")
     if rule is None:
@@ -209,7 +209,7 @@ def parent_faults(world: World, terms: Terms, parent: str | None, at: datetime) 
     day = day_of(at)
     if world.status_on(above, day) != "valid":
         return True
-    needed = add_months(day, rule["remaining_months"], terms.content["validity"]["calendar"])
+    needed = add_months(day_of(asked), rule["remaining_months"], terms.content["validity"]["calendar"])
     return above.valid_to < needed - timedelta(days=1)
 
 
@@ -274,7 +274,7 @@ def _fulfil(world: World, case: Case, sight: Sight, at: datetime) -> None:
     if licence and window_faults(world, terms, case.procedure, licence, at, case.submitted_at):
         raise Refused("Conflict")
     parent = case.parent or (licence.parent if licence else None)
-    if case.outcome in HANGS and parent_faults(world, terms, parent, at):
+    if case.outcome in HANGS and parent_faults(world, terms, parent, at, case.submitted_at):
         raise Refused("Conflict")
     held = world.licences.get(parent or "") if case.outcome == "issue" else licence
     asked_for = terms.procedures[case.procedure]["initiator"] == "applicant"
