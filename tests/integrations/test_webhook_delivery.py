@@ -93,18 +93,18 @@ def test_what_is_left_at_the_end_of_a_turn_is_delivered_without_waiting_for_the_
     office: OutsideOffice, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_delivery, "_TURN", 0.0)
-    # A look that had to wait for this would outlast the patience of `until`.
-    monkeypatch.setattr(webhook_delivery, "_PAUSE", 90.0)
     monkeypatch.setattr(webhook_delivery, "_READ", 10)
+    # So many looks that each waited for this would outlast the patience of `until`.
+    monkeypatch.setattr(webhook_delivery, "_PAUSE", 3.0)
     subscribe(office, receiver.url)
     happen(office, 30, OTHER_CENTRE)
-    ids = happen(office, 10)
+    ids = happen(office, 30)
     stop = threading.Event()
-    worker = threading.Thread(target=office.outside.deliver, args=(stop.is_set,), daemon=True)
+    worker = threading.Thread(target=office.outside.deliver, args=(stop.is_set,))
     worker.start()
-    until(lambda: len(receiver.received) == 10, "the deliveries")
+    until(lambda: len(receiver.received) == 30, "the deliveries")
     stop.set()
-    # It waits for its next look; what makes it look at once is the end of a turn with more to come.
+    worker.join()
     assert receiver.ids == ids
 
 
