@@ -176,7 +176,11 @@ def absent(number: str) -> NotFound:
     """What is told of a case that is not there, or not there for this caller."""
     # A stranger's text is shown only where it has the form of a number.
     shown = number if is_number(number) else "of this number"
-    return NotFound(f"There is no case {shown}.", message_ar="لا توجد معاملة بهذا الرقم.")
+    return NotFound(
+        f"There is no case {shown}.",
+        remedy="Check the number that was given when it was opened.",
+        message_ar="لا توجد معاملة بهذا الرقم؛ تحقق من رقم المعاملة الذي أُعطي عند تقديمها.",
+    )
 
 
 def _row(session: Session, statement: TextClause, number: str) -> RowMapping:

@@ -211,7 +211,11 @@ def locked(session: Session, number: int) -> Delegation:
     """
     row = session.execute(_LOCKED, {"id": number}).mappings().one_or_none()
     if row is None:
-        raise NotFound("There is no delegation of this number.", message_ar="لا يوجد تفويض بهذا الرقم.")
+        raise NotFound(
+            "There is no delegation of this number.",
+            remedy="See the list of those that a person gave or holds.",
+            message_ar="لا يوجد تفويض بهذا الرقم؛ راجع قائمة تفويضات صاحب الرخصة.",
+        )
     return Delegation(**row)
 
 

@@ -302,7 +302,11 @@ def by_number(session: Session, number: str) -> Invoice:
     """
     row = session.execute(_BY_NUMBER, {"number": number}).one_or_none() if is_bill_number(number) else None
     if row is None:
-        raise NotFound("There is no bill of this number.", message_ar="لا توجد فاتورة بهذا الرقم.")
+        raise NotFound(
+            "There is no bill of this number.",
+            remedy="Check the number; the case shows its bill.",
+            message_ar="لا توجد فاتورة بهذا الرقم؛ تحقق من الرقم، وهو ظاهر في المعاملة.",
+        )
     return Invoice(*row)
 
 

@@ -171,7 +171,11 @@ def waiting_one(session: Session, reference: str) -> Found:
     """
     row = session.execute(_LOCKED, {"reference": reference}).one_or_none()
     if row is None:
-        raise NotFound("There is no payment of this reference.", message_ar="لا توجد عملية سداد بهذا الرقم.")
+        raise NotFound(
+            "There is no payment of this reference.",
+            remedy="See the list of payments that wait.",
+            message_ar="لا توجد عملية سداد بهذا الرقم؛ راجع قائمة المدفوعات المعلقة.",
+        )
     payment = Payment(*row[:-1])
     if not payment.waiting:
         raise Conflict(

@@ -158,7 +158,11 @@ def locked(session: Session, id: int) -> Refund:
     # A bigint's end: a larger number is asked of no database.
     row = session.execute(_LOCKED, {"id": id}).one_or_none() if 0 < id < 2**63 else None
     if row is None:
-        raise NotFound("There is no such refund.", message_ar="لا توجد عملية رد مبلغ بهذا الرقم.")
+        raise NotFound(
+            "There is no such refund.",
+            remedy="See the list of refunds.",
+            message_ar="لا توجد عملية رد مبلغ بهذا الرقم؛ راجع قائمة المبالغ المردودة.",
+        )
     return Refund(*row)
 
 

@@ -298,8 +298,12 @@ def status_on(licence: Licence, day: date) -> LicenceStatus:
 
 def absent(number: str) -> NotFound:
     """What is told of a licence that is not there, or not there for this caller."""
-    shown = number if is_number(number) else "this number"
-    return NotFound(f"There is no licence {shown}.", message_ar="لا توجد رخصة بهذا الرقم.")
+    shown = number if is_number(number) else "of this number"
+    return NotFound(
+        f"There is no licence {shown}.",
+        remedy="Read its number again from the paper.",
+        message_ar="لا توجد رخصة بهذا الرقم؛ تحقق من الرقم المطبوع على الرخصة.",
+    )
 
 
 def _last(session: Session, statement: Select[Any], words: dict[str, Any]) -> Licence | None:

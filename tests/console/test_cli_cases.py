@@ -86,7 +86,10 @@ def test_a_case_is_shown_with_its_calls_its_licence_and_its_journal(
 
 def test_a_case_that_does_not_exist_is_one_sentence(rakeeza: Rakeeza) -> None:
     done = rakeeza("case", "show", "TC-2026-000404")
-    assert (done.code, done.err) == (66, "rakeeza: There is no case TC-2026-000404.\n")
+    assert (done.code, done.err) == (
+        66,
+        "rakeeza: There is no case TC-2026-000404. Check the number that was given when it was opened.\n",
+    )
 
 
 def test_a_parked_call_is_listed_with_its_reason_and_put_back(

@@ -31,7 +31,10 @@ def test_a_bill_is_shown_with_its_payments_and_refunds(rakeeza: Rakeeza, desk: M
 
 def test_a_bill_that_is_not_there_is_one_sentence(rakeeza: Rakeeza) -> None:
     done = rakeeza("money", "bill", "2600000000017")
-    assert (done.code, done.err) == (66, "rakeeza: There is no bill of this number.\n")
+    assert (done.code, done.err) == (
+        66,
+        "rakeeza: There is no bill of this number. Check the number; the case shows its bill.\n",
+    )
 
 
 def test_a_refund_is_listed_and_moved_step_by_step(rakeeza: Rakeeza, desk: MoneyOffice) -> None:
