@@ -365,6 +365,9 @@ class Engine:
     def _edit(self, work: Work, action: Action, form: Mapping[str, Any]) -> dict[str, JSON]:
         case = work.case
         read = self._reader.edited(work.service, case.procedure, action, work.whole_form, form)
+        if (read.form, read.private) != (case.form, work.private):
+            # What the newest quote says is of the form as it stood.
+            case.quote_free = False
         case.form, work.private = read.form, read.private
         case.place = opening.place_of(work.service, case.form, work.licence)
         outcomes.foresee(work)

@@ -219,10 +219,11 @@ class Walk:
         self.taken.add(index)
         done = here.done | ({action.name} & self._remembered)
         for world, edited in self._edited(here, index):
-            # A quote is of the form as it stood; once it is changed there is none, though it may still be
-            # said to be free.
+            # A quote is of the form as it stood; once it is changed there is none.
             bill = "none" if edited and here.bill == "quoted" else here.bill
-            for paid in self._bill(replace(here, world=world, bill=bill, done=done, asleep=False), index):
+            free = here.free and not edited
+            there = replace(here, world=world, bill=bill, free=free, done=done, asleep=False)
+            for paid in self._bill(there, index):
                 yield self._entered(paid, here.state, action)
 
     def _entered(self, here: Situation, before: str, action: "Action") -> Situation:

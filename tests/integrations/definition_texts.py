@@ -16,13 +16,18 @@ DIGIT = (DEFINITIONS / "digit_trade_licence.yaml").read_text(encoding="utf-8")
 SEASON = (DEFINITIONS / "seasonal_card.yaml").read_text(encoding="utf-8")
 
 
-def refused(tmp_path: Path, text: str, *changes: tuple[str, str]) -> DefinitionError:
-    """The error of a definition with some of its text changed."""
+def changed(text: str, *changes: tuple[str, str]) -> str:
+    """A definition with some of its text changed."""
     for old, new in changes:
         assert old in text
         text = text.replace(old, new, 1)
+    return text
+
+
+def refused(tmp_path: Path, text: str, *changes: tuple[str, str]) -> DefinitionError:
+    """The error of a definition with some of its text changed."""
     path = tmp_path / "changed.yaml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(changed(text, *changes), encoding="utf-8")
     with pytest.raises(DefinitionError) as caught:
         load_service(path)
     return caught.value

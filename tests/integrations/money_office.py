@@ -1,7 +1,7 @@
 """An office that bills: the real engine, effects and desk of money, a small service with every turn."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,6 +103,8 @@ flows:
       - {name: resume, title: {ar: استئناف, en: Resume}, from: [paused], to: billed, roles: [centre]}
       - {name: again, title: {ar: إعادة, en: Again}, from: [billed], to: asked, roles: [centre],
          effect: void_bill}
+      - {name: correct, title: {ar: تصحيح, en: Correct}, from: [priced], to: asked, roles: [centre],
+         edits: "*"}
       - {name: bill, title: {ar: فوترة, en: Bill}, from: [priced], to: billed, roles: [centre],
          effect: invoice, when: {field: quote.free, equals: false}}
       - {name: pay, title: {ar: سداد, en: Pay}, from: [billed], to: paid, roles: [payment], effect: settle}
@@ -142,11 +144,13 @@ class MoneyOffice:
             application = self.reader.application(self.service, "issue", dict(APPLICANT), form)
             return self.engine.open(session, self.service, "issue", CENTRE, application, self.now[-1]).number
 
-    def take(self, number: str, action: str, caller: Caller = CENTRE) -> Case:
+    def take(
+        self, number: str, action: str, caller: Caller = CENTRE, form: Mapping[str, Any] | None = None
+    ) -> Case:
         """Take an action, as the centre where nobody else is named."""
         with self.database.transaction() as session:
             case = case_store.locked(session, number)
-            return self.engine.take(session, case, caller, self.now[-1], name=action)
+            return self.engine.take(session, case, caller, self.now[-1], name=action, form=form)
 
     def clock(self, number: str) -> Case:
         """Let the clock look at a case."""

@@ -7,7 +7,7 @@ import pytest
 from foundation.definitions import parse_yaml
 from integrations.cases.explore import MOST_WORLDS, Walk
 from integrations.service import Service
-from tests.integrations.definition_texts import CARD, DIGIT, SHOP, SIGN, line_of, refused
+from tests.integrations.definition_texts import CARD, DIGIT, SHOP, SIGN, changed, line_of, refused
 
 
 def said_of(tmp_path: Path, text: str, *changes: tuple[str, str]) -> list[str]:
@@ -158,10 +158,14 @@ FREE_FOR_BARBERS = (
 )  # fmt: skip
 
 
-def test_a_free_quote_of_a_form_that_was_changed_since_fulfils_nothing(tmp_path: Path) -> None:
-    # Quoted as a barber's, then changed to a cook's: the quote still says that nothing is due.
-    said = said_of(tmp_path, CARD, *FREE_FOR_BARBERS)
-    assert any("'give' would fulfil before the fees are settled" in each for each in said), said
+def test_a_free_quote_of_a_form_that_was_changed_since_leads_no_further(tmp_path: Path) -> None:
+    # Quoted as a barber's, then changed to a cook's: it has to be quoted again before it goes on.
+    sound = parse_yaml(changed(CARD, *FREE_FOR_BARBERS), "card", Service)
+    assert "give" in {action.name for flow in sound.flows.values() for action in flow.actions}
+    again = FREE_FOR_BARBERS[2][1]
+    stuck = again[: again.index("      - {name: again")] + again[again.index("      - {name: give") :]
+    said = said_of(tmp_path, CARD, *FREE_FOR_BARBERS[:2], (FREE_FOR_BARBERS[2][0], stuck))
+    assert any("checked" in each for each in said), said
 
 
 def test_a_bill_that_rounds_to_nothing_needs_its_own_way(tmp_path: Path) -> None:

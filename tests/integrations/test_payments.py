@@ -334,6 +334,16 @@ def test_a_free_quote_covers_its_case_and_has_no_bill(desk: MoneyOffice) -> None
     assert desk.balances() == {}
 
 
+def test_a_free_quote_of_a_form_that_was_changed_since_covers_nothing(desk: MoneyOffice) -> None:
+    number = desk.ask(mosque=True)
+    desk.take(number, "price")
+    assert not desk.take(number, "correct", form={"mosque": False}).quote_free
+    assert not covered(desk, number)
+    desk.take(number, "price")
+    with pytest.raises(Conflict):
+        desk.take(number, "gift")
+
+
 @pytest.mark.parametrize(
     ("statement", "rule"),
     [
