@@ -230,7 +230,7 @@ def _evidence(observed: _Observed, found: list[tuple[str, str]]) -> Evidence:
             "write down what they were told: some have licences of activities that are issued on payment, "
             "some hand in documents, are approved by an officer and pay in two parts, one withdraws when it "
             "is billed and pays all the same. A receiver of webhooks notes what it gets, and refuses one "
-            "message in 200. A relay before PostgreSQL kills (SIGKILL) at the boundary of each statement "
+            "message in 1,000. A relay before PostgreSQL kills (SIGKILL) at the boundary of each statement "
             "that the API and the worker send: before the server has it, and after it has answered and "
             "before the client hears of it; a statement after others in its transaction is another boundary "
             "than after none. Then kills come at random. Whatever was killed is started again. A separate "
