@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from hijridate import Gregorian, Hijri
 
+from foundation.definitions import Bilingual
 from foundation.errors import InvalidInput
 
 Calendar = Literal["gregorian", "umm_al_qura"]
@@ -124,6 +125,11 @@ def format_date(day: date, language: Language, calendar: Calendar) -> str:
         return f"{lunar.day} {_HIJRI_MONTHS[language][lunar.month - 1]} {lunar.year}{era}"
     era = "م" if language == "ar" else ""
     return f"{day.day} {_GREGORIAN_MONTHS[language][day.month - 1]} {day.year}{era}"
+
+
+def dated(day: date, calendar: Calendar = "gregorian") -> Bilingual:
+    """A day as people write it, in both languages. Arguments and errors as of `format_date`."""
+    return Bilingual(ar=format_date(day, "ar", calendar), en=format_date(day, "en", calendar))
 
 
 def add_years(day: date, years: int, calendar: Calendar = "gregorian") -> date:

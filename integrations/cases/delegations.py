@@ -9,27 +9,21 @@ Table `delegation`; each has a chain `delegation/ID`.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation import audit
-from foundation.calendar import format_date, today
+from foundation.calendar import dated, today
 from foundation.chain import JSON
 from foundation.definitions import Bilingual
-from foundation.errors import Conflict, NotFound, PermissionDenied
+from foundation.errors import Conflict, NotFound
 from foundation.identity import Caller
 from foundation.personal import Vault, salted
-from integrations.cases.application import Application
-from integrations.municipality import Office
 from integrations.procedure import Capacity
-from integrations.service import Service
-
-if TYPE_CHECKING:
-    from integrations.licences.licence import Licence
 
 CAPACITIES: dict[Capacity, Bilingual] = {
     "owner": Bilingual(ar="المالك", en="owner"),
@@ -37,44 +31,6 @@ CAPACITIES: dict[Capacity, Bilingual] = {
     "agent": Bilingual(ar="الوكيل المفوّض", en="authorised agent"),
 }
 """What each capacity is called."""
-
-_COLUMNS = (
-    "id, principal, agent, capacity, services, procedures, valid_from, valid_until, personal, evidence, "
-    "granted_by, granted_at, ended_by, ended_at, erased_at"
-)
-# Whoever ends one of these waits for us, or we see that it has ended.
-_BETWEEN = text(
-    f"SELECT {_COLUMNS} FROM delegation WHERE principal = :principal AND agent = :agent "
-    "ORDER BY id DESC FOR SHARE"
-)
-_OF_PERSON = text(
-    f"SELECT {_COLUMNS} FROM delegation WHERE principal = :subject OR agent = :subject ORDER BY id"
-)
-_LOCKED = text(f"SELECT {_COLUMNS} FROM delegation WHERE id = :id FOR UPDATE")
-_NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('delegation', 'id'))")
-_INSERT = text(
-    """
-    INSERT INTO delegation (id, principal, agent, capacity, services, procedures, valid_from, valid_until,
-                            personal, evidence, granted_by, granted_at)
-    OVERRIDING SYSTEM VALUE
-    VALUES (:id, :principal, :agent, :capacity, :services, :procedures, :valid_from, :valid_until,
-            :personal, :evidence, :granted_by, :granted_at)
-    """
-)
-_END = text("UPDATE delegation SET ended_by = :by, ended_at = :at WHERE id = :id")
-_HAS_CASES = text("SELECT 1 FROM case_file WHERE subject = :subject LIMIT 1")
-_OLD = text(
-    """
-    SELECT id FROM delegation
-    WHERE erased_at IS NULL
-      AND (valid_until < :before OR CAST(ended_at AT TIME ZONE 'Asia/Riyadh' AS date) < :before)
-    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
-    """
-)
-_ERASE = text(
-    "UPDATE delegation SET personal = NULL, evidence = NULL, erased_at = :at, principal = :principal, "
-    "agent = :agent WHERE id = :id"
-)
 
 
 @dataclass(frozen=True)
@@ -124,6 +80,42 @@ class Delegation:
         if day < self.valid_from:
             return "future"
         return "expired" if self.valid_until is not None and day > self.valid_until else "valid"
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Delegation))
+# Whoever ends one of these waits for us, or we see that it has ended.
+_BETWEEN = text(
+    f"SELECT {_COLUMNS} FROM delegation WHERE principal = :principal AND agent = :agent "
+    "ORDER BY id DESC FOR SHARE"
+)
+_OF_PERSON = text(
+    f"SELECT {_COLUMNS} FROM delegation WHERE principal = :subject OR agent = :subject ORDER BY id"
+)
+_LOCKED = text(f"SELECT {_COLUMNS} FROM delegation WHERE id = :id FOR UPDATE")
+_NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('delegation', 'id'))")
+_INSERT = text(
+    """
+    INSERT INTO delegation (id, principal, agent, capacity, services, procedures, valid_from, valid_until,
+                            personal, evidence, granted_by, granted_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (:id, :principal, :agent, :capacity, :services, :procedures, :valid_from, :valid_until,
+            :personal, :evidence, :granted_by, :granted_at)
+    """
+)
+_END = text("UPDATE delegation SET ended_by = :by, ended_at = :at WHERE id = :id")
+_HAS_CASES = text("SELECT 1 FROM case_file WHERE subject = :subject LIMIT 1")
+_OLD = text(
+    """
+    SELECT id FROM delegation
+    WHERE erased_at IS NULL
+      AND (valid_until < :before OR CAST(ended_at AT TIME ZONE 'Asia/Riyadh' AS date) < :before)
+    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    """
+)
+_ERASE = text(
+    "UPDATE delegation SET personal = NULL, evidence = NULL, erased_at = :at, principal = :principal, "
+    "agent = :agent WHERE id = :id"
+)
 
 
 @dataclass(frozen=True)
@@ -195,7 +187,7 @@ def end(session: Session, delegation: Delegation, caller: Caller, at: datetime) 
         Conflict: it was revoked before.
     """
     if delegation.ended_at is not None:
-        day = _date(today(now=delegation.ended_at))
+        day = dated(today(now=delegation.ended_at))
         raise Conflict(
             f"This delegation was revoked on {day.en}.", message_ar=f"أُلغي هذا التفويض في {day.ar}."
         )
@@ -244,62 +236,14 @@ def terms(delegation: Delegation) -> dict[str, JSON]:
     }
 
 
-def check(
-    session: Session,
-    office: Office,
-    application: Application,
-    service: Service,
-    procedure: str,
-    day: date,
-    licence: "Licence | None",
-) -> None:
-    """Refuse an applicant who may not do this: for the owner he acts for, or on this licence.
-
-    Until the transaction ends, the delegations that let him wait to be revoked.
-
-    Raises:
-        PermissionDenied: says why, and since when, in both languages.
-    """
-    applicant = application.applicant
-    capacity = applicant["capacity"]
-    subject = office.vault.subject(applicant["kind"], applicant["identifier"])
-    if capacity != "owner":
-        actor = office.vault.subject(applicant["actor_kind"], applicant["actor_identifier"])
-        _check_between(session, subject, actor, service, procedure, day, capacity)
-    if licence is None or licence.subject == subject:
-        return
-    if capacity != "owner":
-        raise _refused(
-            "The licence is another's, and who was let act for its holder passes that on to nobody.",
-            "الرخصة لغير مقدم الطلب، ومن فوّضه صاحبها لا يفوّض غيره.",
-        )
-    title = service.procedures[procedure].title
-    if not set(service.procedures[procedure].capacities) - {"owner"}:
-        raise _refused(
-            f"The licence is another's, and {title.en!r} is for its holder himself.",
-            f"الرخصة لغير مقدم الطلب، و«{title.ar}» لا يطلبها إلا صاحب الرخصة بنفسه.",
-        )
-    _check_between(session, licence.subject, subject, service, procedure, day, None)
-
-
-def lets_act(
-    session: Session, principal: bytes, agent: bytes, service: Service, procedure: str, asked: datetime
-) -> bool:
-    """Whether somebody was let act for another when he asked; what was ended since does not undo it.
+def between(session: Session, principal: bytes, agent: bytes) -> list[Delegation]:
+    """What one person granted another, the newest first; until the transaction ends they wait to be revoked.
 
     Args:
         principal, agent: blind indexes of who lets act and who acts.
-        asked: when he applied.
     """
     rows = session.execute(_BETWEEN, {"principal": principal, "agent": agent}).mappings()
-    capacities, day = service.procedures[procedure].capacities, today(now=asked)
-    return any(
-        each.capacity in capacities
-        and each.covers(service.code, procedure)
-        and (each.ended_at is None or each.ended_at > asked)
-        and replace(each, ended_at=None).status(day) == "valid"
-        for each in (Delegation(**row) for row in rows)
-    )
+    return [Delegation(**row) for row in rows]
 
 
 def forget_over(session: Session, subject: bytes, actor: str, day: date, at: datetime) -> None:
@@ -330,74 +274,5 @@ def _forget(session: Session, number: int, actor: str, at: datetime) -> None:
     audit.record(session, chain=f"delegation/{number}", actor=actor, action="erased", details={})
 
 
-def _check_between(
-    session: Session,
-    principal: bytes,
-    agent: bytes,
-    service: Service,
-    procedure: str,
-    day: date,
-    capacity: str | None,
-) -> None:
-    rows = session.execute(_BETWEEN, {"principal": principal, "agent": agent}).mappings()
-    found = [Delegation(**row) for row in rows]
-    asked = service.procedures[procedure]
-    taken = {capacity or each for each in asked.capacities if capacity or each != "owner"}
-    reasons = [_reason(each, service.code, procedure, asked.title, day, taken) for each in found]
-    if any(reason is None for reason in reasons):
-        return
-    told = [reason for reason in reasons if reason is not None]
-    if not told:
-        holder = capacity is None
-        raise _refused(
-            "The licence is another's, who has given the applicant no delegation."
-            if holder
-            else "The owner has given this person no delegation.",
-            "الرخصة لغير مقدم الطلب، ولا يوجد له تفويض من صاحبها."
-            if holder
-            else "لا يوجد تفويض من المالك لهذا الشخص.",
-        )
-    # Of several the one that comes nearest, and of these the newest.
-    _, en, ar = min(told, key=lambda reason: reason[0])
-    raise _refused(en, ar)
-
-
-def _reason(
-    each: Delegation, service: str, procedure: str, title: Bilingual, day: date, taken: set[str]
-) -> tuple[int, str, str] | None:
-    """Why a delegation does not let act, with how far it is from it; None if it does."""
-    status = each.status(day)
-    if each.capacity not in taken:
-        given, wanted = CAPACITIES[each.capacity], CAPACITIES["manager" if "manager" in taken else "agent"]
-        return (
-            3,
-            f"The delegation is given as {given.en}, not as {wanted.en}.",
-            f"التفويض بصفة «{given.ar}» وليس بصفة «{wanted.ar}».",
-        )
-    if not each.covers(service, procedure):
-        return 2, f"The delegation does not cover {title.en!r}.", f"التفويض لا يشمل «{title.ar}»."
-    if each.ended_at is not None:
-        text = _date(today(now=each.ended_at))
-        return 1, f"The delegation was revoked on {text.en}.", f"أُلغي التفويض في {text.ar}."
-    if status == "expired":
-        assert each.valid_until is not None
-        text = _date(each.valid_until)
-        return 1, f"The delegation expired on {text.en}.", f"انتهى التفويض في {text.ar}."
-    if status == "future":
-        text = _date(each.valid_from)
-        return 0, f"The delegation begins on {text.en}.", f"يبدأ التفويض في {text.ar}."
-    return None
-
-
-def _refused(en: str, ar: str) -> PermissionDenied:
-    return PermissionDenied(
-        en, remedy="The owner applies himself, or gives a delegation at a service centre.", message_ar=ar
-    )
-
-
 def _subject(vault: Vault, person: Mapping[str, str]) -> bytes:
     return vault.subject(person["kind"], person["identifier"])
-
-
-def _date(day: date) -> Bilingual:
-    return Bilingual(ar=format_date(day, "ar", "gregorian"), en=format_date(day, "en", "gregorian"))

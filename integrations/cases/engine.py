@@ -16,13 +16,13 @@ from foundation import audit
 from foundation.chain import JSON
 from foundation.identity import Caller
 from integrations.cases import (
+    authority,
     calls,
     case_store,
     choice,
     clock,
     comments,
     deadlines,
-    delegations,
     files,
     invoices,
     journal,
@@ -103,7 +103,7 @@ class Engine:
             session, case, service, self._office, caller, at, applicant, application.private, licence, parent
         )
         if asked.initiator == "applicant":
-            delegations.check(session, self._office, application, service, procedure, work.day, licence)
+            authority.check(session, self._office, application, service, procedure, work.day, licence)
         opening.refuse_second(work)
         admission.admit(work)
         outcomes.foresee(work)

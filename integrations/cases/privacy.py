@@ -18,9 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation import audit, events
-from foundation.calendar import add_years, format_date, today
+from foundation.calendar import add_years, dated, today
 from foundation.chain import JSON
-from foundation.definitions import Bilingual
 from foundation.errors import Conflict
 from foundation.personal import Vault
 from integrations.cases import case_store, comments, files
@@ -143,7 +142,7 @@ def check_due(due: date, day: date) -> None:
         Conflict: says until when.
     """
     if day < due:
-        first = Bilingual(ar=format_date(due, "ar", "gregorian"), en=format_date(due, "en", "gregorian"))
+        first = dated(due)
         raise Conflict(
             f"This data is kept until {first.en}.",
             remedy="The privacy officer may order it earlier, with a reason.",

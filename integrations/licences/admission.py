@@ -8,11 +8,11 @@ applied. Days that our own outages took from him are added to it.
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from foundation.calendar import add_months, format_date, today
+from foundation.calendar import add_months, dated, today
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict
 from foundation.working_time import WorkingTime
-from integrations.cases import delegations
+from integrations.cases import authority
 from integrations.cases.case import Work
 from integrations.licences import licence as licences
 from integrations.licences import standing
@@ -97,7 +97,7 @@ def check_window(
     if status not in window.statuses:
         raise _refused(procedure, licence, *_standing(licence, status, window))
     if window.same_day and day != today(now=licence.issued_at):
-        text = _date(today(now=licence.issued_at))
+        text = dated(today(now=licence.issued_at))
         en = f"it is possible on {text.en} only, the day of its issue"
         raise _refused(procedure, licence, en, f"يمكن ذلك يوم إصدارها فقط، وهو {text.ar}")
     _check_times(procedure, window, licence, asked, working_time)
@@ -156,7 +156,7 @@ def _check_parents_holder(work: Work, parent: Licence) -> None:
 
 def _acts_for(work: Work, licence: Licence) -> bool:
     case = work.case
-    return case.subject == licence.subject or delegations.lets_act(
+    return case.subject == licence.subject or authority.lets_act(
         work.session, licence.subject, case.subject, work.service, case.procedure, case.submitted_at
     )
 
@@ -165,7 +165,7 @@ def _check_life(service: Service, rule: Parent, parent: Licence, day: date) -> N
     needed = add_months(day, rule.remaining_months, service.validity.calendar) - timedelta(days=1)
     missing = (needed - parent.valid_to).days
     if missing > 0:
-        end, wanted = _date(parent.valid_to), _date(needed)
+        end, wanted = dated(parent.valid_to), dated(needed)
         raise Conflict(
             f"The licence {parent.number}, on which this one hangs, ends on {end.en}; it must hold to "
             f"{wanted.en} at least, {missing} days longer ({rule.remaining_months} months in all).",
@@ -184,7 +184,7 @@ def _check_times(
 ) -> None:
     first = licence.valid_to - timedelta(days=window.from_days_before_end or 0)
     if window.from_days_before_end is not None and asked < first:
-        text = _date(first)
+        text = dated(first)
         raise _refused(procedure, licence, f"it is possible from {text.en}", f"يمكن ذلك من {text.ar}")
     since = today(now=licence.status_since)
     limits: list[tuple[date, date]] = []
@@ -196,7 +196,7 @@ def _check_times(
     for start, limit in limits:
         last = limit if asked <= limit else _prolonged(start, limit, asked, working_time())
         if asked > last:
-            text = _date(last)
+            text = dated(last)
             raise _refused(
                 procedure, licence, f"it was possible until {text.en}", f"وكان متاحًا حتى {text.ar}"
             )
@@ -214,7 +214,7 @@ def _prolonged(start: date, limit: date, asked: date, time: WorkingTime) -> date
 
 
 def _standing(licence: Licence, status: LicenceStatus, window: Window) -> tuple[str, str]:
-    since = _date(licence.valid_to if status == "expired" else today(now=licence.status_since))
+    since = dated(licence.valid_to if status == "expired" else today(now=licence.status_since))
     wanted = [STATUS_TITLES[each] for each in window.statuses]
     title = STATUS_TITLES[status]
     return (
@@ -228,7 +228,3 @@ def _refused(procedure: Procedure, licence: Licence, en: str, ar: str) -> Confli
         f"{procedure.title.en} is not possible for the licence {licence.number}: {en}.",
         message_ar=f"لا يمكن «{procedure.title.ar}» للرخصة {licence.number}: {ar}.",
     )
-
-
-def _date(day: date) -> Bilingual:
-    return Bilingual(ar=format_date(day, "ar", "gregorian"), en=format_date(day, "en", "gregorian"))
