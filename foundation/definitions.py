@@ -198,7 +198,7 @@ _WORDS = {
     "bool_parsing": "true or false is needed",
     "string_type": "text is needed; put what looks like a number, a date or true in quotes",
     "string_pattern_mismatch": "it should match pattern {pattern}",
-    "too_short": "at least {min_length} are needed here",
+    "too_short": "too few stand here; at least {min_length}",
 }
 
 

@@ -283,7 +283,7 @@ def main() -> None:
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
     signal.signal(signal.SIGTERM, _on_term)
-    for unheeded in (signal.SIGINT, signal.SIGHUP):
+    for unheeded in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         # A handler and not SIG_IGN: programs would inherit an ignored signal, a handler ends at exec.
         signal.signal(unheeded, lambda *_: None)
     with socket.socket(fileno=int(sys.argv[1])) as control:

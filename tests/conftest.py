@@ -17,10 +17,11 @@ from foundation.database import Database, migrate
 from foundation.postgres import PrivatePostgres
 from tests.own_server import OwnServer
 
-# A shell without job control starts what runs in the background with SIGINT ignored, and so would start all
+# A shell without job control starts what runs in the background with these ignored, and so would start all
 # that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 _numbers = itertools.count(1)
 _TEMPLATE = "rakeeza_template"

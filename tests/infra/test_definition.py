@@ -69,7 +69,7 @@ def test_yaml_that_does_not_parse_is_named_with_file_and_line(write_playbook: Wr
         ("default: 0", "default: 700", "the default of seconds must be a whole number of s from 0 to 600"),
         ("type: integer", "type: quantity", "quantity"),
         ("        word:\n", "        ansible_host:\n", "'ansible_host' is no name for a parameter"),
-        ("targets: [host]", "targets: []", "at least 1 item"),
+        ("targets: [host]", "targets: []", "too few stand here; at least 1"),
         ("risk: low", "risk: some", "'reads', 'low', 'medium' or 'high'"),
     ],
 )

@@ -37,7 +37,7 @@ MISTAKES = [
     (SIX, '1: "-6.00"', "greater than or equal to 0"),
     (SIX, "1: .nan", "a number is needed"),
     (SIX, '6: "6.00"', "less than or equal to 5"),
-    (', 5: "1.20"', "", "at least 5 are needed here"),
+    (', 5: "1.20"', "", "too few stand here; at least 5"),
     ("    type: activity\n", "", "the key 'type' is missing; it says what the others mean"),
     ("    type: activity\n", "    type: activty\n", "'activty' found using 'type'"),
     ("from: submitted", "from: submitted, approved", "here stands 'submitted, approved'"),
