@@ -1,7 +1,6 @@
 """Eight clients issue licences while API, worker and PostgreSQL are killed; none is lost, none doubled."""
 
 import contextlib
-import heapq
 import random
 import subprocess
 import sys
@@ -12,48 +11,34 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from benchmarks.campaigns import Evidence, Failed
 from benchmarks.faults.clients import Habit, Teller
+from benchmarks.faults.plan import Plan, Victim
 from benchmarks.faults.platform import Platform, running
 from benchmarks.faults.receiver import receiving
-from benchmarks.faults.relay import Boundary, Trap, When, is_read
 
 _CLIENTS: dict[Habit, int] = {"immediate": 4, "reviewed": 3, "withdrawn": 1}
 RANDOM_KILLS = 60
-SECONDS = 2_400.0
-"""For the kills at boundaries; what is left of them then is told."""
+SECONDS = 3_000.0
+"""For the kills at boundaries, at most; they end when none was met for a while."""
 
 _ROOT = Path(__file__).resolve().parents[2]
-# Seconds: to learn the statements of a start and those of the work, for one boundary to be met, most between
-# two cases of one client.
-_START, _LEARN, _MEET, _PAUSE = 8.0, 25.0, 8.0, 3.0
-_ONCE = 8
+# Seconds: for one more boundary to be met, most between two cases of one client.
+_MEET, _PAUSE = 10.0, 3.0
+# Waits in vain, with a start of each process between them, after which the rest will not be met again.
+_IN_VAIN = 8
 
-Victim = Literal["api", "worker", "postgres"]
 _SENDERS: dict[str, Victim] = {"rakeeza api": "api", "rakeeza worker": "worker"}
-
-
-@dataclass(frozen=True)
-class _Kill:
-    victim: Victim
-    when: When
-    boundary: Boundary
-
-
-_Turn = tuple[int, bool, float, _Kill]
+_STARTED: tuple[Victim, ...] = ("api", "worker")
 
 
 @dataclass
 class _Observed:
     kills: Counter[str] = field(default_factory=Counter)
-    learnt: Counter[str] = field(default_factory=Counter)
-    met: set[Boundary] = field(default_factory=set)
-    not_met: set[Boundary] = field(default_factory=set)
-    untried: int = 0
     ended_alone: int = 0
     repeated: int = 0
+    in_time: bool = True
 
 
 def run(random_kills: int = RANDOM_KILLS, seconds: float = SECONDS) -> Evidence:
@@ -61,7 +46,7 @@ def run(random_kills: int = RANDOM_KILLS, seconds: float = SECONDS) -> Evidence:
 
     Args:
         random_kills: beside those at the boundaries of statements.
-        seconds: for those at boundaries.
+        seconds: for those at boundaries, at most.
     """
     observed = _Observed()
     with (
@@ -71,30 +56,14 @@ def run(random_kills: int = RANDOM_KILLS, seconds: float = SECONDS) -> Evidence:
         folder = Path(name)
         folder.chmod(0o711)
         with running(folder) as platform:
-            started = _learn_start(platform)
             platform.subscribe(receiver)
+            plan = Plan(_SENDERS, lambda victim: _kill(platform, victim), random.Random(2026))
+            platform.relay.set(plan.watch)
             with _working(platform, folder, observed) as tellers:
-                time.sleep(_LEARN)
-                _at_boundaries(platform, tellers, started, seconds, observed)
+                _at_boundaries(platform, tellers, plan, seconds, observed)
                 _at_random(platform, tellers, random_kills, observed)
             found = _checked(platform, folder)
-    return _evidence(observed, found)
-
-
-def _learn_start(platform: Platform) -> set[Boundary]:
-    # Started a second time: the schema is there, and what is learnt can be met again.
-    platform.relay.seen.clear()
-    platform.relay.often.clear()
-    for process in platform.processes.values():
-        process.again()
-    platform.await_api()
-    time.sleep(_START)
-    # And a third time, for all of it to have been met more than once.
-    for process in platform.processes.values():
-        process.again()
-    platform.await_api()
-    time.sleep(_START)
-    return set(platform.relay.seen)
+    return _evidence(observed, plan, found)
 
 
 @contextlib.contextmanager
@@ -129,69 +98,29 @@ def _check(tellers: list[Teller]) -> None:
 
 
 def _at_boundaries(
-    platform: Platform, tellers: list[Teller], started: set[Boundary], seconds: float, observed: _Observed
+    platform: Platform, tellers: list[Teller], plan: Plan, seconds: float, observed: _Observed
 ) -> None:
     limit = time.monotonic() + seconds
-    chance = random.Random(2026)
-    known: set[Boundary] = set()
-    waiting: list[_Turn] = []
-    while True:
-        # What is first met after a kill, as the return of a lost job, comes in its turn as all others.
-        for boundary in _learnt(platform):
-            if boundary not in known:
-                known.add(boundary)
-                observed.learnt[boundary.application] += 1
-                for turn in _turns(boundary, platform.relay.seen[boundary], chance):
-                    heapq.heappush(waiting, turn)
-        if not waiting or time.monotonic() > limit:
-            observed.untried = len(waiting)
-            return
-        *_, kill = heapq.heappop(waiting)
-        if kill.boundary not in observed.not_met:
-            _kill_at(platform, kill, kill.boundary in started, observed)
-            _check(tellers)
-
-
-def _turns(boundary: Boundary, statement: str, chance: random.Random) -> list[_Turn]:
-    # Each boundary once, those of writes first, before any is met a second time by another victim.
-    kills = _kills_at(boundary, statement)
-    chance.shuffle(kills)
-    return [(turn, is_read(statement), chance.random(), kill) for turn, kill in enumerate(kills)]
-
-
-def _learnt(platform: Platform) -> list[Boundary]:
-    # What each client meets once, as the definition that is kept with its first case, will not be met again.
-    often = dict(platform.relay.often)
-    return [b for b in list(platform.relay.seen) if b.application in _SENDERS and often[b] > _ONCE]
-
-
-def _kills_at(boundary: Boundary, statement: str) -> list[_Kill]:
-    sender = _SENDERS[boundary.application]
-    if is_read(statement):
-        # After it is before the next one: nothing has changed but what the sender knows.
-        return [_Kill(sender, "before", boundary)]
-    kills = [_Kill(sender, "before", boundary), _Kill(sender, "after", boundary)]
-    return [*kills, *(_Kill("postgres", kill.when, boundary) for kill in kills)]
-
-
-def _kill_at(platform: Platform, kill: _Kill, at_start: bool, observed: _Observed) -> None:
-    trap = Trap(kill.boundary, kill.when, lambda: _kill(platform, kill.victim))
-    sender = platform.processes[_SENDERS[kill.boundary.application]]
-    platform.relay.set(trap)
-    met = not at_start and trap.sprung.wait(_MEET)
-    if not met:
-        # Perhaps it is sent at a start only.
-        sender.kill()
-        observed.kills[f"{sender.role}, to have it start"] += 1
-        sender.again()
-        met = trap.sprung.wait(_MEET)
-    platform.relay.set(None)
-    if met:
-        observed.kills[f"{kill.victim}, {kill.when} a statement"] += 1
-        observed.met.add(kill.boundary)
-    elif kill.boundary not in observed.met:
-        observed.not_met.add(kill.boundary)
-    _revive(platform, observed, kill.victim if met else None)
+    in_vain = 0
+    plan.arm()
+    while in_vain < _IN_VAIN and observed.in_time:
+        kill = plan.await_kill(_MEET)
+        if kill is None:
+            in_vain += 1
+            # Perhaps what is left is sent at a start only.
+            role = _STARTED[in_vain % len(_STARTED)]
+            platform.processes[role].again()
+            observed.kills[f"{role}, to have it start"] += 1
+        else:
+            in_vain = 0
+            observed.kills[f"{kill.victim}, {kill.when} a statement"] += 1
+            # What the start of the next one sends has its boundaries too.
+            plan.arm()
+            _revive(platform, observed, kill.victim)
+        _check(tellers)
+        observed.in_time = time.monotonic() < limit
+    plan.disarm()
+    _revive(platform, observed)
 
 
 def _at_random(platform: Platform, tellers: list[Teller], count: int, observed: _Observed) -> None:
@@ -235,7 +164,10 @@ def _checked(platform: Platform, folder: Path) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (line.partition("\t") for line in done.stdout.splitlines())]
 
 
-def _evidence(observed: _Observed, found: list[tuple[str, str]]) -> Evidence:
+def _evidence(observed: _Observed, plan: Plan, found: list[tuple[str, str]]) -> Evidence:
+    met = Counter(boundary.application for boundary in plan.left)
+    killed_at = {kill.boundary for kill in plan.done}
+    left = sum(len(kills) for kills in plan.left.values())
     return Evidence(
         story=(
             "Eight clients work through REST, each request repeated under its key until it is answered, and "
@@ -245,17 +177,20 @@ def _evidence(observed: _Observed, found: list[tuple[str, str]]) -> Evidence:
             "message in 1,000. A relay before PostgreSQL kills (SIGKILL) at the boundary of each statement "
             "that the API and the worker send: before the server has it, and after it has answered and "
             "before the client hears of it; a statement after others in its transaction is another boundary "
-            "than after none. Then kills come at random. Whatever was killed is started again. A separate "
-            "program then compares what the clients and the receiver were told with the database."
+            "than after none. Each boundary is killed at when it is first met, and again until sender and "
+            "PostgreSQL were both killed before and after it. Then kills come at random. Whatever was killed "
+            "is started again. A separate program then compares what the clients and the receiver were told "
+            "with the database."
         ),
         figures=(
             ("clients", ", ".join(f"{count} {habit}" for habit, count in _CLIENTS.items())),
             ("kills", str(observed.kills.total())),
             *((f"kills: {name}", str(count)) for name, count in sorted(observed.kills.items())),
-            *((f"boundaries of {name}", str(count)) for name, count in sorted(observed.learnt.items())),
-            ("boundaries killed at", str(len(observed.met))),
-            ("boundaries not met again", str(len(observed.not_met))),
-            ("kills left when the time was over", str(observed.untried)),
+            *((f"boundaries of {name}", str(count)) for name, count in sorted(met.items())),
+            ("boundaries killed at", str(len(killed_at))),
+            ("boundaries never killed at", str(len(plan.left.keys() - killed_at))),
+            ("further kills whose boundary was not met again", str(left)),
+            ("all of it done in its time", "yes" if observed.in_time else "no"),
             ("processes that ended because PostgreSQL was gone", str(observed.ended_alone)),
             ("requests repeated", str(observed.repeated)),
             *found,

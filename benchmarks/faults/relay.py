@@ -12,7 +12,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -50,21 +50,9 @@ class Boundary:
     path: str
 
 
-@dataclass
-class Trap:
-    """What is done at one boundary, once.
-
-    Args:
-        when: before the server has the statement, which it then never gets; or after it answered.
-        action: what is done; the statement, or its answer, goes no further until it returns.
-        taken: whether the boundary was met; `sprung` is set when the action is done.
-    """
-
-    boundary: Boundary
-    when: When
-    action: Callable[[], None]
-    taken: bool = False
-    sprung: threading.Event = field(default_factory=threading.Event)
+Watch = Callable[[Boundary, str, When], bool]
+"""What is asked at each boundary, with its statement, before the server has it and after it answered. What it
+does is done before anything goes further; if it did something, what was before goes no further at all."""
 
 
 class Relay:
@@ -79,8 +67,7 @@ class Relay:
 
     def __init__(self, folder: Path, server: str) -> None:
         self._server = server
-        self._trap: Trap | None = None
-        self._lock = threading.Lock()
+        self._watch: Watch | None = None
         self.seen: dict[Boundary, str] = {}
         self.often: Counter[Boundary] = Counter()
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,10 +80,9 @@ class Relay:
         self._listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def set(self, trap: Trap | None) -> None:
-        """Lay a trap in place of the one before."""
-        with self._lock:
-            self._trap = trap
+    def set(self, watch: Watch | None) -> None:
+        """Let this be asked in place of what was before."""
+        self._watch = watch
 
     def close(self) -> None:
         """Take no more connections."""
@@ -119,16 +105,10 @@ class Relay:
             return
         _Connection(self, client, server).run()
 
-    def spring(self, boundary: Boundary, when: When) -> bool:
-        """Do what the trap says if it is for this boundary; whether it was."""
-        with self._lock:
-            trap = self._trap
-            if trap is None or trap.taken or (trap.boundary, trap.when) != (boundary, when):
-                return False
-            trap.taken = True
-        trap.action()
-        trap.sprung.set()
-        return True
+    def reached(self, boundary: Boundary, when: When) -> bool:
+        """Ask what watches; whether it did something."""
+        watch = self._watch
+        return watch is not None and watch(boundary, self.seen[boundary], when)
 
 
 class _Connection:
@@ -169,7 +149,7 @@ class _Connection:
                 if kind != b"H" and self._current:
                     boundary = self._reached(self._current)
                     self._current = ""
-                    if self._relay.spring(boundary, "before"):
+                    if self._relay.reached(boundary, "before"):
                         return
                     self._waiting = boundary
                 self._server.sendall(buffer)
@@ -212,7 +192,7 @@ class _Connection:
                 # Ready for query: the statement is done, and the client does not know it yet.
                 if self._waiting is not None and _is_ready(held):
                     boundary, self._waiting = self._waiting, None
-                    self._relay.spring(boundary, "after")
+                    self._relay.reached(boundary, "after")
                 if self._waiting is None:
                     self._client.sendall(held)
                     held = b""

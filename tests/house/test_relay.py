@@ -1,13 +1,13 @@
 """The relay of the kill campaign, before a real PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from benchmarks.faults.relay import Boundary, Relay, Trap, fingerprint, is_read
+from benchmarks.faults.relay import Boundary, Relay, Watch, When, fingerprint, is_read
 
 INSERT = "INSERT INTO asset_link (source, relation, target) VALUES ('a', 'powers', 'b')"
 READ = "SELECT count(*) FROM asset_link"
@@ -49,6 +49,20 @@ def _rows(direct: psycopg.Connection) -> int:
     return int(row[0])
 
 
+def _once(boundary: Boundary, when: When, act: Callable[[], None]) -> Watch:
+    # Watches for one boundary, and acts the first time.
+    waiting = [act]
+
+    def watch(reached: Boundary, statement: str, at: When) -> bool:
+        assert statement
+        if (reached, at) != (boundary, when) or not waiting:
+            return False
+        waiting.pop()()
+        return True
+
+    return watch
+
+
 def test_what_passes_is_noted_and_arrives(relay: Relay, through: str, direct: psycopg.Connection) -> None:
     with psycopg.connect(through) as client:
         client.execute(INSERT)
@@ -63,11 +77,9 @@ def test_before_its_boundary_a_statement_never_reaches_the_server(
     with psycopg.connect(through) as client:
         client.execute(INSERT)
     found: list[int] = []
-    trap = Trap(_boundary(relay, "COMMIT"), "before", lambda: found.append(_rows(direct)))
-    relay.set(trap)
+    relay.set(_once(_boundary(relay, "COMMIT"), "before", lambda: found.append(_rows(direct))))
     with pytest.raises(psycopg.OperationalError), psycopg.connect(through) as client:
         client.execute(INSERT)
-    assert trap.sprung.is_set()
     assert found == [1]
     assert _rows(direct) == 1
 
@@ -79,7 +91,7 @@ def test_after_its_boundary_the_server_has_done_what_the_client_does_not_know(
         client.execute(INSERT)
     told: list[str] = []
     done: list[tuple[int, list[str]]] = []
-    relay.set(Trap(_boundary(relay, "COMMIT"), "after", lambda: done.append((_rows(direct), list(told)))))
+    relay.set(_once(_boundary(relay, "COMMIT"), "after", lambda: done.append((_rows(direct), list(told)))))
     client = psycopg.connect(through)
     client.execute(INSERT)
     client.commit()
