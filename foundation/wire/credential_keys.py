@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -35,6 +37,7 @@ KEYS_FILE = "rakeeza-keys.json"
 """Name of the file of public keys, in the platform's folder and under `/.well-known/`."""
 
 _BYTES = 32  # one coordinate of P-256
+_ES256 = ec.ECDSA(hashes.SHA256())
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -100,8 +103,30 @@ class PublicKey:
         return jwk
 
 
+class Signer(Protocol):
+    """Whatever holds a municipality's private key and signs with it: a file, a hardware token.
+
+    Args:
+        public: the public half; its `kid` names the key in what it signs.
+        municipality: code of the municipality whose key it is.
+    """
+
+    @property
+    def public(self) -> PublicKey: ...
+
+    @property
+    def municipality(self) -> str: ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over the data: r and s of ECDSA with SHA-256, 32 bytes each, one after the other.
+
+        Source: RFC 9053, section 2.1.
+        """
+        ...
+
+
 class SigningKey:
-    """The private key a municipality signs its credentials with (ES256: ECDSA on P-256 with SHA-256)."""
+    """A private key in memory that signs credentials (ES256: ECDSA on P-256 with SHA-256)."""
 
     def __init__(self, private: ec.EllipticCurvePrivateKey, municipality: str) -> None:
         self._private = private
@@ -133,6 +158,11 @@ class SigningKey:
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
             raise _unusable("it is not on the curve P-256")
         return cls(private, municipality)
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over the data, as a `Signer` gives it."""
+        r, s = decode_dss_signature(self._private.sign(data, _ES256))
+        return r.to_bytes(_BYTES, "big") + s.to_bytes(_BYTES, "big")
 
     def to_pem(self) -> Secret:
         """The key in PEM form (PKCS #8), as the secrets file keeps it."""
