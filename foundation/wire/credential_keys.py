@@ -1,7 +1,7 @@
-"""The keys of licence credentials: one signing key a municipality, and the public keys anyone may hold.
+"""The keys of licence credentials: what signs for a municipality, and the public keys anyone may hold.
 
-The signing key is made on first use and lies in the secrets file. The public keys are a JWK Set, served under
-`/.well-known/rakeeza-keys.json`: with that file a licence is checked without any network.
+The first signing key is made on first use and lies in the secrets file. The public keys are a JWK Set, served
+under `/.well-known/rakeeza-keys.json`: with that file a licence is checked without any network.
 """
 
 import base64
@@ -31,7 +31,7 @@ from foundation.errors import Malformed, SettingsError
 from foundation.secret import Secret, SecretFile
 
 LICENCE_KEY = "licence-signing-key"
-"""Name of the signing key in the secrets file."""
+"""Name of the first signing key in the secrets file; later ones have theirs behind it and a stroke."""
 
 KEYS_FILE = "rakeeza-keys.json"
 """Name of the file of public keys, in the platform's folder and under `/.well-known/`."""
@@ -51,6 +51,8 @@ class PublicKey:
         municipality: code of the only municipality whose credentials it verifies.
         not_before: aware; a credential issued earlier is refused. None: no bound.
         not_after: aware; a credential issued later is refused. None: no bound.
+        revoked_at: aware; since then nothing it signed is believed, whenever that says it was signed: whoever
+            has a stolen key writes what date he likes. None: it is not revoked.
 
     Its `kid` is the first 8 bytes of its JWK thumbprint, its `cose` the key as the COSE library takes it.
 
@@ -65,6 +67,7 @@ class PublicKey:
     municipality: str
     not_before: datetime | None = None
     not_after: datetime | None = None
+    revoked_at: datetime | None = None
 
     kid: bytes = field(init=False)
     cose: COSEKeyInterface = field(init=False, repr=False, compare=False)
@@ -84,6 +87,8 @@ class PublicKey:
     def to_jwk(self) -> dict[str, Any]:
         """The key as a JWK; its additional members `iss`, `nbf` and `exp` mean what they mean in a JWT.
 
+        `revoked_at` is a member of ours, seconds like those two.
+
         Source: RFC 7517, section 4; RFC 7518, section 6.2.1.
         """
         jwk: dict[str, Any] = {
@@ -100,6 +105,8 @@ class PublicKey:
             jwk["nbf"] = int(self.not_before.timestamp())
         if self.not_after is not None:
             jwk["exp"] = int(self.not_after.timestamp())
+        if self.revoked_at is not None:
+            jwk["revoked_at"] = int(self.revoked_at.timestamp())
         return jwk
 
 
@@ -145,8 +152,13 @@ class SigningKey:
         return cls(ec.generate_private_key(ec.SECP256R1()), municipality)
 
     @classmethod
-    def from_pem(cls, pem: Secret, municipality: str) -> "SigningKey":
+    def from_pem(cls, pem: Secret, municipality: str, name: str = LICENCE_KEY) -> "SigningKey":
         """The key from its PEM form (PKCS #8).
+
+        Args:
+            pem: the key.
+            municipality: code of the one that it signs for.
+            name: of the secret, for the reader of an error.
 
         Raises:
             SettingsError: this is no unencrypted P-256 private key.
@@ -154,9 +166,9 @@ class SigningKey:
         try:
             private = load_pem_private_key(pem.reveal().encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise _unusable("it is no unencrypted PEM private key") from error
+            raise _unusable("it is no unencrypted PEM private key", name) from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-            raise _unusable("it is not on the curve P-256")
+            raise _unusable("it is not on the curve P-256", name)
         return cls(private, municipality)
 
     def sign(self, data: bytes) -> bytes:
@@ -177,10 +189,10 @@ class SigningKey:
         return COSEKey.new({1: 2, 2: public.kid, 3: -7, -1: 1, -2: public.x, -3: public.y, -4: d})
 
 
-def _unusable(reason: str) -> SettingsError:
+def _unusable(reason: str, name: str) -> SettingsError:
     return SettingsError(
         f"The signing key of licences cannot be used: {reason}.",
-        place=f"secret {LICENCE_KEY}",
+        place=f"secret {name}",
         remedy="Restore the secrets file from its backup.",
     )
 
@@ -189,7 +201,7 @@ class KeySet:
     """Public keys by identifier.
 
     Args:
-        keys: the keys; equal ones are kept once.
+        keys: the keys; of two with one identifier the later is kept.
 
     Source: RFC 7517, section 5 (JWK Set).
     """
@@ -251,7 +263,10 @@ def _public_key(row: Mapping[str, Any]) -> PublicKey:
     if not isinstance(municipality, str) or not municipality:
         raise ValueError("iss")
     key = PublicKey(
-        _bytes(row["x"]), _bytes(row["y"]), municipality, _moment(row.get("nbf")), _moment(row.get("exp"))
+        _bytes(row["x"]),
+        _bytes(row["y"]),
+        municipality,
+        *(_moment(row.get(name)) for name in ("nbf", "exp", "revoked_at")),
     )
     # A key under another's name would make good licences look forged, far from the cause.
     if _bytes(row["kid"]) != key.kid:
@@ -303,7 +318,8 @@ def licence_key(secrets: SecretFile, municipality: str) -> SigningKey:
 def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
     """The public keys this machine trusts: those of a file beside the secrets, and its own.
 
-    Nothing is made by asking.
+    Nothing is made by asking. What the file says of a key of ours holds: it knows when it signed and whether
+    it is revoked, and the secrets do not.
 
     Args:
         secrets: the platform's secrets file.
@@ -319,6 +335,10 @@ def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
         SettingsError: the file or the secrets cannot be read.
     """
     keys: list[PublicKey] = []
+    if secrets.exists():
+        for name in secrets.names():
+            if name == LICENCE_KEY or name.startswith(f"{LICENCE_KEY}/"):
+                keys.append(SigningKey.from_pem(secrets.get(name), municipality, name).public)
     if file.exists():
         try:
             keys += KeySet.from_json(file.read_text(encoding="utf-8"), str(file))
@@ -326,6 +346,4 @@ def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
             raise SettingsError(
                 f"The public keys cannot be read ({error}).", place=str(file), remedy="Export them again."
             ) from error
-    if secrets.exists() and LICENCE_KEY in secrets.names():
-        keys.append(SigningKey.from_pem(secrets.get(LICENCE_KEY), municipality).public)
     return KeySet(keys)
