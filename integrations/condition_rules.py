@@ -61,6 +61,16 @@ def broken_conditions(service: "Service") -> Iterator[Fault]:
             for check in action.when.asked_checks() if action.when else ():
                 if check not in asked:
                     yield place, f"no state of the flow asks the check {check!r}"
+            for several in action.when.counts() if action.when else ():
+                yield from _counted(several, place)
+
+
+def _counted(condition: Condition, place: Place) -> Iterator[Fault]:
+    names, least = condition.checks or (), condition.least_answers
+    if len(set(names)) != len(names):
+        yield place, f"a check stands twice in {', '.join(names)}"
+    if not (1 <= least <= len(names) and least == least.to_integral_value()):
+        yield place, f"at_least counts answers: it is a whole number from 1 to {len(names)}"
 
 
 def row_fields(service: "Service", name: str | None) -> Mapping[str, PlainField]:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from foundation.definitions import Strict
-from integrations.cases.conditions import Condition
+from integrations.cases.conditions import CheckAnswer, Condition
 from integrations.form import Name, Names, Text, Words
 
 Effect = Literal["quote", "invoice", "settle", "void_bill", "fulfil"]
@@ -44,7 +44,7 @@ class State(Strict):
         final: left by no action.
         applicant: it is the applicant's turn; the time promised to him stands still.
         deadline: how long a case may stay.
-        checks: questions to back-ends that are asked on entering it.
+        checks: questions to back-ends and parties that are asked on entering it.
     """
 
     title: Text
@@ -63,6 +63,8 @@ class Action(Strict):
             has none and is taken by the clock.
         when: taken only if this holds.
         effect: what it does beside the change of state.
+        answers: what a party answers with it, by the name of the check. An answer may be given again as long
+            as a state allows the action; taken by itself or by the clock it answers only for who is silent.
         comment: whether whoever takes it has to say why.
         edits: fields of the form that may be sent changed with it; "*" is all that the procedure asks for.
         complete: the checklist of documents must be complete.
@@ -78,6 +80,7 @@ class Action(Strict):
     timed: bool = False
     when: Condition | None = None
     effect: Effect | None = None
+    answers: dict[Name, CheckAnswer] | None = Field(None, min_length=1)
     comment: Literal["optional", "required"] = "optional"
     edits: Words = ()
     complete: bool = False

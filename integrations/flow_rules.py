@@ -25,13 +25,17 @@ def broken_flows(service: "Service") -> Iterator[Fault]:
             yield from _taker(action, here)
             yield from _known_roles(service, action.roles, (*here, "roles"))
             yield from _clock(flow, action, here)
+            yield from _answers(service, flow, action, (*here, "answers"))
         yield from _names(flow, place)
         yield from _opening(flow, place)
         yield from _states(service, flow, place)
+        yield from _parties(service, flow, place)
     for name, procedure in service.procedures.items():
         yield from _offered(service, name, procedure)
         yield from _edits(service, name, procedure)
         yield from _asks(service, name, procedure)
+    for name, check in service.checks.items():
+        yield from _known_roles(service, check.by or (), ("checks", name, "by"))
     yield from _own_roles(service)
 
 
@@ -77,6 +81,27 @@ def _clock(flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
             yield place, f"no deadline of the state {state_name!r} names the timed action {action.name!r}"
 
 
+def _answers(service: "Service", flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
+    asked = {check for state in flow.states.values() for check in state.checks}
+    for name in action.answers or {}:
+        here, party = (*place, name), service.checks[name].by
+        if party is None:
+            yield here, f"the check {name!r} is answered by a back-end, and by no action"
+        elif name not in asked:
+            yield here, f"no state of the flow asks the check {name!r}"
+        elif strangers := [role for role in action.roles if role not in party]:
+            yield here, f"the role {strangers[0]!r} is none of the party that {name!r} is asked of"
+
+
+def _parties(service: "Service", flow: Flow, place: Place) -> Iterator[Fault]:
+    given = {name for action in flow.actions if action.taker == "role" for name in action.answers or {}}
+    for state_name, state in flow.states.items():
+        for index, name in enumerate(state.checks):
+            if service.checks[name].by is not None and name not in given:
+                here = (*place, "states", state_name, "checks", index)
+                yield here, f"no action lets the party answer the check {name!r}"
+
+
 def _names(flow: Flow, place: Place) -> Iterator[Fault]:
     # One word may mean a step onwards from several states, as long as each state knows which.
     seen: set[tuple[str, str]] = set()
@@ -102,6 +127,7 @@ def _opening(flow: Flow, place: Place) -> Iterator[Fault]:
             and action.when is None
             and action.effect is None
             and not action.edits
+            and not action.answers
             and not action.complete
             and not action.four_eyes
             and action.comment == "optional"
@@ -171,7 +197,7 @@ def _asks(service: "Service", name: str, procedure: Procedure) -> Iterator[Fault
     known = {*service.known_to(name), *_ASKED_OF_APPLICANT}
     checks = {check for state in service.flows[procedure.flow].states.values() for check in state.checks}
     for check in sorted(checks):
-        for parameter, source in service.checks[check].asks.items():
+        for parameter, source in (service.checks[check].asks or {}).items():
             if source not in known:
                 yield (
                     ("checks", check, "asks", parameter),

@@ -130,18 +130,29 @@ class Requirement(Strict):
 
 
 class Check(Strict):
-    """A question to a back-end, asked when a case enters a state that names it.
+    """A question to a back-end or to a party, asked when a case enters a state that names it.
 
     Args:
         backend: name of the back-end in the settings.
         asks: what is sent: parameter to field of the form, or `applicant.identifier`, `applicant.kind`.
         attempts: tries before the question is parked for a person.
+        by: in place of a back-end, roles of the party that is asked; its people answer by actions that have
+            `answers`.
     """
 
     title: Text
-    backend: Name
-    asks: dict[Name, str] = Field(min_length=1)
+    backend: Name | None = None
+    asks: dict[Name, str] | None = Field(None, min_length=1)
     attempts: int = Field(8, ge=1, le=50)
+    by: Annotated[tuple[Name, ...] | None, BeforeValidator(one_or_more)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Check":
+        if (self.backend is None) == (self.by is None):
+            raise ValueError("a check is asked of either a backend or, with by, the roles of a party")
+        if (self.backend is None) != (self.asks is None):
+            raise ValueError("backend and asks go together")
+        return self
 
 
 def _length(value: Any) -> Any:

@@ -200,6 +200,7 @@ def _told(service: Service, start: str, action: Action) -> str:
             ("says why", action.comment == "required"),
             ("documents complete", action.complete),
             ("may change the form", bool(action.edits) and start != "begin"),
+            (_answers(service, action), bool(action.answers)),
             (_EFFECTS.get(action.effect, "") if action.effect else "", action.effect is not None),
         )
         if holds
@@ -207,6 +208,12 @@ def _told(service: Service, start: str, action: Action) -> str:
     if asks:
         rows.append(_latin(" · ".join(asks), 8, "#1f6f54"))
     return _rows(rows)
+
+
+def _answers(service: Service, action: Action) -> str:
+    given = action.answers or {}
+    whose = "" if action.taker == "role" else "for who is silent, "
+    return whose + ", ".join(f"{service.checks[name].title.en}: {said}" for name, said in given.items())
 
 
 def _rows(rows: list[str]) -> str:

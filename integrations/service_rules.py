@@ -120,6 +120,12 @@ def _names(service: "Service") -> Iterator[Fault]:
                         f"{check!r} is no check",
                     )
         for index, action in enumerate(flow.actions):
+            for check in action.answers or {}:
+                if check not in service.checks:
+                    yield (
+                        ("flows", flow_name, "actions", index, "answers", check),
+                        f"{check!r} is no check",
+                    )
             for key, states in (("from", action.from_), ("to", (action.to,))):
                 for state_name in states:
                     if state_name not in flow.states:

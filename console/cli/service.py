@@ -323,7 +323,7 @@ def _action(action: Action) -> tuple[object, ...]:
         ", ".join(action.from_) or None,
         action.to,
         f"{taker}{', not who opened it' if action.four_eyes else ''}",
-        action.effect,
+        action.effect or ", ".join(f"{name} {said}" for name, said in (action.answers or {}).items()) or None,
         str(action.when) if action.when else None,
     )
 

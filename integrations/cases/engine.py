@@ -16,8 +16,8 @@ from foundation import audit
 from foundation.chain import JSON
 from foundation.identity import Caller
 from integrations.cases import (
+    answers,
     authority,
-    calls,
     case_store,
     choice,
     clock,
@@ -293,9 +293,7 @@ class Engine:
         case.due = clock.due(work.flow, state, case.entered_at, time)
         case.timer_at = None if case.escalated else case.due
         journal.migrated(work, before, did)
-        for name in work.flow.states[state].checks:
-            if name not in case.checks:
-                calls.ask(work, name, new.checks[name])
+        answers.ask(work, missing=True)
         self._follow(work)
         self._write(work)
         return case
@@ -307,6 +305,9 @@ class Engine:
         did = {**did, **deadlines.turn_ended(work, action)}
         stayed = self._leave(work, action)
         self._set(work, action)
+        if before == action.to and "application" in did:
+            answers.forget(work)
+        did = {**did, **answers.give(work, action)}
         if work.case.closed_at is not None and action.effect != "fulfil":
             did = {**did, **owed_back.end_unfulfilled(work)}
         journal.moved(work, action.name, before, did, stayed)
@@ -350,12 +351,10 @@ class Engine:
         case.timer_at = case.due
         case.closed_at = work.at if state.final else None
         case.desk = None if state.final else opening.desk_of(work)
-        # What was answered of an earlier form is no answer to what is asked now.
-        case.checks = {name: said for name, said in case.checks.items() if name not in state.checks}
+        answers.forget(work)
 
     def _entered(self, work: Work, action: Action) -> None:
-        for name in work.flow.states[action.to].checks:
-            calls.ask(work, name, work.service.checks[name])
+        answers.ask(work)
         self._tell(work, action)
 
     def _tell(self, work: Work, action: Action) -> None:

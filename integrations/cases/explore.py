@@ -1,10 +1,10 @@
 """Walks every way a case can take, procedure by procedure, before any case does.
 
 What a case can do next depends on its state, on what conditions compare (a world, see
-`integrations.cases.worlds`), on the actions it has been through, on what back-ends answered, and on how far
-its bill is. These together are a situation, and all that can be reached are visited: a person may take any
-action, a question may be answered either way and at any time, a deadline may pass, an edit may turn one world
-into another, and while a case rests the licence it is about may change without it.
+`integrations.cases.worlds`), on the actions it has been through, on what back-ends and parties answered, and
+on how far its bill is. These together are a situation, and all that can be reached are visited: a person may
+take any action, a back-end may answer either way and at any time, a deadline may pass, an edit may turn one
+world into another, and while a case rests the licence it is about may change without it.
 
 Found: states and actions that nothing leads to, situations that nothing leaves or that no end can be reached
 from, automatic actions that compete or never come to rest, and effects out of order: above all a licence that
@@ -123,6 +123,9 @@ class Walk:
         self._conditions: list[Condition] = conditions
         self._remembered = frozenset(name for each in conditions for name in each.actions())
         self._asked = frozenset(name for each in conditions for name in each.asked_checks())
+        # A back-end answers by itself, a party by an action.
+        checks = service.checks.items()
+        self._of_backends = frozenset(name for name, each in checks if each.backend is not None)
         self._costs_nothing = may_cost_nothing(service, procedure)
         self._worlds: list[World] = []
         self._edges: dict[Situation, list[Situation]] = {}
@@ -224,15 +227,25 @@ class Walk:
             free = here.free and not edited
             there = replace(here, world=world, bill=bill, free=free, done=done, asleep=False)
             for paid in self._bill(there, index):
-                yield self._entered(paid, here.state, action)
+                yield self._answered(self._entered(paid, here.state, action, edited), action)
 
-    def _entered(self, here: Situation, before: str, action: "Action") -> Situation:
+    def _entered(self, here: Situation, before: str, action: "Action", edited: bool) -> Situation:
         asked = self._asked & frozenset(self._flow.states[action.to].checks)
+        anew = asked if before != action.to else asked - self._of_backends if edited else frozenset[str]()
+        known = frozenset(each for each in here.answers if each[0] not in anew)
+        asks = asked & self._of_backends
         if before == action.to:
             # In the state that it stands in already nothing is asked again, unless the form was changed.
-            return replace(here, pending=here.pending | asked) if action.edits else here
-        known = frozenset(each for each in here.answers if each[0] not in asked)
-        return replace(here, state=action.to, answers=known, pending=here.pending | asked)
+            here = replace(here, answers=known)
+            return replace(here, pending=here.pending | asks) if action.edits else here
+        return replace(here, state=action.to, answers=known, pending=here.pending | asks)
+
+    def _answered(self, here: Situation, action: "Action") -> Situation:
+        # Taken by itself or by the clock it answers for those alone who have not.
+        answers = {name: said for name, said in (action.answers or {}).items() if name in self._asked}
+        known = dict(here.answers)
+        both = {**known, **answers} if action.taker == "role" else {**answers, **known}
+        return replace(here, answers=frozenset(both.items())) if answers else here
 
     def _edited(self, here: Situation, index: int) -> list[tuple[int, bool]]:
         # The worlds it may lead to, with whether the form was changed: who may change it need not.
