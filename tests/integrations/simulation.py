@@ -141,7 +141,7 @@ class Simulation:
             and (
                 (fee.when is not None and not fee.when.holds(facts))
                 or any(each.share == 1 and each.when.holds(facts) for each in fee.exemptions)
-                or (fee.unit is not None and facts.fields.get(fee.unit) == 0)
+                or any(facts.fields.get(unit) == 0 for unit in fee.units)
             )
             for fee in charged
         )
