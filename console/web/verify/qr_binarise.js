@@ -1,0 +1,124 @@
+// Grey pictures, and what in them counts as dark. A threshold is local: a phone's own shadow lies on the paper.
+
+const BLOCK = 8; // pixels; a block is the unit in which the threshold changes
+const NEAR = 2; // blocks to each side whose contrast counts
+const FAR = 8; // the same, where the near ones have none, as inside a big dark area
+const LEAST_CONTRAST = 20; // grey levels; less than this inside a block is noise
+
+/**
+ * A grey picture with its thresholds.
+ *
+ * @typedef {{grey: Uint8Array, width: number, height: number, limits: Uint8Array, columns: number}} Picture
+ */
+
+/** Luminance of RGBA pixels; what is transparent is paper. */
+export function greyOf(rgba) {
+  const grey = new Uint8Array(rgba.length >> 2);
+  for (let i = 0, at = 0; i < grey.length; i++, at += 4) {
+    const light = (rgba[at] * 77 + rgba[at + 1] * 150 + rgba[at + 2] * 29) >> 8;
+    const alpha = rgba[at + 3];
+    grey[i] = alpha === 255 ? light : 255 - (((255 - light) * alpha) >> 8);
+  }
+  return grey;
+}
+
+/** The picture at half its size: four times as quick to search, and less noisy. */
+export function halved(grey, width, height) {
+  const w = width >> 1;
+  const h = height >> 1;
+  const half = new Uint8Array(w * h);
+  for (let y = 0, at = 0; y < h; y++) {
+    for (let x = 0, from = 2 * y * width; x < w; x++, from += 2, at++) {
+      half[at] = (grey[from] + grey[from + 1] + grey[from + width] + grey[from + width + 1] + 2) >> 2;
+    }
+  }
+  return { grey: half, width: w, height: h };
+}
+
+export function inverted(grey) {
+  return grey.map((value) => 255 - value);
+}
+
+/** @returns {Picture} */
+export function pictureOf(grey, width, height) {
+  const columns = Math.ceil(width / BLOCK);
+  const rows = Math.ceil(height / BLOCK);
+  const contrast = new Float64Array((columns + 1) * (rows + 1));
+  const weighted = new Float64Array((columns + 1) * (rows + 1));
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0, weights = 0, sums = 0; column < columns; column++) {
+      const { least, most } = extremes(grey, width, height, column * BLOCK, row * BLOCK);
+      const range = most - least;
+      // The middle between paper and ink is known where both are; the square lets real edges decide.
+      const weight = range < LEAST_CONTRAST ? 0 : range * range;
+      weights += weight;
+      sums += weight * (least + most) / 2;
+      const at = (row + 1) * (columns + 1) + column + 1;
+      contrast[at] = contrast[at - columns - 1] + weights;
+      weighted[at] = weighted[at - columns - 1] + sums;
+    }
+  }
+  const limits = new Uint8Array(columns * rows);
+  const whole = middle(contrast, weighted, columns, rows, 0, 0, Math.max(columns, rows)) || 128;
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      limits[row * columns + column] =
+        middle(contrast, weighted, columns, rows, column, row, NEAR) ||
+        middle(contrast, weighted, columns, rows, column, row, FAR) ||
+        whole;
+    }
+  }
+  return { grey, width, height, limits, columns };
+}
+
+function extremes(grey, width, height, left, top) {
+  const right = Math.min(left + BLOCK, width);
+  const bottom = Math.min(top + BLOCK, height);
+  let least = 255;
+  let most = 0;
+  for (let y = top; y < bottom; y++) {
+    for (let at = y * width + left, end = y * width + right; at < end; at++) {
+      const value = grey[at];
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+  }
+  return { least, most };
+}
+
+// Weighted mean over a square of blocks, out of sums of all blocks above and to the left.
+function middle(contrast, weighted, columns, rows, column, row, reach) {
+  const wide = columns + 1;
+  const left = Math.max(column - reach, 0);
+  const top = Math.max(row - reach, 0) * wide;
+  const right = Math.min(column + reach + 1, columns);
+  const bottom = Math.min(row + reach + 1, rows) * wide;
+  const over = (sums) => sums[bottom + right] - sums[bottom + left] - sums[top + right] + sums[top + left];
+  const weight = over(contrast);
+  return weight > 0.5 ? over(weighted) / weight : 0;
+}
+
+/** 1 for each dark pixel. */
+export function darkPixels({ grey, width, height, limits, columns }) {
+  const dark = new Uint8Array(grey.length);
+  for (let y = 0; y < height; y++) {
+    const row = (y >> 3) * columns;
+    for (let x = 0, at = y * width; x < width; x++, at++) dark[at] = grey[at] < limits[row + (x >> 3)] ? 1 : 0;
+  }
+  return dark;
+}
+
+/** How much darker than the threshold a place is, between pixels; below zero is light. */
+export function darkness({ grey, width, height, limits, columns }, x, y) {
+  const fromX = x - 0.5;
+  const fromY = y - 0.5;
+  const left = Math.floor(fromX);
+  const top = Math.floor(fromY);
+  if (!(left >= 0 && top >= 0 && left < width - 1 && top < height - 1)) return 0;
+  const partX = fromX - left;
+  const partY = fromY - top;
+  const at = top * width + left;
+  const upper = grey[at] + (grey[at + 1] - grey[at]) * partX;
+  const lower = grey[at + width] + (grey[at + width + 1] - grey[at + width]) * partX;
+  return limits[(top >> 3) * columns + (left >> 3)] - (upper + (lower - upper) * partY);
+}
