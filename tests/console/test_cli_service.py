@@ -9,7 +9,7 @@ pytest_plugins = ["tests.console.rakeeza_command"]
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "integrations/services/shop_licence.yaml"
-CARD = ROOT / "tests/integrations/definitions/health_card.yaml"
+CARD = ROOT / "tests/integrations/definitions/exam_card.yaml"
 
 
 def test_services_are_listed(rakeeza: Rakeeza) -> None:
@@ -63,9 +63,9 @@ def test_what_there_is_one_of_is_told_as_one(
     text = CARD.read_text(encoding="utf-8").replace(
         "    fees: card", "    fees: card\n    promise: {hours: 1}"
     )
-    (tmp_path / "health_card.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "exam_card.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("RAKEEZA_LICENCES_FOLDERS", str(tmp_path))
-    shown = rakeeza("service", "show", "health_card").out
+    shown = rakeeza("service", "show", "exam_card").out
     assert re.search(r"1 hour\W", shown)
     assert "1 hours" not in shown
 

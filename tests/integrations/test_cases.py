@@ -139,7 +139,7 @@ def test_the_list_of_cases_is_filtered(desk: Desk) -> None:
     of_licence = desk.licensing.cases.cases(CENTRE, licence=licence)["items"]
     assert [case["procedure"] for case in of_licence] == ["copy", "issue"]
     assert of_licence[1]["number"] == number
-    assert desk.licensing.cases.cases(CENTRE, service="health_card")["items"] == []
+    assert desk.licensing.cases.cases(CENTRE, service="exam_card")["items"] == []
 
 
 def test_an_immediate_licence_costs_few_statements(database: Database, tmp_path: Path) -> None:
