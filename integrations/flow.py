@@ -65,7 +65,7 @@ class Action(Strict):
         effect: what it does beside the change of state.
         answers: what a party answers with it, by the name of the check. An answer may be given again as long
             as a state allows the action; taken by itself or by the clock it answers only for who is silent.
-        comment: whether whoever takes it has to say why.
+        comment: whether whoever takes it has to say why; with "none" nothing may be said.
         edits: fields of the form that may be sent changed with it; "*" is all that the procedure asks for.
         complete: the checklist of documents must be complete.
         four_eyes: not by who opened the case.
@@ -81,7 +81,7 @@ class Action(Strict):
     when: Condition | None = None
     effect: Effect | None = None
     answers: dict[Name, CheckAnswer] | None = Field(None, min_length=1)
-    comment: Literal["optional", "required"] = "optional"
+    comment: Literal["optional", "required", "none"] = "optional"
     edits: Words = ()
     complete: bool = False
     four_eyes: bool = False
@@ -99,6 +99,12 @@ class Flow(Strict):
 
     states: dict[Name, State] = Field(min_length=2)
     actions: tuple[Action, ...] = Field(min_length=1)
+
+    def is_silent(self, state: str) -> bool:
+        """Whether nothing may be said of a case in a state: no step of a person from it has words."""
+        # A payment has none either.
+        taken = [a for a in self.actions if state in a.from_ and a.taker == "role" and a.effect != "settle"]
+        return bool(taken) and all(action.comment == "none" for action in taken)
 
     @property
     def opening(self) -> Action:

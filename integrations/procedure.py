@@ -1,16 +1,18 @@
 """A procedure of a service: what is applied for, by whom, and what becomes of it in the end."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from foundation.calendar import Calendar
 from foundation.definitions import Strict
-from integrations.cases.conditions import Condition
+from integrations.cases.conditions import Condition, Facts
 from integrations.form import Name, Names, Text, Words, one_or_more
 
 Outcome = Literal[
     "issue",
+    "agree",
     "renew",
     "amend",
     "transfer",
@@ -24,7 +26,8 @@ Outcome = Literal[
     "uphold",
     "excuse",
 ]
-"""What fulfilling a procedure does. `issue` makes a licence, all others act on one: `close` ends it for its
+"""What fulfilling a procedure does. `issue` makes a licence, `agree` makes nothing (the case itself is the
+record of what was agreed), all others act on a licence: `close` ends it for its
 holder, `revoke` takes it away, `uphold` grants an objection (what was suspended or revoked holds again),
 `excuse` notes that it lapsed by our own fault."""
 LicenceStatus = Literal["valid", "expired", "suspended", "revoked", "closed", "void"]
@@ -80,7 +83,7 @@ class Procedure(Strict):
             may also name a field that issuing asks: it is then the licence's own.
         documents: codes of the service's checklist that apply.
         fees: codes of the service's fees that apply; none means it is free.
-        on: which licence it may be opened on; all outcomes but `issue` need it.
+        on: which licence it may be opened on; all outcomes but `issue` and `agree` need it.
         promise: what the applicant is told.
         channels: where it is offered; at the office alone where the office begins.
     """
@@ -96,6 +99,11 @@ class Procedure(Strict):
     on: Window | None = None
     promise: Promise | None = None
     channels: Annotated[tuple[Channel, ...], BeforeValidator(one_or_more)] = Field(("centre",), min_length=1)
+
+    @property
+    def acts_on_licence(self) -> bool:
+        """Whether it is about a licence that is there."""
+        return self.outcome not in ("issue", "agree")
 
     @model_validator(mode="before")
     @classmethod
@@ -173,13 +181,12 @@ class FixedEnd(Strict):
     day: int = Field(ge=1, le=31)
 
 
-class Validity(Strict):
-    """How long a licence holds, in a named calendar.
+class Term(Strict):
+    """A length of time, in a named calendar.
 
     Args:
         years, months, days: how long; a number or the field of the form that holds it.
         fixed_end: in their place, the day of the year it ends.
-        renew_from: a renewal begins the day after the old end, or on the day it is granted.
     """
 
     calendar: Calendar
@@ -187,13 +194,40 @@ class Validity(Strict):
     months: Length = None
     days: Length = None
     fixed_end: FixedEnd | None = None
-    renew_from: Literal["end", "day"] = "end"
 
     @model_validator(mode="after")
-    def _one(self) -> "Validity":
+    def _one(self) -> Self:
         if sum(each is not None for each in (self.years, self.months, self.days, self.fixed_end)) != 1:
             raise ValueError("validity is exactly one of years, months, days and fixed_end")
         return self
+
+
+class SpecialTerm(Term):
+    """How long some licences of a service hold, in place of the usual.
+
+    Args:
+        when: which ones, by the fields that a licence is issued on.
+    """
+
+    when: Condition
+
+
+class Validity(Term):
+    """How long a licence holds.
+
+    Args:
+        renew_from: a renewal begins the day after the old end, or on the day it is granted.
+        special: other lengths; the first whose condition holds is taken.
+    """
+
+    renew_from: Literal["end", "day"] = "end"
+    # None and not empty: the content of a definition without the key stays what it was.
+    special: tuple[SpecialTerm, ...] | None = Field(None, min_length=1)
+
+    def of(self, form: Mapping[str, Any]) -> Term:
+        """How long a licence on this form holds."""
+        facts = Facts(form)
+        return next((each for each in self.special or () if each.when.holds(facts)), self)
 
 
 class Parent(Strict):

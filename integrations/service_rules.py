@@ -15,7 +15,7 @@ from integrations.condition_rules import broken_conditions
 from integrations.fee_rules import broken_fees
 from integrations.flow_rules import broken_flows
 from integrations.form import ActivityField, ChoiceField, IntegerField, PartyField, TextField
-from integrations.procedure import LicenceStatus, Outcome, Procedure
+from integrations.procedure import LicenceStatus, Outcome, Procedure, Term
 
 if TYPE_CHECKING:
     from integrations.service import Service
@@ -191,7 +191,7 @@ def _begins(procedure: Procedure, place: Place) -> Iterator[Fault]:
             yield (*place, "capacities"), "what the office begins has no applicant, and so no capacities"
         if set(procedure.channels) != {"office"}:
             yield (*place, "channels"), "what the office begins is begun at the office"
-        if procedure.outcome == "issue":
+        if not procedure.acts_on_licence:
             yield (*place, "initiator"), "a licence is applied for; the office does not begin it"
     elif not procedure.capacities:
         yield (*place, "capacities"), "an applicant acts as owner, manager or agent"
@@ -199,9 +199,9 @@ def _begins(procedure: Procedure, place: Place) -> Iterator[Fault]:
 
 def _acts_on(procedure: Procedure, place: Place) -> Iterator[Fault]:
     window = procedure.on
-    if procedure.outcome == "issue":
+    if not procedure.acts_on_licence:
         if window is not None:
-            yield (*place, "on"), "a procedure that issues acts on no licence yet"
+            yield (*place, "on"), f"a procedure that {procedure.outcome}s acts on no licence yet"
         return
     if window is None:
         yield place, f"the outcome {procedure.outcome!r} acts on a licence: say on which"
@@ -219,13 +219,12 @@ def _acts_on(procedure: Procedure, place: Place) -> Iterator[Fault]:
 def _asks_enough(service: "Service", name: str, procedure: Procedure, place: Place) -> Iterator[Fault]:
     form = service.form_of(name)
     if procedure.outcome in ("issue", "renew"):
-        for key in ("years", "months", "days"):
-            named = getattr(service.validity, key)
+        for here, key, named in _lengths(service):
             field = form.get(named) if isinstance(named, str) else None
             if isinstance(named, str) and not (isinstance(field, IntegerField) and field.required):
-                yield ("validity", key), f"{named!r} is no required integer of the form of {name!r}"
+                yield (*here, key), f"{named!r} is no required integer of the form of {name!r}"
             elif isinstance(field, IntegerField) and field.min < 1:
-                yield ("validity", key), f"{named!r} may be {field.min}; a licence holds at least one"
+                yield (*here, key), f"{named!r} may be {field.min}; a licence holds at least one"
     if procedure.outcome == "transfer":
         parties = [field for field in form.values() if isinstance(field, PartyField) and field.required]
         if len(parties) != 1:
@@ -247,9 +246,9 @@ def _licence(service: "Service") -> Iterator[Fault]:
                 ("document", "lines", index),
                 f"{name!r} is no field of the form that a licence is issued on",
             )
-    fixed, calendar = service.validity.fixed_end, service.validity.calendar
-    if fixed is not None and calendar == "umm_al_qura" and fixed.day > 30:
-        yield ("validity", "fixed_end", "day"), "no month of the Hijri year has 31 days"
+    for here, term in _terms(service):
+        if term.fixed_end is not None and term.calendar == "umm_al_qura" and term.fixed_end.day > 30:
+            yield (*here, "fixed_end", "day"), "no month of the Hijri year has 31 days"
     if service.parent is not None and service.parent.service == service.code:
         yield ("parent", "service"), "a licence does not hang on one of its own service"
     yield from _length(service)
@@ -257,12 +256,23 @@ def _licence(service: "Service") -> Iterator[Fault]:
 
 
 def _length(service: "Service") -> Iterator[Fault]:
-    for key, most in _LONGEST.items():
-        length = getattr(service.validity, key)
+    for here, key, length in _lengths(service):
         if isinstance(length, int) and length < 1:
-            yield ("validity", key), "a licence holds at least one"
-        elif isinstance(length, int) and length > most:
-            yield ("validity", key), f"it ends beyond every calendar; at most {most}"
+            yield (*here, key), "a licence holds at least one"
+        elif isinstance(length, int) and length > _LONGEST[key]:
+            yield (*here, key), f"it ends beyond every calendar; at most {_LONGEST[key]}"
+
+
+def _terms(service: "Service") -> Iterator[tuple[Place, Term]]:
+    yield ("validity",), service.validity
+    for index, each in enumerate(service.validity.special or ()):
+        yield ("validity", "special", index), each
+
+
+def _lengths(service: "Service") -> Iterator[tuple[Place, str, int | str | None]]:
+    for here, term in _terms(service):
+        for key in _LONGEST:
+            yield here, key, getattr(term, key)
 
 
 def _place(service: "Service") -> Iterator[Fault]:

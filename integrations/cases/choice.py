@@ -110,11 +110,14 @@ def check_version(case: Case, seen: int | None) -> None:
 
 
 def check_comment(action: Action, comment: str | None) -> None:
-    """Refuse an action without the reason that it needs.
+    """Refuse an action without the reason that it needs, and words where none are kept.
 
     Raises:
-        InvalidInput: whoever takes it has to say why.
+        InvalidInput: whoever takes it has to say why, or may say nothing.
     """
+    if action.comment == "none" and comment:
+        en, ar = f"{action.title.en!r} takes no comment.", f"«{action.title.ar}» لا يُكتب معها تعليق."
+        raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
     if action.comment == "required" and not (comment or "").strip():
         en, ar = f"{action.title.en!r} needs a comment.", f"«{action.title.ar}» تحتاج إلى ذكر السبب."
         raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)

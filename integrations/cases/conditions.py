@@ -6,6 +6,7 @@
     when: {field: area_m2, at_least: 500}
     when: {any: [{field: activity.code, one_of: [fuel, gas]}, {not: {done: approve}}]}
     when: {check: commercial_register, is: passed}
+    when: {field: examined_on, known: true}
     when: {checks: [water, power, telecom], are: passed, at_least: 2}
 """
 
@@ -21,7 +22,7 @@ from foundation.definitions import Strict
 Value = bool | int | str
 CheckAnswer = Literal["passed", "failed"]
 CheckAnswers = Literal["passed", "failed", "answered"]
-_OPERATORS = ("equals", "one_of", "at_least", "below")
+_OPERATORS = ("equals", "one_of", "at_least", "below", "known")
 _FORMS = ("field", "all", "any", "not", "done", "check", "checks")
 
 
@@ -64,7 +65,8 @@ class Condition(Strict):
     """One condition: a comparison of a field, a past action, or a combination of conditions.
 
     Args:
-        field: name of the field compared; with one of `equals`, `one_of`, `at_least`, `below`.
+        field: name of the field compared; with one of `equals`, `one_of`, `at_least`, `below`,
+            `known` (it was given, whatever it says).
         done: an action that the case must have been through.
         check: a question to a back-end or a party, and with `is` what it must have answered.
         checks: several questions, and with `are` what all of them must have been answered, or with `at_least`
@@ -77,6 +79,7 @@ class Condition(Strict):
     one_of: tuple[Value, ...] | None = None
     at_least: Decimal | None = None
     below: Decimal | None = None
+    known: Literal[True] | None = None
     done: str | None = None
     check: str | None = None
     is_: CheckAnswer | None = Field(None, alias="is")
@@ -128,6 +131,8 @@ class Condition(Strict):
             return _same(value, self.equals)
         if self.one_of is not None:
             return any(_same(value, wanted) for wanted in self.one_of)
+        if self.known is not None:
+            return True
         number = Decimal(str(value))
         if self.at_least is not None:
             return number >= self.at_least
@@ -187,6 +192,8 @@ class Condition(Strict):
         if self.checks is not None:
             most = f"{self.at_least} of " if self.at_least is not None else ""
             return f"{most}{', '.join(self.checks)} {self.are}"
+        if self.known is not None:
+            return f"{self.field} known"
         if self.one_of is not None:
             return f"{self.field} in {', '.join(map(_word, self.one_of))}"
         if self.equals is not None:

@@ -183,7 +183,7 @@ def years_of(service: Service, form: Mapping[str, Any]) -> int:
     Raises:
         Conflict: the form does not say how many.
     """
-    years = service.validity.years
+    years = service.validity.of(form).years
     if not isinstance(years, str):
         return years or 1
     if form.get(years) is None:

@@ -141,6 +141,12 @@ class InboxDesk:
                     f"The personal data of {number} is erased; nothing is added to it.",
                     message_ar="مُحيت البيانات الشخصية لهذه المعاملة ولا يضاف إليها شيء.",
                 )
+            if self.desk.definitions.of(session, case).flow_of(case.procedure).is_silent(case.state):
+                raise Conflict(
+                    f"Nothing may be said of the case {number} as it stands.",
+                    remedy="Take the action alone.",
+                    message_ar=f"لا يُكتب تعليق على المعاملة {number} وهي في حالتها هذه؛ اكتف بتنفيذ الإجراء.",
+                )
             vault = self.desk.office.vault
             digest = comments.keep(session, vault, case, caller.actor, None, said, at)
             details = {**_step(case), "comment": digest}

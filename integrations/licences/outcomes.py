@@ -95,6 +95,9 @@ def fulfil(work: Work) -> Mapping[str, JSON]:
     outcome = work.procedure.outcome
     if outcome == "issue":
         return _issue(work)
+    if outcome == "agree":
+        # What was agreed stands in the case, and its journal says who agreed.
+        return {}
     licence = _acted_on(work)
     before = licence.status
     did = _DO[outcome](work, licence)
@@ -129,7 +132,7 @@ def _issue(work: Work) -> Mapping[str, JSON]:
         parent_id=work.parent.id if work.parent else None,
         valid_from=period.first,
         valid_to=period.last,
-        calendar=service.validity.calendar,
+        calendar=service.validity.of(case.form).calendar,
         credential="",
         status="valid",
         status_since=work.at,

@@ -337,7 +337,8 @@ class Chooser:
         )
         for caller in callers:
             version = case.version if self.rng.random() < 0.5 else None
-            words: dict[str, Any] = {"version": version, "comment": COMMENT, "form": form}
+            comment = None if action["comment"] == "none" else COMMENT
+            words: dict[str, Any] = {"version": version, "comment": comment, "form": form}
             op = ops.take(self.office, caller, case.number, name=action["name"], **words)
             if caller.roles & set(action["roles"]) and self._right(op):
                 return op

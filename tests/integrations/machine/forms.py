@@ -103,7 +103,7 @@ class Writer:
 
     def _value(self, name: str, schema: Mapping[str, Any], terms: Terms, others: list[Person]) -> Any:
         rng, kind = self.rng, schema.get("type")
-        if name == terms.content.get("place"):
+        if name == terms.content.get("place") and "oneOf" not in schema:
             return rng.choice(PLACES)
         if kind == "array":
             low = int(schema["minItems"])

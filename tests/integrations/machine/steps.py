@@ -226,6 +226,8 @@ def _against(
         why.add("PermissionDenied")
     if action["comment"] == "required" and not (comment or "").strip():
         why.add("InvalidInput")
+    if action["comment"] == "none" and comment:
+        why.add("InvalidInput")
     if action["complete"] and world.missing(case):
         why.add("Conflict")
     if form:

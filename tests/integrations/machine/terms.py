@@ -148,7 +148,7 @@ def holds(condition: Mapping[str, Any] | None, facts: Facts) -> bool:
             return bool(facts.checks.get(name) == answer)
         case {"field": name}:
             value = facts.fields.get(name)
-            return value is not None and _passes(value, condition)
+            return value is not None and ("known" in condition or _passes(value, condition))
     raise AssertionError(f"the model knows no condition {condition}")
 
 

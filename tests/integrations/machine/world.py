@@ -190,7 +190,7 @@ class World:
         if case.licence is not None:
             licence = self.licences[case.licence]
             late = (day_of(case.submitted_at) - licence.valid_to).days
-            fields |= licence.form
+            fields |= {n: said for n, said in licence.form.items() if not case.terms.personal(n)}
             fields |= {
                 "licence.status": self.status_on(licence, day_of(at)),
                 "licence.days_late": max(0, late),
