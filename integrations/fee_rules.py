@@ -50,7 +50,7 @@ def _unit(
     service: "Service", name: str, known: Mapping[str, PlainField], procedure: str, place: Place
 ) -> Iterator[Fault]:
     if name == _LATE:
-        if service.procedures[procedure].outcome == "issue":
+        if not service.procedures[procedure].acts_on_licence:
             yield place, f"{procedure!r} acts on no licence that could be late"
         return
     unit = known.get(name)

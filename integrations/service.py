@@ -154,7 +154,7 @@ class Service(Strict):
     def known_to(self, procedure: str) -> dict[str, PlainField]:
         """The fields that a procedure's conditions, fees and checks may name: those it asks, and for a
         procedure on a licence also those that issuing asked, which are then the licence's own."""
-        if self.procedures[procedure].outcome == "issue":
+        if not self.procedures[procedure].acts_on_licence:
             return self.form_of(procedure)
         return {**self.licence_fields, **self.form_of(procedure)}
 

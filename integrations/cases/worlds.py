@@ -202,7 +202,7 @@ def _answer(comparison: Condition, fields: Mapping[str, Any]) -> bool:
 
 def _values(service: "Service", procedure: str, name: str, comparisons: list[Condition]) -> list[Any]:
     asked = service.procedures[procedure]
-    issues = asked.outcome == "issue"
+    of_none = not asked.acts_on_licence
     match name:
         case "procedure":
             return [procedure]
@@ -212,11 +212,11 @@ def _values(service: "Service", procedure: str, name: str, comparisons: list[Con
             return list(asked.capacities) or [None]
         case "licence.status":
             # Those it may be opened on first: one of them stands for all that are judged alike.
-            return [None] if issues or asked.on is None else [*asked.on.statuses, *get_args(LicenceStatus)]
+            return [None] if of_none or asked.on is None else [*asked.on.statuses, *get_args(LicenceStatus)]
         case "licence.excused":
-            return [None] if issues else [True, False]
+            return [None] if of_none else [True, False]
         case "licence.days_late":
-            if issues:
+            if of_none:
                 return [None]
             if asked.on is not None and asked.on.statuses == ("valid",):
                 return [Decimal(0)]
