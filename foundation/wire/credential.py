@@ -63,6 +63,10 @@ class UnknownKey(Damaged):
     """The credential names a key that is not in the key set."""
 
 
+class RevokedKey(Damaged):
+    """The credential's key was revoked: somebody else may have had it."""
+
+
 class WrongSignature(Damaged):
     """The signature does not belong to what it signs."""
 
@@ -80,6 +84,7 @@ REFUSALS = (
     DamagedText,
     Oversized,
     UnknownKey,
+    RevokedKey,
     WrongSignature,
     AnotherMunicipality,
     KeyOutOfPeriod,
@@ -159,6 +164,7 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
         Oversized: it is longer, or unpacks to more, than a credential can.
         UnknownKey: its key is not among `keys`.
         WrongSignature: it was changed, or signed by someone else.
+        RevokedKey: its key was revoked, whenever it says that it was signed.
         AnotherMunicipality: its key belongs to another municipality than its issuer.
         KeyOutOfPeriod: its key was not in use on its day of issue.
         MalformedClaims: a right signature on something that is no licence.
@@ -185,6 +191,12 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
             remedy="Do not accept it; ask the municipality by the licence number.",
             message_ar="التوقيع غير صحيح: الرخصة معدلة أو مزورة.",
         ) from error
+    if key.revoked_at is not None:
+        raise RevokedKey(
+            f"The key that signed it was revoked on {key.revoked_at.date()}; anybody may have used it.",
+            remedy="Do not accept it; ask the municipality by the licence number for a new paper.",
+            message_ar="أُلغي المفتاح الذي وقع هذه الرخصة فلا يعتد بتوقيعه.",
+        )
     claims = from_cwt(payload)
     if claims.municipality != key.municipality:
         raise AnotherMunicipality(

@@ -214,6 +214,8 @@ def open_list(token: bytes, keys: KeySet, uri: str | None = None) -> StatusList:
         _COSE.decode(message, key.cose)
     except (CWTError, ValueError) as error:
         raise _refused(WrongListSignature, "the signature does not hold") from error
+    if key.revoked_at is not None:
+        raise _refused(WithdrawnListKey, "its key was revoked")
     content = _from_cwt(payload, key.municipality)
     if not key.covers(content.issued_at):
         raise _refused(WithdrawnListKey, "its key was not in use when it was made")

@@ -1,0 +1,185 @@
+"""One answer for every licence code, the same as in the vectors that the phone's page is held to."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foundation.definitions import Bilingual
+from foundation.wire.credential import KeySet, LicenceClaims, SigningKey, seal
+from foundation.wire.status_list import (
+    StatusList,
+    StatusLists,
+    StatusReference,
+    StatusValue,
+    empty,
+    open_list,
+    put,
+)
+from foundation.wire.verdict_words import LAPSED, UNDECIDED, WORDS, Answer, age_words
+from foundation.wire.verification import verify
+from lab.credential_vectors import made, packed, unpacked
+
+VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("credential_vectors.json").read_text("utf-8"))
+KEYS = KeySet.from_json(json.dumps(VECTORS["keys"]))
+URI = "https://licences.example.gov.sa/v1/status-lists/0"
+NOW = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
+KEY = SigningKey.generate("sample")
+TRUSTED = KeySet([KEY.public])
+CLAIMS = LicenceClaims(
+    number="2026-004512",
+    service="shop_licence",
+    title=Bilingual(ar="رخصة محل تجاري", en="Shop licence"),
+    municipality="sample",
+    valid_from=date(2026, 11, 22),
+    valid_to=date(2027, 11, 21),
+    issued_at=datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
+    public={"trade_name": "مخبز الأحمدي للحلويات"},
+    status=StatusReference(7, URI),
+)
+TEXT = seal(CLAIMS, KEY)
+
+
+def listed(value: StatusValue = StatusValue.VALID, at: datetime = NOW - timedelta(hours=1)) -> StatusLists:
+    statuses = empty(64)
+    put(statuses, [(7, value)])
+    held = StatusList(URI, "sample", 1, at, at + timedelta(days=7), timedelta(hours=12), bytes(statuses))
+    return StatusLists([held])
+
+
+def cases(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in VECTORS[name]])
+
+
+@cases("codes")
+def test_every_vector_gets_its_answer(case: dict[str, Any]) -> None:
+    tokens = [base64.b64decode(VECTORS["lists"][name]) for name in case["lists"]]
+    lists = StatusLists(open_list(token, KEYS) for token in tokens)
+    verdict = verify(case["text"], KEYS, lists, datetime.fromisoformat(case["now"]))
+    assert verdict.answer == case["answer"]
+    if "age_seconds" in case:
+        assert verdict.list_age == timedelta(seconds=case["age_seconds"])
+
+
+def test_the_vectors_have_every_answer_and_its_present_words() -> None:
+    assert {case["answer"] for case in VECTORS["codes"]} == set(Answer)
+    fresh = made()
+    for part in ("words", "ages"):
+        assert VECTORS[part] == fresh[part], "make them again: python -m lab.credential_vectors FILE"
+    for part in ("codes", "status_lists"):
+        assert [case["name"] for case in VECTORS[part]] == [case["name"] for case in fresh[part]]
+
+
+def test_every_answer_has_its_own_words_in_both_languages() -> None:
+    assert set(WORDS) == set(Answer)
+    for part in ("title", "sentence"):
+        for language in ("ar", "en"):
+            told = [getattr(words, part).in_language(language) for words in WORDS.values()]
+            assert len(set(told)) == len(told)
+    for words in WORDS.values():
+        for text in (words.title, words.sentence, words.remedy):
+            assert any("\u0600" <= letter <= "\u06ff" for letter in text.ar)
+            assert text.en.isascii()
+
+
+def test_an_answer_is_of_one_kind_only() -> None:
+    assert not LAPSED & UNDECIDED
+    assert Answer.VALID not in LAPSED | UNDECIDED
+    assert {Answer.WRONG_SIGNATURE, Answer.REVOKED_KEY, Answer.DAMAGED}.isdisjoint(LAPSED | UNDECIDED)
+
+
+@pytest.mark.parametrize(
+    ("age", "en", "ar"),
+    [
+        (timedelta(minutes=59), "less than an hour old", "أقل من ساعة"),
+        (timedelta(hours=1), "1 hour old", "ساعة واحدة"),
+        (timedelta(hours=2), "2 hours old", "ساعتان"),
+        (timedelta(hours=10), "10 hours old", "10 ساعات"),
+        (timedelta(hours=11), "11 hours old", "11 ساعة"),
+        (timedelta(days=2), "2 days old", "يومان"),
+        (timedelta(days=3), "3 days old", "3 أيام"),
+        (timedelta(days=11), "11 days old", "11 يومًا"),
+        (timedelta(days=100), "100 days old", "100 يوم"),
+        (timedelta(days=103), "103 days old", "103 أيام"),
+        (timedelta(days=111), "111 days old", "111 يومًا"),
+    ],
+)
+def test_the_age_of_the_list_is_a_sentence_in_both_languages(age: timedelta, en: str, ar: str) -> None:
+    told = age_words(age)
+    assert told.en.endswith(f"is {en}.")
+    assert told.ar.endswith(f" {ar}.")
+
+
+def test_without_a_list_that_is_said_and_no_age_is_made_up() -> None:
+    verdict = verify(TEXT, TRUSTED, StatusLists(), NOW)
+    assert verdict.answer is Answer.LIST_MISSING
+    assert verdict.list_age is None
+    told = verdict.to_json()
+    assert told["list"] is None
+    assert told["list_age"]["en"].startswith("No list")
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        (StatusValue.VALID, Answer.VALID),
+        (StatusValue.REVOKED, Answer.REVOKED),
+        (StatusValue.SUSPENDED, Answer.SUSPENDED),
+        (StatusValue.REPLACED, Answer.REPLACED),
+    ],
+)
+def test_the_list_decides_how_a_genuine_licence_stands(value: StatusValue, answer: Answer) -> None:
+    verdict = verify(TEXT, TRUSTED, listed(value), NOW)
+    assert verdict.answer is answer
+    assert verdict.valid is (answer is Answer.VALID)
+    assert verdict.claims == CLAIMS
+    assert verdict.to_json()["list"]["age_seconds"] == 3600
+
+
+def test_a_list_that_its_own_municipality_did_not_sign_says_nothing() -> None:
+    (own,) = listed(StatusValue.VALID)
+    foreign = replace(own, municipality="other")
+    assert verify(TEXT, TRUSTED, StatusLists([foreign]), NOW).answer is Answer.LIST_MISSING
+
+
+def test_what_is_refused_names_no_licence() -> None:
+    verdict = verify(TEXT[:-3], TRUSTED, listed(), NOW)
+    assert verdict.claims is None
+    assert verdict.to_json()["licence"] is None
+
+
+def test_a_credential_without_a_place_in_a_list_still_opens_and_is_not_called_valid() -> None:
+    verdict = verify(seal(replace(CLAIMS, status=None), KEY), TRUSTED, listed(), NOW)
+    assert verdict.answer is Answer.LIST_MISSING
+    assert verdict.claims == replace(CLAIMS, status=None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_flipped_bit_of_the_message_is_ever_valid(data: st.DataObject) -> None:
+    message = bytearray(unpacked(TEXT))
+    bit = data.draw(st.integers(0, len(message) * 8 - 1))
+    message[bit // 8] ^= 1 << bit % 8
+    verdict = verify(packed(bytes(message)), TRUSTED, listed(), NOW)
+    assert verdict.answer in {Answer.DAMAGED, Answer.WRONG_SIGNATURE, Answer.UNKNOWN_KEY}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(TEXT) - 1), st.integers(0x20, 0x7E))
+def test_no_changed_or_missing_character_is_ever_valid(place: int, code: int) -> None:
+    changed = TEXT[:place] + chr(code) + TEXT[place + 1 :]
+    if changed != TEXT:
+        assert not verify(changed, TRUSTED, listed(), NOW).valid
+    assert not verify(TEXT[:place], TRUSTED, listed(), NOW).valid
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=200), st.binary(max_size=300).map(packed)))
+def test_any_text_gets_a_named_answer(text: str) -> None:
+    assert verify(text, TRUSTED, listed(), NOW).answer in set(Answer) - {Answer.VALID}
