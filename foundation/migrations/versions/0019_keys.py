@@ -1,0 +1,37 @@
+"""Signing keys of licences: which, where their private half lies, when each signs, and which are revoked."""
+
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        CREATE TABLE licence_key (
+            kid text CONSTRAINT pk_licence_key PRIMARY KEY,
+            municipality text NOT NULL,
+            jwk jsonb NOT NULL,
+            store text NOT NULL CONSTRAINT ck_licence_key_store CHECK (store IN ('file', 'pkcs11')),
+            label text NOT NULL,
+            published_at timestamptz NOT NULL,
+            made_by text NOT NULL,
+            not_before timestamptz,
+            not_after timestamptz,
+            retired_at timestamptz,
+            retired_because text,
+            CONSTRAINT ck_licence_key_not_after CHECK (not_after >= not_before),
+            CONSTRAINT ck_licence_key_retired_because CHECK ((retired_at IS NULL) = (retired_because IS NULL))
+        )
+        """
+    )
+    # Of a municipality's keys one at most has no end: the one that signs, or the one that will.
+    op.execute(
+        """
+        CREATE UNIQUE INDEX uq_licence_key_last ON licence_key (municipality)
+        WHERE not_after IS NULL AND retired_at IS NULL
+        """
+    )
