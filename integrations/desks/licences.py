@@ -18,6 +18,7 @@ from integrations.desks.desk import Desk
 from integrations.licences import licence as licences
 from integrations.licences import views
 from integrations.licences.admission import STATUS_TITLES
+from integrations.licences.certificate import paper_keys
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
 from integrations.licences.papers import Papers
@@ -33,7 +34,7 @@ class LicencesDesk:
 
     Args:
         desk: what all desks share.
-        settings: fonts, public address.
+        settings: fonts, public address, who signs papers.
     """
 
     desk: Desk
@@ -48,6 +49,8 @@ class LicencesDesk:
             self.settings.licences.fonts,
             self.settings.http.public_url,
             self.desk.clock,
+            paper_keys(self.settings, self.desk.clock),
+            self.settings.licences.timestamp_url,
         )
         object.__setattr__(self, "papers", papers)
         office.jobs.register(DOCUMENT_JOB, papers.make)

@@ -1,4 +1,4 @@
-"""The papers of licences: made by a job from a version's row, kept encrypted, each made once.
+"""The papers of licences: made and signed by a job from a version's row, kept encrypted, each made once.
 
 Table: `licence_document`. A paper carries the holder's name, so it lies sealed, to the context
 `licence/NUMBER/VERSION/COPY`; beside it the SHA-256 of the PDF, by which a paper is known again.
@@ -22,6 +22,7 @@ from foundation.jobs import Jobs
 from foundation.personal import Vault
 from integrations.cases.case import MOMENT
 from integrations.licences import licence as licences
+from integrations.licences.certificate import PaperKeys
 from integrations.licences.document import LicenceDocument, Line, render
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
@@ -50,6 +51,8 @@ class Papers:
         fonts: folder with the fonts of the page.
         public_url: address of this platform as the public reaches it; without one none is printed.
         clock: the present moment, aware.
+        keys: what papers are signed with.
+        timestamp_url: server that stamps each signature with the time; None signs without one.
     """
 
     database: Database
@@ -57,6 +60,8 @@ class Papers:
     fonts: Path
     public_url: str | None
     clock: Callable[[], datetime]
+    keys: PaperKeys
+    timestamp_url: str | None = None
 
     def make(self, payload: dict[str, JSON], attempt: int) -> None:  # noqa: ARG002 -- a job's signature
         """Job `DOCUMENT_JOB`: make a paper, once, however often the job runs.
@@ -69,8 +74,8 @@ class Papers:
             row = self._version(session, licence, version)
             if row is None or row["personal"] is None or self._kept(session, licence, version, copy):
                 return
-        # Between two transactions: rendering takes a while, and holds nothing meanwhile.
-        pdf = render(self._page(licence, row, copy), self.fonts)
+        # Between two transactions: making it takes a while, and holds nothing meanwhile.
+        pdf = self._signed(render(self._page(licence, row, copy), self.fonts))
         with self.database.transaction() as session:
             if licences.by_id(session, licence.id, lock=True).personal is None:
                 return
@@ -116,6 +121,12 @@ class Papers:
             for job in stalled:
                 jobs.run_again(session, job.id)
         return len(stalled)
+
+    def _signed(self, pdf: bytes) -> bytes:
+        # Not at the top: what writes signatures is large, and the faces that import this never sign.
+        from integrations.licences.paper_signature import sign
+
+        return sign(pdf, self.keys.current(), self.clock(), self.timestamp_url)
 
     def _page(self, licence: Licence, row: RowMapping, copy: int) -> LicenceDocument:
         shown = row["shown"]
