@@ -69,6 +69,7 @@ class Action(Strict):
         edits: fields of the form that may be sent changed with it; "*" is all that the procedure asks for.
         complete: the checklist of documents must be complete.
         four_eyes: not by who opened the case.
+        restarts: the case stays in its state, whose deadline begins anew; what was answered stays.
     """
 
     name: Name
@@ -85,6 +86,8 @@ class Action(Strict):
     edits: Words = ()
     complete: bool = False
     four_eyes: bool = False
+    # None and not false: the content of a definition without the key stays what it was.
+    restarts: Literal[True] | None = None
 
     @property
     def taker(self) -> Taker:

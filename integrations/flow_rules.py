@@ -26,6 +26,7 @@ def broken_flows(service: "Service") -> Iterator[Fault]:
             yield from _known_roles(service, action.roles, (*here, "roles"))
             yield from _clock(flow, action, here)
             yield from _answers(service, flow, action, (*here, "answers"))
+            yield from _restarts(flow, action, (*here, "restarts"))
         yield from _names(flow, place)
         yield from _opening(flow, place)
         yield from _states(service, flow, place)
@@ -91,6 +92,15 @@ def _answers(service: "Service", flow: Flow, action: Action, place: Place) -> It
             yield here, f"no state of the flow asks the check {name!r}"
         elif strangers := [role for role in action.roles if role not in party]:
             yield here, f"the role {strangers[0]!r} is none of the party that {name!r} is asked of"
+
+
+def _restarts(flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
+    if action.restarts is None:
+        return
+    if action.from_ != (action.to,) or action.taker != "role":
+        yield place, "a deadline is restarted by somebody, in the one state that the action leads from and to"
+    elif flow.states[action.to].deadline is None:
+        yield place, f"the state {action.to!r} has no deadline that could begin anew"
 
 
 def _parties(service: "Service", flow: Flow, place: Place) -> Iterator[Fault]:

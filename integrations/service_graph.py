@@ -201,6 +201,7 @@ def _told(service: Service, start: str, action: Action) -> str:
             ("documents complete", action.complete),
             ("may change the form", bool(action.edits) and start != "begin"),
             (_answers(service, action), bool(action.answers)),
+            ("the deadline begins anew", bool(action.restarts)),
             (_EFFECTS.get(action.effect, "") if action.effect else "", action.effect is not None),
         )
         if holds

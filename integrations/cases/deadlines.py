@@ -44,7 +44,7 @@ def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
         What the journal says of it, exactly: the promise can then be reckoned anew.
     """
     case, promise = work.case, work.procedure.promise
-    if action.to == case.state or not work.flow.states[case.state].applicant:
+    if (action.to == case.state and not action.restarts) or not work.flow.states[case.state].applicant:
         return {}
     if promise is None or case.promised_for is None:
         return {}

@@ -327,7 +327,7 @@ class Engine:
     def _leave(self, work: Work, action: Action) -> dict[str, int]:
         # How long it was in its state.
         case = work.case
-        if action.to == case.state:
+        if action.to == case.state and not action.restarts:
             return {}
         time = self._office.working_time(work.session, case.place)
         stayed = int((work.at - case.entered_at).total_seconds())
@@ -342,15 +342,22 @@ class Engine:
         case.changed_at = work.at
         if before != action.to:
             self._begin(work, state)
+        elif action.restarts:
+            self._start_clock(work)
 
-    def _begin(self, work: Work, state: State) -> None:
+    def _start_clock(self, work: Work) -> None:
         case = work.case
-        case.entered_at, case.escalated, case.assignee = work.at, False, None
+        case.entered_at, case.escalated = work.at, False
         time = self._office.working_time(work.session, case.place)
         case.due = clock.due(work.flow, case.state, work.at, time)
         case.timer_at = case.due
+        case.desk = None if work.flow.states[case.state].final else opening.desk_of(work)
+
+    def _begin(self, work: Work, state: State) -> None:
+        case = work.case
+        self._start_clock(work)
+        case.assignee = None
         case.closed_at = work.at if state.final else None
-        case.desk = None if state.final else opening.desk_of(work)
         answers.forget(work)
 
     def _entered(self, work: Work, action: Action) -> None:
