@@ -101,14 +101,14 @@ class PaperVerdict:
 
     Args:
         answer: the gravest thing found.
-        signer: name in the signer's certificate; None where there is no signature that can be read.
+        signer: who the certificate says signed; None where there is no signature that can be read.
         municipality: code of the municipality that the certificate is trusted for; None where it is not.
         signed_at: when it says it was signed, aware.
         stamped_at: when a time-stamp server saw its signature, aware; whose server it was is not judged.
     """
 
     answer: PaperAnswer
-    signer: str | None = None
+    signer: Bilingual | None = None
     municipality: str | None = None
     signed_at: datetime | None = None
     stamped_at: datetime | None = None
@@ -154,7 +154,7 @@ def _check(data: bytes, trusted: PaperCertificates, claims: LicenceClaims | None
     certificate = trusted.get(first.signer_cert.sha256)
     verdict = PaperVerdict(
         _signature(data, first) or PaperAnswer.INTACT,
-        signer=str(first.signer_cert.subject.native.get("common_name", "")) or None,
+        signer=_signer(first),
         municipality=certificate.municipality if certificate else None,
         signed_at=first.self_reported_timestamp,
     )
@@ -169,6 +169,14 @@ def _check(data: bytes, trusted: PaperCertificates, claims: LicenceClaims | None
     if answer is PaperAnswer.INTACT and not _says(data, claims):
         answer = PaperAnswer.CODE_DIFFERS
     return PaperVerdict(answer, verdict.signer, verdict.municipality, verdict.signed_at, stamped_at)
+
+
+def _signer(signature: EmbeddedPdfSignature) -> Bilingual:
+    # As our certificates have it: the organization by its Arabic name, the common name in English.
+    names = {key: str(value) for key, value in signature.signer_cert.subject.native.items()}
+    common = names.get("common_name", "")
+    organization = names.get("organization_name", common)
+    return Bilingual(ar=organization, en=common or organization)
 
 
 def _signature(data: bytes, signature: EmbeddedPdfSignature) -> PaperAnswer | None:

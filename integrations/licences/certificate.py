@@ -7,8 +7,8 @@ the secrets file. The certificate is not secret; it lies there to be made once, 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from foundation.definitions import Bilingual
-from foundation.errors import Conflict, Malformed, SettingsError
+from foundation.errors import Conflict, Malformed, NotFound, SettingsError
+from foundation.pkcs11 import Token, token_of
 from foundation.secret import Secret, SecretFile
 from foundation.settings import Settings
 from foundation.wire.credential_keys import Signer, SigningKey
@@ -30,7 +31,11 @@ PAPER_KEY = "paper-signing-key"
 """Name of the key of papers in the secrets file."""
 
 PAPER_CERTIFICATE = "paper-certificate"
-"""Name of its certificate there, with those above it; PEM, the signer's first."""
+"""Name of its certificate there, with those above it; PEM, the signer's first. That of a key in a token, and
+those that signed before, have names that begin so."""
+
+TOKEN_LABEL = "rakeeza-paper-signing-key"
+"""Name of the key of papers in a hardware token."""
 
 # As long as the longest licence: a paper is judged by the day it was signed, so it need not outlive more.
 _YEARS = 10
@@ -60,7 +65,7 @@ class PaperKeys:
         municipality: code of the municipality that issues.
         name: of the municipality; stands in the certificate in both languages.
         clock: the present moment, aware.
-        token: holds the key in place of the secrets file; None keeps it in the file.
+        token: gives the key where a hardware token holds it; None keeps it in the secrets file.
     """
 
     def __init__(
@@ -69,13 +74,14 @@ class PaperKeys:
         municipality: str,
         name: Bilingual,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        token: Signer | None = None,
+        token: Callable[[], Signer] | None = None,
     ) -> None:
         self._secrets = secrets
         self._municipality = municipality
         self._name = name
         self._clock = clock
         self._token = token
+        self._kept = f"{PAPER_CERTIFICATE}-token" if token else PAPER_CERTIFICATE
 
     def current(self) -> PaperKey:
         """Key and certificate, both made on first use; the certificate is then signed with its own key.
@@ -84,7 +90,7 @@ class PaperKeys:
             SettingsError: what is kept cannot be used, or the certificate is of another key.
         """
         signer = self._signer()
-        kept = self._secrets.get_or_make(PAPER_CERTIFICATE, lambda: Secret(self._self_signed(signer)))
+        kept = self._secrets.get_or_make(self._kept, lambda: Secret(self._self_signed(signer)))
         try:
             certificate = _certificate(kept.reveal(), self._municipality)
         except ValueError as error:
@@ -106,6 +112,8 @@ class PaperKeys:
     def install(self, pem: str) -> PaperKey:
         """Take a certificate that an authority made, and sign with it from now on.
 
+        The one before stays trusted here, and is published: papers that it signed are still good.
+
         Args:
             pem: the certificate, then those above it.
 
@@ -125,7 +133,11 @@ class PaperKeys:
                 remedy="Give PEM: the municipality's certificate first, then each one above it in turn.",
             ) from error
         self._check(certificate)
-        self._secrets.set(PAPER_CERTIFICATE, Secret(pem))
+        before = self.current().certificate
+        if before.fingerprint != certificate.fingerprint:
+            former = f"{PAPER_CERTIFICATE}-former-{before.fingerprint.hex()[:16]}"
+            self._secrets.set(former, Secret(before.to_pem()))
+        self._secrets.set(self._kept, Secret(certificate.to_pem()))
         return self.current()
 
     def _check(self, certificate: PaperCertificate) -> None:
@@ -157,7 +169,7 @@ class PaperKeys:
 
     def _signer(self) -> Signer:
         if self._token is not None:
-            return self._token
+            return self._token()
         made = self._secrets.get_or_make(PAPER_KEY, lambda: SigningKey.generate(self._municipality).to_pem())
         return SigningKey.from_pem(made, self._municipality)
 
@@ -166,9 +178,12 @@ class PaperKeys:
         return x509.Name(
             [
                 x509.NameAttribute(NameOID.COUNTRY_NAME, "SA"),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, self._name.en[:_LONGEST_NAME]),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, self._name.ar[:_LONGEST_NAME]),
                 x509.NameAttribute(NameOID.ORGANIZATION_IDENTIFIER, f"MU:SA-{self._municipality}"),
-                x509.NameAttribute(NameOID.COMMON_NAME, self._name.ar[:_LONGEST_NAME]),
+                # Some count its 64 characters in bytes.
+                x509.NameAttribute(
+                    NameOID.COMMON_NAME, self._name.en.encode()[:_LONGEST_NAME].decode(errors="ignore")
+                ),
             ]
         )
 
@@ -192,32 +207,47 @@ class PaperKeys:
 
 
 def paper_keys(settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> PaperKeys:
-    """The key of papers of the municipality that the settings name; nothing is made yet."""
-    platform = settings.platform
+    """The key of papers of the municipality that the settings name, in file or token; nothing is made yet."""
+    platform, secrets = settings.platform, settings.secrets()
     name = Bilingual(ar=platform.name_ar, en=platform.name_en)
-    return PaperKeys(settings.secrets(), platform.municipality, name, clock)
+    token = None
+    if settings.licences.key_store == "pkcs11":
+        token = partial(_in_token, cache(partial(token_of, settings, secrets)), platform.municipality)
+    return PaperKeys(secrets, platform.municipality, name, clock, token)
 
 
-def trusted_certificates(folder: Path, secrets: SecretFile, municipality: str) -> PaperCertificates:
+def _in_token(token: Callable[[], Token], municipality: str) -> Signer:
+    try:
+        return token().signer(TOKEN_LABEL, municipality)
+    except NotFound:
+        return token().make_key(TOKEN_LABEL, municipality)
+
+
+def own_certificates(secrets: SecretFile, municipality: str) -> PaperCertificates:
+    """The certificates that this municipality's papers are or were signed with; nothing is made by asking.
+
+    Raises:
+        SettingsError: the secrets, or a certificate in them, cannot be used.
+    """
+    names = secrets.names() if secrets.exists() else []
+    kept = [secrets.get(name).reveal() for name in names if name.startswith(PAPER_CERTIFICATE)]
+    try:
+        return PaperCertificates(_certificate(pem, municipality) for pem in kept)
+    except ValueError as error:
+        raise _unusable("it is damaged") from error
+
+
+def trusted_certificates(settings: Settings) -> PaperCertificates:
     """The certificates this machine trusts: its own, and those of the file in the platform's folder.
 
     Nothing is made by asking.
-
-    Args:
-        folder: the platform's.
-        secrets: the platform's secrets file.
-        municipality: code of the municipality that issues here.
 
     Raises:
         Malformed: the file is no set of certificates.
         SettingsError: file or secrets cannot be read.
     """
-    file, found = folder / CERTIFICATES_FILE, list[PaperCertificate]()
-    if secrets.exists() and PAPER_CERTIFICATE in secrets.names():
-        try:
-            found.append(_certificate(secrets.get(PAPER_CERTIFICATE).reveal(), municipality))
-        except ValueError as error:
-            raise _unusable("it is damaged") from error
+    file = settings.platform.folder / CERTIFICATES_FILE
+    found = list(own_certificates(settings.secrets(), settings.platform.municipality))
     if file.exists():
         try:
             found += PaperCertificates.from_json(file.read_text(encoding="utf-8"), str(file))
@@ -229,7 +259,9 @@ def trusted_certificates(folder: Path, secrets: SecretFile, municipality: str) -
 
 
 def _certificate(pem: str, municipality: str) -> PaperCertificate:
-    chain = x509.load_pem_x509_certificates(pem.encode())[:_MOST]
+    chain = x509.load_pem_x509_certificates(pem.encode())
+    if len(chain) > _MOST:
+        raise ValueError("chain")
     return PaperCertificate(municipality, tuple(one.public_bytes(Encoding.DER) for one in chain))
 
 

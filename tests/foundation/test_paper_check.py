@@ -22,7 +22,7 @@ from foundation.wire.qr_reader import MAX_FILE
 from integrations.licences.certificate import PaperKey
 from integrations.licences.document import render
 from integrations.licences.paper_signature import sign
-from tests.integrations.paper_signing import NOW, paper_keys
+from tests.integrations.paper_signing import NAME, NOW, paper_keys
 from tests.integrations.test_document import CLAIMS, FONTS, LICENCE
 
 
@@ -63,7 +63,7 @@ def test_a_paper_as_it_was_signed_is_intact_and_says_by_whom_and_when(papers: Pa
     verdict = check_paper(papers.signed, papers.trusted, CLAIMS)
     assert verdict.answer is PaperAnswer.INTACT
     assert verdict.intact
-    assert (verdict.signer, verdict.municipality) == ("أمانة نموذجية", "sample")
+    assert (verdict.signer, verdict.municipality) == (NAME, "sample")
     assert (verdict.signed_at, verdict.stamped_at) == (NOW, None)
 
 
@@ -134,13 +134,14 @@ def test_a_page_saved_anew_by_another_program_has_lost_its_signature(papers: Pap
 
 
 def test_another_municipality_and_a_stranger_are_told_apart(papers: Papers, tmp_path: Path) -> None:
-    other = paper_keys(tmp_path, "jazan", Bilingual(ar="أمانة أخرى", en="Another Municipality")).current()
+    name = Bilingual(ar="أمانة أخرى", en="Another Municipality")
+    other = paper_keys(tmp_path, "jazan", name).current()
     paper = sign(papers.page, other, NOW)
     assert papers.answer(paper) is PaperAnswer.UNTRUSTED
     both = PaperCertificates([papers.key.certificate, other.certificate])
     verdict = check_paper(paper, both, CLAIMS)
     assert verdict.answer is PaperAnswer.OTHER_MUNICIPALITY
-    assert (verdict.signer, verdict.municipality) == ("أمانة أخرى", "jazan")
+    assert (verdict.signer, verdict.municipality) == (name, "jazan")
     # Of a file alone, without its code, nobody can say whose licence it is.
     assert check_paper(paper, both, None).answer is PaperAnswer.INTACT
 

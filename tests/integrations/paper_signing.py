@@ -115,8 +115,8 @@ def time_stamp_server(folder: Path) -> Iterator[str]:
     (folder / "serial").write_text("01")
     _openssl(
         folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-        "-days", "3650", "-keyout", "tsa.key", "-out", "tsa.crt", "-subj", "/CN=Test TSA", "-extensions", "tsa_extensions",
-        "-config", "req.cnf",
+        "-days", "3650", "-keyout", "tsa.key", "-out", "tsa.crt", "-subj", "/CN=Test TSA",
+        "-extensions", "tsa_extensions", "-config", "req.cnf",
     )  # fmt: skip
     turn = threading.Lock()
 
