@@ -53,7 +53,10 @@ def summary(service: Service, case: Case) -> dict[str, Any]:
 
 
 def full(work: Work, definitions: Definitions) -> dict[str, Any]:
-    """A case with all that those who may see it may know, and what the work's caller may do with it."""
+    """A case with all that those who may see it may know, and what the work's caller may do with it.
+
+    A party that is asked about it learns nothing of a person: it judges the work, and not who asks for it.
+    """
     session, case, service = work.session, work.case, work.service
     entries = audit.entries(session, case.context, _JOURNAL)
     words = {"licence": case.licence_id, "parent": case.parent_id, "case": case.id}
@@ -62,8 +65,8 @@ def full(work: Work, definitions: Definitions) -> dict[str, Any]:
         **summary(service, case),
         "definition": {"code": service.code, "version": service.version, "sha256": service.fingerprint},
         "centre": case.centre,
-        "applicant": dict(work.applicant) or None,
-        "form": work.whole_form,
+        "applicant": None if _is_party(work) else dict(work.applicant) or None,
+        "form": case.form if _is_party(work) else work.whole_form,
         "erased_at": maybe(case.erased_at),
         "intact": journal.intact(work.office.vault, case, entries),
         "licence": around.licence,
@@ -76,6 +79,11 @@ def full(work: Work, definitions: Definitions) -> dict[str, Any]:
         "actions": [choice.shown(action) for action in choice.open_to(work)],
         "journal": [_entry(entry) for entry in entries],
     }
+
+
+def _is_party(work: Work) -> bool:
+    parties = {role for check in work.service.checks.values() for role in check.by or ()}
+    return bool(work.caller.roles) and work.caller.roles <= parties
 
 
 def moment(at: datetime) -> str:
