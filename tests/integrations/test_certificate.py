@@ -69,7 +69,7 @@ def test_openssl_takes_the_request_and_its_names(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "verify OK" in told.stdout + told.stderr
-    assert f"CN={NAME.ar}" in told.stdout
+    assert f"O={NAME.ar}" in told.stdout
     assert "Digital Signature, Non Repudiation" in told.stdout
 
 
