@@ -99,6 +99,7 @@ class Licensing:
             vault=Vault(secrets),
             working_time=OfficeHours(load_calendars().get(DEFAULT), clock, cache_s),
             notices=notices.BACKEND in settings.backends,
+            public_url=settings.http.public_url,
         )
         definitions, reader = Definitions(services), Reader()
         self.desk = desk = Desk(

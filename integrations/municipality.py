@@ -51,6 +51,7 @@ class Office:
         key: gives the signing key.
         vault: seals personal data.
         working_time: the calendar and its closures, by place.
+        public_url: address of this platform as the public reaches it; None where it has none.
         notices: whether there is a way to send messages to applicants; without one none is ordered.
     """
 
@@ -60,6 +61,7 @@ class Office:
     vault: Vault
     working_time: WorkingTimes
     notices: bool = True
+    public_url: str | None = None
 
 
 class OfficeHours:

@@ -12,6 +12,7 @@ from typing import Any
 from foundation import audit
 from foundation.chain import JSON
 from foundation.errors import Conflict
+from foundation.wire.credential import LicenceClaims, read_claims
 from integrations.cases import owed_back, payments
 from integrations.cases.case import Work
 from integrations.cases.numbers import next_number
@@ -20,6 +21,7 @@ from integrations.licences import sealing, standing
 from integrations.licences.admission import admit, parent_of
 from integrations.licences.cascade import cascade, payload
 from integrations.licences.licence import Licence, Version
+from integrations.licences.status_lists import Place, last_place, new_place
 from integrations.licences.validity import Period, issued, renewed
 from integrations.procedure import LicenceStatus, Outcome
 
@@ -44,7 +46,7 @@ EVENTS: dict[Outcome, str] = {
 """What each outcome publishes. Subject: licence/NUMBER. Payload: number, case, service, version, valid_from,
 valid_to, status."""
 
-_PAPER_CHANGES: tuple[Outcome, ...] = ("issue", "renew", "amend", "transfer", "correct")
+_MAKES_PAPER: tuple[Outcome, ...] = ("issue", "renew", "amend", "transfer", "correct", "copy")
 _COMES_TO: dict[Outcome, LicenceStatus] = {
     "suspend": "suspended",
     "revoke": "revoked",
@@ -64,7 +66,10 @@ def foresee(work: Work) -> None:
         Conflict: the renewal would not lengthen it, or its parent ends before.
     """
     outcome = work.procedure.outcome
-    if outcome not in ("issue", "renew", "amend", "correct"):
+    if outcome not in ("issue", "renew", "amend", "correct", "copy"):
+        return
+    if outcome == "copy" and work.licence is not None:
+        sealing.check_fits(_copied(work, work.licence, last_place(work.office.public_url)), work.office.key())
         return
     key = work.office.key()
     number = work.licence.number if work.licence else work.service.numbers.licence + _LONGEST_NUMBER
@@ -72,7 +77,8 @@ def foresee(work: Work) -> None:
     form = {**(work.licence.form if work.licence else {}), **work.case.form}
     public = sealing.shown(work.service, form, "").public
     period = _period(work, form, work.parent)
-    content = sealing.claims(work.service, number, key.municipality, title, period, public, work.at)
+    status = last_place(work.office.public_url).reference
+    content = sealing.claims(work.service, number, key.municipality, title, period, public, work.at, status)
     sealing.check_fits(content, key)
 
 
@@ -102,7 +108,7 @@ def fulfil(work: Work) -> Mapping[str, JSON]:
     before = licence.status
     did = _DO[outcome](work, licence)
     licences.save(work.session, licence)
-    if outcome not in _PAPER_CHANGES:
+    if outcome not in _MAKES_PAPER:
         licences.add_version(work.session, _row(work, licence))
     if outcome in _RECORDED:
         _record(work, licence, before)
@@ -116,6 +122,7 @@ def _issue(work: Work) -> Mapping[str, JSON]:
     case, service, holder = work.case, work.service, {name: work.applicant[name] for name in _HOLDER}
     municipality = work.office.municipality(work.session)
     period = issued(service, case.form, work.day, work.parent)
+    place = new_place(work.session, work.office.public_url)
     # The counter stays locked until the commit: from here on others who issue wait.
     number = next_number(work.session, service.numbers.licence, work.day)
     licence = Licence(
@@ -143,7 +150,7 @@ def _issue(work: Work) -> Mapping[str, JSON]:
         copies=0,
         issued_at=work.at,
     )
-    shown = _new_version(work, licence, holder, case.form, work.private, period)
+    shown = _new_version(work, licence, holder, case.form, work.private, period, place)
     licences.add(work.session, licence)
     licences.add_version(work.session, replace(_row(work, licence), **shown))
     work.licence, case.licence_id = licence, licence.id
@@ -190,8 +197,17 @@ def _transfer(work: Work, licence: Licence) -> dict[str, JSON]:
 
 def _copy(work: Work, licence: Licence) -> dict[str, JSON]:
     licence.copies += 1
+    place = new_place(work.session, work.office.public_url)
+    # A credential of its own: that of the paper it takes the place of is listed as replaced.
+    licence.credential = sealing.sealed(_copied(work, licence, place), work.office.key())
+    row = replace(_row(work, licence), credential=licence.credential, status_index=place.index)
+    licences.add_version(work.session, row)
     _order_paper(work, licence)
     return {"copy": licence.copies}
+
+
+def _copied(work: Work, licence: Licence, place: Place) -> LicenceClaims:
+    return replace(read_claims(licence.credential), issued_at=work.at, status=place.reference)
 
 
 def _come_to(work: Work, licence: Licence) -> dict[str, JSON]:
@@ -275,7 +291,8 @@ def _write_version(
     private: Mapping[str, Any],
     period: Period,
 ) -> None:
-    shown = _new_version(work, licence, holder, form, private, period)
+    place = new_place(work.session, work.office.public_url)
+    shown = _new_version(work, licence, holder, form, private, period, place)
     licences.add_version(work.session, replace(_row(work, licence), **shown))
 
 
@@ -286,6 +303,7 @@ def _new_version(
     form: Mapping[str, Any],
     private: Mapping[str, Any],
     period: Period,
+    place: Place,
 ) -> dict[str, Any]:
     """Give a licence its next version, and order its paper; what the version's row says of it."""
     key = work.office.key()
@@ -295,7 +313,16 @@ def _new_version(
     licence.form, licence.lines = dict(form), shown.lines
     licence.valid_from, licence.valid_to = period.first, period.last
     code = licence.municipality["code"]
-    content = sealing.claims(work.service, licence.number, code, licence.title, period, shown.public, work.at)
+    content = sealing.claims(
+        work.service,
+        licence.number,
+        code,
+        licence.title,
+        period,
+        shown.public,
+        work.at,
+        place.reference,
+    )
     licence.credential = sealing.sealed(content, key)
     personal = {"holder": holder, "lines": shown.private_lines, "form": dict(private)}
     licence.personal = work.office.vault.seal(personal, licence.context)
@@ -305,6 +332,7 @@ def _new_version(
         "form": licence.form,
         "personal": licence.personal,
         "credential": licence.credential,
+        "status_index": place.index,
     }
 
 

@@ -72,10 +72,11 @@ class Papers:
         with self.database.transaction() as session:
             licence = licences.of_number(session, number)
             row = self._version(session, licence, version)
+            code = self._code(session, licence, version, copy)
             if row is None or row["personal"] is None or self._kept(session, licence, version, copy):
                 return
         # Between two transactions: making it takes a while, and holds nothing meanwhile.
-        pdf = self._signed(render(self._page(licence, row, copy), self.fonts))
+        pdf = self._signed(render(self._page(licence, row, copy, code or row["credential"]), self.fonts))
         with self.database.transaction() as session:
             if licences.by_id(session, licence.id, lock=True).personal is None:
                 return
@@ -128,7 +129,7 @@ class Papers:
 
         return sign(pdf, self.keys.current(), self.clock(), self.timestamp_url)
 
-    def _page(self, licence: Licence, row: RowMapping, copy: int) -> LicenceDocument:
+    def _page(self, licence: Licence, row: RowMapping, copy: int, code: str) -> LicenceDocument:
         shown = row["shown"]
         private = self.vault.open(row["personal"], licence.context)["lines"]
         municipality = shown["municipality"]
@@ -143,7 +144,7 @@ class Papers:
             issued_at=row["made_at"],
             valid_from=row["valid_from"],
             valid_to=row["valid_to"],
-            credential=row["credential"],
+            credential=code,
             verify_url=self._address(licence.number),
             version=row["version"],
             copy=copy,
@@ -156,9 +157,19 @@ class Papers:
         found = select(VERSIONS).where(
             VERSIONS.c.licence_id == licence.id,
             VERSIONS.c.version == version,
-            VERSIONS.c.credential.is_not(None),
+            VERSIONS.c.shown.is_not(None),
         )
         return session.execute(found).mappings().one_or_none()
+
+    def _code(self, session: Session, licence: Licence, version: int, copy: int) -> str | None:
+        """The credential of a paper; None where a copy has that of its version, as the oldest ones do."""
+        found = select(VERSIONS.c.credential).where(
+            VERSIONS.c.licence_id == licence.id,
+            VERSIONS.c.version == version,
+            VERSIONS.c.copy == copy,
+            VERSIONS.c.credential.is_not(None),
+        )
+        return session.execute(found).scalar_one_or_none()
 
     def _kept(self, session: Session, licence: Licence, version: int, copy: int) -> RowMapping | None:
         found = select(PAPERS.c.pdf, PAPERS.c.sha256).where(
