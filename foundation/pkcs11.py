@@ -147,6 +147,10 @@ class Token:
         x, y = point[1 : 1 + _COORDINATE], point[1 + _COORDINATE :]
         return TokenSigner(PublicKey(x, y, municipality), self, label)
 
+    def check(self) -> None:
+        """Log in, to see whether it can be used; raises as `make_key` does."""
+        self._run(lambda _session: None)
+
     def sign(self, label: str, data: bytes) -> bytes:
         """The signature of a key over data: ECDSA with SHA-256, r and s, 32 bytes each.
 

@@ -85,7 +85,7 @@ class Keyring:
             SettingsError: the key's private half is not here or cannot be used.
             DeviceUnreachable: the token that holds it does not answer.
         """
-        # A key that was retired a moment ago may have left its place to one that is not yet known here.
+        # None yet, or none for this moment: the table is asked before that is said.
         key = _signing(self._own(self._known(session)), at) or _signing(self._own(self._fresh(session)), at)
         if key is None:
             raise _none_signs(at)
@@ -99,7 +99,7 @@ class Keyring:
         return KeySet(key.public for key in known)
 
     def keys(self, session: Session) -> list[Key]:
-        """Every key, the oldest first, as the table has it now; nothing is made by asking."""
+        """Every key, in the order in which they sign, as the table has it now; nothing is made by asking."""
         return list(read(session))
 
     def open(self, key: Key) -> Signer:
@@ -194,43 +194,27 @@ class Keyring:
                 remedy="Nothing is left to do.",
                 message_ar="أُلغي هذا المفتاح من قبل.",
             )
-        signs = self._hand_over(session, key, present, now, actor)
+        after, period = _successor(key, present, now)
         row = update(KEYS).where(KEYS.c.kid == key.kid)
         session.execute(row.values(retired_at=_second(now), retired_because=because))
+        # Only then: two that have no end would exclude each other.
+        if after is not None and period:
+            self._widen(session, after, period, actor)
+        told = {"because": because, "signs": after.kid if after else None}
         audit.record_all(
             session,
             chain=_chain(key.kid),
-            entries=[(actor, "retired", {"because": because, "signs": signs})],
-            events=[(RETIRED, _chain(key.kid), {"kid": key.kid, "because": because, "signs": signs})],
+            entries=[(actor, "retired", told)],
+            events=[(RETIRED, _chain(key.kid), {"kid": key.kid, **told})],
         )
         self._believed = None
         self._signers.pop(key.kid, None)
         return replace(key, public=replace(key.public, revoked_at=_second(now)), retired_because=because)
 
-    def _hand_over(
-        self, session: Session, key: Key, present: Sequence[Key], now: datetime, actor: str
-    ) -> str | None:
-        # Which key signs once this one does not; its period is made wider if need be.
-        rest = [each for each in present if each.kid != key.kid and each.public.revoked_at is None]
-        state, public = key.state(now), key.public
-        if state is State.OLD:
-            signs = _signing(rest, now)
-            return signs.kid if signs else None
-        if public.not_after is None:
-            before = [each for each in rest if each.public.not_after == public.not_before]
-            if state is State.SIGNING or not before:
-                raise _only(key)
-            return self._widen(session, before[-1], {"not_after": None}, actor)
-        after = min((each for each in rest if _start(each) >= public.not_after), key=_start, default=None)
-        if after is None:
-            raise _only(key)
-        return self._widen(session, after, {"not_before": _second(now - _LENIENCE)}, actor)
-
-    def _widen(self, session: Session, key: Key, period: dict[str, datetime | None], actor: str) -> str:
+    def _widen(self, session: Session, key: Key, period: dict[str, datetime | None], actor: str) -> None:
         session.execute(update(KEYS).where(KEYS.c.kid == key.kid).values(**period))
         details = {name: _text(moment) for name, moment in period.items()}
         audit.record(session, chain=_chain(key.kid), actor=actor, action="widened", details=details)
-        return key.kid
 
     def _known(self, session: Session) -> tuple[Key, ...]:
         believed = self._believed
@@ -297,6 +281,25 @@ class Keyring:
 
 def _signing(keys: Sequence[Key], at: datetime) -> Key | None:
     return max((key for key in keys if key.state(at) is State.SIGNING), key=_start, default=None)
+
+
+def _successor(
+    key: Key, present: Sequence[Key], now: datetime
+) -> tuple[Key | None, dict[str, datetime | None]]:
+    # Which key signs once this one does not, and how its period is made wider for it.
+    rest = [each for each in present if each.kid != key.kid and each.public.revoked_at is None]
+    state, public = key.state(now), key.public
+    if state is State.OLD:
+        return _signing(rest, now), {}
+    if public.not_after is None:
+        before = [each for each in rest if each.public.not_after == public.not_before]
+        if state is State.SIGNING or not before:
+            raise _only(key)
+        return before[-1], {"not_after": None}
+    after = min((each for each in rest if _start(each) >= public.not_after), key=_start, default=None)
+    if after is None:
+        raise _only(key)
+    return after, {"not_before": _second(now - _LENIENCE)}
 
 
 def _is_last(key: Key) -> bool:

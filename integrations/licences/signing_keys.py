@@ -84,13 +84,15 @@ class Key:
 
 
 def read(session: Session) -> tuple[Key, ...]:
-    """Every key, the oldest first.
+    """Every key, in the order in which they sign.
 
     Raises:
         Damaged: a key in the table is not the one that its identifier names.
         Malformed: it is none.
     """
-    rows = session.execute(select(KEYS).order_by(KEYS.c.published_at, KEYS.c.kid)).all()
+    rows = session.execute(
+        select(KEYS).order_by(KEYS.c.not_before.nulls_first(), KEYS.c.published_at, KEYS.c.kid)
+    ).all()
     if not rows:
         return ()
     bare = KeySet.from_json(json.dumps({"keys": [row.jwk for row in rows]}), "table licence_key")
