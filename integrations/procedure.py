@@ -185,20 +185,22 @@ class Term(Strict):
     """A length of time, in a named calendar.
 
     Args:
-        years, months, days: how long; a number or the field of the form that holds it.
+        years, months, weeks, days: how long; a number or the field of the form that holds it.
         fixed_end: in their place, the day of the year it ends.
     """
 
     calendar: Calendar
     years: Length = None
     months: Length = None
+    weeks: Length = None
     days: Length = None
     fixed_end: FixedEnd | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(each is not None for each in (self.years, self.months, self.days, self.fixed_end)) != 1:
-            raise ValueError("validity is exactly one of years, months, days and fixed_end")
+        lengths = (self.years, self.months, self.weeks, self.days, self.fixed_end)
+        if sum(each is not None for each in lengths) != 1:
+            raise ValueError("validity is exactly one of years, months, weeks, days and fixed_end")
         return self
 
 

@@ -20,7 +20,7 @@ from integrations.procedure import LicenceStatus, Outcome, Procedure, Term
 if TYPE_CHECKING:
     from integrations.service import Service
 
-_LONGEST = {"years": 50, "months": 600, "days": 18_250}
+_LONGEST = {"years": 50, "months": 600, "weeks": 2_600, "days": 18_250}
 _LIVING: frozenset[LicenceStatus] = frozenset({"valid", "expired", "suspended"})
 # What a licence may be when an outcome is asked for it; nothing is done with one that is closed or void.
 _STATUSES: dict[Outcome, frozenset[LicenceStatus]] = {

@@ -89,8 +89,10 @@ def last_day(validity: Validity, form: Mapping[str, Any], first: date) -> date:
             last = add_years(first, _count(term.years, form), term.calendar) - _DAY
         elif term.months is not None:
             last = add_months(first, _count(term.months, form), term.calendar) - _DAY
+        elif term.weeks is not None:
+            last = first + timedelta(weeks=_count(term.weeks, form)) - _DAY
         else:
-            assert term.days is not None, "a term is one of four"
+            assert term.days is not None, "a term is one of five"
             last = first + timedelta(days=_count(term.days, form) - 1)
     except (InvalidInput, OverflowError) as error:
         raise _beyond() from error
