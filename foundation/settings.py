@@ -128,6 +128,15 @@ class Licences(Section):
     fonts: Path = Field(
         Path("/usr/share/fonts/opentype/fonts-hosny-amiri"), description="Folder with the Amiri fonts."
     )
+    status_days: int = Field(
+        7, ge=1, le=90, description="Days after which a published list of suspended licences is too old."
+    )
+    status_ttl_hours: int = Field(
+        12,
+        ge=1,
+        le=24,
+        description="Hours for which verifiers keep that list; it is renewed at half of it.",
+    )
     timestamp_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s]+$",

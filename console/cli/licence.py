@@ -2,29 +2,33 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from console.cli.context import caller, format_choice, not_written, open_platform, print_table, settings_of
-from foundation.calendar import format_date, today
-from foundation.errors import InvalidInput, Malformed, NotFound, RakeezaError, SettingsError
+from foundation.calendar import format_date
+from foundation.errors import InvalidInput, Malformed, NotFound, SettingsError, TooLarge, Unavailable
 from foundation.wire import qr_reader
-from foundation.wire.credential import PREFIX, REFUSALS, Credential, KeySet, Status, open_credential
+from foundation.wire.credential import PREFIX, KeySet, LicenceClaims
 from foundation.wire.credential_keys import KEYS_FILE, trusted_keys
+from foundation.wire.status_folder import STATUS_FOLDER, Unused, keep, read_lists
+from foundation.wire.status_list import MAX_TOKEN, StatusList
+from foundation.wire.verdict_words import LAPSED, UNDECIDED, age_words
+from foundation.wire.verification import Verdict
+from foundation.wire.verification import verify as judged
 
-_VERDICTS = {
-    Status.VALID: ("VALID", "سارية"),
-    Status.NOT_YET_VALID: ("NOT YET VALID", "لم تبدأ صلاحيتها بعد"),
-    Status.EXPIRED: ("EXPIRED", "منتهية الصلاحية"),
-}
-_REFUSED = ("NOT ACCEPTED", "غير مقبولة")
-_NOT_CHECKED = (
-    "Suspension and revocation are not part of an offline check yet: ask the address on the licence.",
-    "لا يشمل التحقق دون اتصال حالات الإيقاف والإلغاء حتى الآن: استعلم من العنوان المطبوع على الرخصة.",
-)
+if TYPE_CHECKING:
+    import httpx
+
 _MAX_TEXT = 10_000  # bytes of a file that may be a text
+_MAX_INDEX = 1_000_000  # bytes of the index of lists
+_TIMEOUT = 30.0
+_INDEX = "/.well-known/rakeeza-status.json"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,26 +39,65 @@ def command() -> None:
 @command.command()
 @click.argument("source")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Public keys (JWK Set) to trust.")
+@click.option(
+    "--status",
+    "status_place",
+    type=click.Path(path_type=Path, exists=True),
+    help="Status list, or a folder of them, instead of those kept here.",
+)
 @format_choice("text", "json")
 @click.pass_context
-def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str) -> None:
-    """Verify a licence by its code, picture or PDF.
+def verify(
+    ctx: click.Context, source: str, keys_file: Path | None, status_place: Path | None, output: str
+) -> None:
+    """Verify a licence by its code, picture or PDF, without a network.
 
     SOURCE is the text of the QR code, a picture or PDF with the code, a file with the text, or - for standard
-    input. Only public keys are needed: of --keys, or those in the platform's folder. Ends with 0 if every
-    licence in SOURCE is valid today, with 1 if one is not.
+    input. Needed are public keys (of --keys, or those in the platform's folder) and the municipality's status
+    lists (of --status, or those that `rakeeza licence lists` keeps in the platform's folder). The age of the
+    list is always told.
+
+    Ends with 0 if every licence in SOURCE is valid; else with 1 if one is genuine and does not hold (expired,
+    suspended, revoked, replaced, not yet valid), with 3 if that cannot be told here (no list, one too old, an
+    unknown key, a wrong clock), with 4 if one is not accepted (forged, damaged, no licence). Of several the
+    highest counts.
     """
     keys = _keys(ctx, keys_file)
-    results = [_judge(text, keys) for text in _texts(source)]
-    valid = all(result["valid"] for result in results)
+    lists, unused = read_lists(status_place or settings_of(ctx).platform.folder / STATUS_FOLDER, keys)
+    now = datetime.now(UTC)
+    verdicts = [judged(text, keys, lists, now) for text in _texts(source)]
     if output == "json":
-        document = {"valid": valid, "revocation_checked": False, "licences": results}
+        document = {
+            "valid": all(verdict.valid for verdict in verdicts),
+            "licences": [verdict.to_json() for verdict in verdicts],
+            "unused_lists": [{"file": str(each.place), "reason": each.refusal.message} for each in unused],
+        }
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        for result in results:
-            _print(result)
-        click.echo("\n".join(_NOT_CHECKED))
-    ctx.exit(0 if valid else 1)
+        for verdict in verdicts:
+            _print(verdict)
+        _print_unused(unused)
+    ctx.exit(max(_exit_code(verdict) for verdict in verdicts))
+
+
+@command.command()
+@click.argument("url")
+@click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Public keys (JWK Set) to trust.")
+@click.pass_context
+def lists(ctx: click.Context, url: str, keys_file: Path | None) -> None:
+    """Fetch the status lists of the municipality at URL, and keep them for `rakeeza licence verify`.
+
+    A list is kept only if a trusted key signed it, and never in place of a newer one. Keys are not fetched:
+    they are what everything else is trusted by.
+    """
+    keys = _keys(ctx, keys_file)
+    folder = settings_of(ctx).platform.folder / STATUS_FOLDER
+    now = datetime.now(UTC)
+    for kept in _fetched(url.rstrip("/"), folder, keys):
+        click.echo(
+            f"{_shown(kept.uri)}: version {kept.version} of {_local(kept.issued_at)}, kept in {folder}"
+        )
+        click.echo(f"  {age_words(max(now - kept.issued_at, timedelta())).en}")
 
 
 @command.command()
@@ -188,66 +231,102 @@ def _as_text(data: bytes) -> str | None:
     return text if text.startswith(PREFIX) else None
 
 
-def _judge(text: str, keys: KeySet) -> dict[str, Any]:
-    day = today()
+def _exit_code(verdict: Verdict) -> int:
+    if verdict.valid:
+        return 0
+    if verdict.answer in LAPSED:
+        return 1
+    return 3 if verdict.answer in UNDECIDED else 4
+
+
+def _print(verdict: Verdict) -> None:
+    colour = "green" if verdict.valid else "yellow" if verdict.answer in UNDECIDED else "red"
+    for language in ("en", "ar"):
+        click.secho(_shown(_heading(verdict, language)), fg=colour, bold=True)
+        click.echo(f"  {verdict.words.sentence.in_language(language)}")
+        click.echo(f"  {verdict.words.remedy.in_language(language)}")
+        click.echo(f"  {age_words(verdict.list_age).in_language(language)}")
+    if verdict.listed is not None:
+        _line(
+            "list", f"{_local(verdict.listed.made_at)}, relied on until {_local(verdict.listed.expires_at)}"
+        )
+    if verdict.claims is not None and verdict.key is not None:
+        _print_claims(verdict.claims, verdict.key.kid.hex())
+
+
+def _heading(verdict: Verdict, language: str) -> str:
+    title, claims = verdict.words.title.in_language(language), verdict.claims
+    title = title.upper() if language == "en" else title
+    if claims is None:
+        return title
+    ends = format_date(claims.valid_to, "ar" if language == "ar" else "en", "gregorian")
+    if language == "ar":
+        return f"{title} - {claims.title.ar}، تنتهي في {ends}"
+    return f"{title} - {claims.title.en} {claims.number}, valid to {ends}"
+
+
+def _print_claims(claims: LicenceClaims, key: str) -> None:
+    _line("number", claims.number)
+    _line("municipality", claims.municipality)
+    _line("valid_from", claims.valid_from.isoformat())
+    _line("valid_to", claims.valid_to.isoformat())
+    _line("issued_at", _local(claims.issued_at))
+    _line("key", key)
+    for name, value in claims.public.items():
+        _line(name, value)
+
+
+def _line(name: str, value: str) -> None:
+    click.echo(f"  {_shown(name):<14}{_shown(value)}")
+
+
+def _print_unused(unused: list[Unused]) -> None:
+    for each in unused:
+        click.echo(f"Not used: {each.place}: {each.refusal.message}", err=True)
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone(ZoneInfo("Asia/Riyadh")).isoformat(sep=" ", timespec="minutes")
+
+
+def _fetched(url: str, folder: Path, keys: KeySet) -> Iterator[StatusList]:
+    # Not at the top: who only verifies speaks to nobody.
+    import httpx
+
     try:
-        opened = open_credential(text, keys, today=day)
-    except REFUSALS as error:
-        return _refused(error)
-    return _accepted(opened)
+        with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+            index = _get(client, url + _INDEX, _MAX_INDEX)
+            for number, uri in _numbers(index, url):
+                token = _get(client, f"{url}/v1/status-lists/{number}", MAX_TOKEN)
+                yield keep(folder, token, keys, uri)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(
+            f"The status lists cannot be had ({type(error).__name__}).",
+            place=url,
+            remedy="Check the address and the network; lists that are kept already still serve.",
+        ) from error
 
 
-def _refused(error: RakeezaError) -> dict[str, Any]:
-    return {
-        "valid": False,
-        "status": "refused",
-        "reason": type(error).__name__,
-        "detail": {"ar": error.message_ar, "en": error.message},
-        "remedy": error.remedy,
-    }
+def _get(client: "httpx.Client", url: str, most: int) -> bytes:
+    with client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        data = b""
+        for part in answer.iter_bytes():
+            data += part
+            if len(data) > most:
+                raise TooLarge(
+                    f"The answer has more than {most} bytes.", place=url, remedy="Check the address."
+                )
+        return data
 
 
-def _accepted(opened: Credential) -> dict[str, Any]:
-    claims = opened.claims
-    return {
-        "valid": opened.status is Status.VALID,
-        "status": opened.status.value,
-        "number": claims.number,
-        "service": claims.service,
-        "title": {"ar": claims.title.ar, "en": claims.title.en},
-        "municipality": claims.municipality,
-        "valid_from": claims.valid_from.isoformat(),
-        "valid_to": claims.valid_to.isoformat(),
-        "issued_at": claims.issued_at.isoformat().replace("+00:00", "Z"),
-        "public": dict(claims.public),
-        "key": opened.key.kid.hex(),
-        "verdict": _verdict(opened),
-    }
-
-
-def _verdict(opened: Credential) -> dict[str, str]:
-    english, arabic = _VERDICTS[opened.status]
-    ends = opened.claims.valid_to
-    return {
-        "en": f"{english} - {opened.claims.title.en} {opened.claims.number}, "
-        f"valid to {format_date(ends, 'en', 'gregorian')}",
-        "ar": f"{arabic} - {opened.claims.title.ar}، تنتهي في {format_date(ends, 'ar', 'gregorian')}",
-    }
-
-
-def _print(result: dict[str, Any]) -> None:
-    colour = "green" if result["valid"] else "red"
-    if result["status"] == "refused":
-        click.secho(f"{_REFUSED[0]} - {result['detail']['en']}", fg=colour, bold=True)
-        click.secho(f"{_REFUSED[1]} - {result['detail']['ar']}", fg=colour, bold=True)
-        click.echo(f"  {'reason':<14}{result['reason']}\n  {'remedy':<14}{result['remedy']}")
-        return
-    click.secho(_shown(result["verdict"]["en"]), fg=colour, bold=True)
-    click.secho(_shown(result["verdict"]["ar"]), fg=colour, bold=True)
-    for name in ("number", "municipality", "valid_from", "valid_to", "issued_at", "key"):
-        click.echo(f"  {name:<14}{_shown(result[name])}")
-    for name, value in result["public"].items():
-        click.echo(f"  {_shown(name):<14}{_shown(value)}")
+def _numbers(index: bytes, url: str) -> list[tuple[int, str]]:
+    try:
+        return [(int(each["number"]), str(each["uri"])) for each in json.loads(index)["lists"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Malformed(
+            "The answer is no index of status lists.", place=url, remedy="Check the address."
+        ) from error
 
 
 def _shown(text: str) -> str:

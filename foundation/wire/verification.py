@@ -4,6 +4,7 @@ Without a network. Command line, kiosk and REST ask here; the phone's page does 
 `tests/foundation/credential_vectors.json` holds the two to each other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,13 +52,13 @@ class Listed:
         value: how it stands; None where the list does not reach so far.
         made_at: when the list was made, aware.
         expires_at: from when on the list is too old to be relied on.
-        version: of the list.
+        version: of the list; None where the licence's own register was asked.
     """
 
     value: StatusValue | None
     made_at: datetime
     expires_at: datetime
-    version: int
+    version: int | None
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,18 @@ def verify(text: str, keys: KeySet, lists: StatusLists, now: datetime) -> Verdic
     Returns:
         One answer, whatever the text is.
     """
+    return verify_by(text, keys, lambda claims: look_up(claims, lists), now)
+
+
+def verify_by(
+    text: str, keys: KeySet, standing: Callable[[LicenceClaims], Listed | None], now: datetime
+) -> Verdict:
+    """Judge a licence's code as `verify` does, with any source that knows how licences stand."""
     try:
         opened = open_credential(text, keys, today=today(now=now))
     except credential.REFUSALS as error:
         return Verdict(_REFUSED[type(error)], now)
-    return judge(opened, look_up(opened.claims, lists), now)
+    return judge(opened, standing(opened.claims), now)
 
 
 def look_up(claims: LicenceClaims, lists: StatusLists) -> Listed | None:

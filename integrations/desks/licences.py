@@ -1,16 +1,18 @@
 """The desk of licences: what anyone may ask of one, its papers, its history, and the keys that verify it."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from foundation import audit
-from foundation.errors import Conflict
+from foundation.errors import Conflict, NotFound
 from foundation.identity import Caller, Role
 from foundation.settings import Settings
 from foundation.wire.credential import KeySet
+from foundation.wire.verification import verify_by
 from integrations.cases import case_store
 from integrations.cases.case_store import CASES
 from integrations.cases.opening import place_of
@@ -22,6 +24,7 @@ from integrations.licences.certificate import paper_keys
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
 from integrations.licences.papers import Papers
+from integrations.licences.status_lists import Published, StatusLists
 
 # Who acts for applicants sees what he did for their licences, and not all that his role could act on.
 _OUTSIDE = frozenset({Role.CENTRE, Role.KIOSK, Role.PAYMENT})
@@ -40,6 +43,7 @@ class LicencesDesk:
     desk: Desk
     settings: Settings
     papers: Papers = field(init=False)
+    lists: StatusLists = field(init=False)
 
     def __post_init__(self) -> None:
         office = self.desk.office
@@ -53,6 +57,15 @@ class LicencesDesk:
             self.settings.licences.timestamp_url,
         )
         object.__setattr__(self, "papers", papers)
+        lists = StatusLists(
+            self.desk.database,
+            lambda session: office.municipality(session).code,
+            lambda session, at: office.key(),  # noqa: ARG005 -- which key signs is a question of the moment
+            self.desk.clock,
+            timedelta(days=self.settings.licences.status_days),
+            timedelta(hours=self.settings.licences.status_ttl_hours),
+        )
+        object.__setattr__(self, "lists", lists)
         office.jobs.register(DOCUMENT_JOB, papers.make)
 
     def licence(self, number: str) -> dict[str, Any]:
@@ -141,6 +154,37 @@ class LicencesDesk:
     def public_keys(self) -> KeySet:
         """The public keys that verify licences without a network."""
         return KeySet([self.desk.office.key().public])
+
+    def verdict(self, code: str) -> dict[str, Any]:
+        """What the text of a licence's QR code is worth at this moment, by the register."""
+        keys, lists = self.public_keys(), self.lists
+        with self.desk.database.transaction() as session:
+            verdict = verify_by(
+                code, keys, lambda claims: lists.standing(session, claims, code), self.desk.clock()
+            )
+        return verdict.to_json()
+
+    def status_list(self, number: int) -> Published:
+        """A status list as it was last published, with its message.
+
+        Raises:
+            NotFound: there is none of this number yet.
+        """
+        with self.desk.database.transaction() as session:
+            found = self.lists.token(session, number)
+        if found is None:
+            raise NotFound(
+                f"There is no status list {number}.",
+                remedy="The lists that there are stand in /.well-known/rakeeza-status.json.",
+                message_ar=f"لا توجد قائمة حالات برقم {number}.",
+            )
+        return found
+
+    def status_lists(self) -> dict[str, Any]:
+        """The heads of all status lists."""
+        with self.desk.database.transaction() as session:
+            code = self.desk.office.municipality(session).code
+            return views.status_lists(code, self.lists.published(session))
 
     def resume(self) -> int:
         """Put back the document jobs whose worker was killed; how many."""

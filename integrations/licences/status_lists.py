@@ -16,16 +16,18 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from foundation.database import Database
-from foundation.wire.credential import Signer
+from foundation.wire.credential import LicenceClaims, Signer
 from foundation.wire.status_list import (
     ENTRIES,
     LIST_BITS,
     StatusList,
     StatusReference,
+    StatusValue,
     empty,
     put,
     sign_list,
 )
+from foundation.wire.verification import Listed
 
 PATH = "/v1/status-lists"
 """Where the lists are served, by number."""
@@ -77,7 +79,7 @@ _OF_LICENCES = text(
 _OF_LIST = text(
     f"{_VALUES} WHERE version.status_index >= :first AND version.status_index < :end AND {_VALUE} <> 0"
 )
-_NOW_OF = text(f"{_VALUES} WHERE version.status_index = :index")
+_OF_CODE = text(f"{_VALUES} WHERE licence.number = :number AND version.credential = :code LIMIT 1")
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,17 @@ class StatusLists:
             return None
         row = session.execute(_TOKEN, {"number": number}).mappings().one_or_none()
         return None if row is None else Published(**row)
+
+    def standing(self, session: Session, claims: LicenceClaims, code: str) -> Listed | None:
+        """How a credential stands at this moment, by the register itself; None where it is not there.
+
+        Args:
+            claims: what it says.
+            code: its text.
+        """
+        row = session.execute(_OF_CODE, {"number": claims.number, "code": code}).one_or_none()
+        now = self.clock()
+        return None if row is None else Listed(StatusValue(row.value), now, now + self.life, None)
 
     def _round(self) -> tuple[int, bool]:
         with self.database.transaction() as session:
