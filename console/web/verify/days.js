@@ -38,6 +38,6 @@ function hijri(date, language) {
 /** A moment in words, by Riyadh's clock. */
 export function momentWords(seconds, language) {
   const locale = `${LOCALES[language]}-u-ca-gregory-nu-latn`;
-  const parts = { dateStyle: "medium", timeStyle: "short", timeZone: "Asia/Riyadh" };
+  const parts = { dateStyle: "long", timeStyle: "short", timeZone: "Asia/Riyadh" };
   return new Intl.DateTimeFormat(locale, parts).format(new Date(seconds * 1000));
 }

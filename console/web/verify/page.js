@@ -65,7 +65,7 @@ function render() {
 function view() {
   switch (state.view) {
     case "camera":
-      return cameraView(language, video, stopCamera);
+      return cameraView(language, video, start);
     case "working":
       return workingView(language);
     case "result":
@@ -96,10 +96,6 @@ function renderFoot() {
 function start() {
   stopLooking();
   show({ view: "start" });
-}
-
-function stopCamera() {
-  start();
 }
 
 function stopLooking() {

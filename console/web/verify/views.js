@@ -11,6 +11,8 @@ const UNREAD = ["not_ours", "damaged", "oversized"];
 /** Which of the five kinds an answer is of: yes, lapsed, no, undecided, unread. */
 export function kindOf(answer) {
   if (answer === "valid") return "yes";
+  // Genuine once, and never again: to whoever looks at it, the same as a forged one.
+  if (answer === "revoked") return "no";
   if (LAPSED.includes(answer)) return "lapsed";
   if (UNDECIDED.includes(answer)) return "undecided";
   return UNREAD.includes(answer) ? "unread" : "no";
