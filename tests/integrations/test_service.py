@@ -14,14 +14,15 @@ def shop() -> Service:
     return load_services([]).get("shop_licence")
 
 
-@pytest.fixture(scope="module", params=["shop_licence", "sign_permit", "exam_card", "digit_trade_licence"])
+@pytest.fixture(scope="module", params=load_services([DEFINITIONS]).names())
 def any_service(request: pytest.FixtureRequest) -> Service:
     return load_services([DEFINITIONS]).get(request.param)
 
 
 def test_the_product_and_the_definitions_of_the_tests_are_services() -> None:
     assert load_services([DEFINITIONS]).names() == [
-        "digit_trade_licence", "exam_card", "seasonal_card", "shop_licence", "sign_permit",
+        "advertising_licence", "building_permit", "digit_trade_licence", "exam_card", "excavation_permit",
+        "health_card", "seasonal_card", "shop_licence", "sign_permit",
     ]  # fmt: skip
 
 
