@@ -19,6 +19,7 @@ from foundation.definitions import Strict, load_yaml
 from foundation.errors import DefinitionError, NotFound
 from foundation.registry import Registry, definition_files
 from integrations.cases.explore import Place
+from integrations.document_layout import Document
 from integrations.fee_table import Fee
 from integrations.flow import Flow
 from integrations.form import (
@@ -68,12 +69,6 @@ class Payment(Strict):
 
     due_days: int = Field(ge=0, le=365)
     late: Literal["accept", "refund"] = "accept"
-
-
-class Document(Strict):
-    """The paper: fields of the form it shows, in order, and `applicant.name`."""
-
-    lines: Words = Field(min_length=1)
 
 
 class Service(Strict):

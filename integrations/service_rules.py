@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from integrations.cases.explore import Fault, Place, dead_ends
 from integrations.condition_rules import broken_conditions
+from integrations.document_rules import broken_document
 from integrations.fee_rules import broken_fees
 from integrations.flow_rules import broken_flows
 from integrations.form import ActivityField, ChoiceField, IntegerField, PartyField, TextField
@@ -67,7 +68,6 @@ def _duplicates(service: "Service") -> Iterator[Fault]:
         (("documents",), [document.code for document in service.documents]),
         (("fees",), [fee.code for fee in service.fees]),
         (("public",), service.public),
-        (("document", "lines"), service.document.lines),
     ]
     for name, procedure in service.procedures.items():
         place: Place = ("procedures", name)
@@ -240,12 +240,7 @@ def _licence(service: "Service") -> Iterator[Fault]:
             yield ("public", index), f"{name!r} is no field of the form that a licence is issued on"
         elif fields[name].personal:
             yield ("public", index), f"{name!r} is personal; the public may not see it"
-    for index, name in enumerate(service.document.lines):
-        if name not in fields and name != "applicant.name":
-            yield (
-                ("document", "lines", index),
-                f"{name!r} is no field of the form that a licence is issued on",
-            )
+    yield from broken_document(service)
     for here, term in _terms(service):
         if term.fixed_end is not None and term.calendar == "umm_al_qura" and term.fixed_end.day > 30:
             yield (*here, "fixed_end", "day"), "no month of the Hijri year has 31 days"

@@ -13,6 +13,7 @@ from foundation import audit
 from foundation.chain import JSON
 from foundation.errors import Conflict
 from foundation.wire.credential import LicenceClaims, read_claims
+from foundation.wire.credential_keys import Signer
 from integrations.cases import owed_back, payments
 from integrations.cases.case import Work
 from integrations.cases.numbers import next_number
@@ -20,6 +21,7 @@ from integrations.licences import licence as licences
 from integrations.licences import sealing, standing
 from integrations.licences.admission import admit, parent_of
 from integrations.licences.cascade import cascade, payload
+from integrations.licences.layout import laid_out
 from integrations.licences.licence import Licence, Version
 from integrations.licences.status_lists import Place, last_place, new_place
 from integrations.licences.validity import Period, issued, renewed
@@ -69,9 +71,10 @@ def foresee(work: Work) -> None:
     if outcome not in ("issue", "renew", "amend", "correct", "copy"):
         return
     if outcome == "copy" and work.licence is not None:
-        sealing.check_fits(_copied(work, work.licence, last_place(work.office.public_url)), work.office.key())
+        copied = _copied(work, work.licence, last_place(work.office.public_url))
+        sealing.check_fits(copied, _signer(work))
         return
-    key = work.office.key()
+    key = _signer(work)
     number = work.licence.number if work.licence else work.service.numbers.licence + _LONGEST_NUMBER
     title = work.licence.title if work.licence else work.service.licence_title.model_dump()
     form = {**(work.licence.form if work.licence else {}), **work.case.form}
@@ -199,7 +202,7 @@ def _copy(work: Work, licence: Licence) -> dict[str, JSON]:
     licence.copies += 1
     place = new_place(work.session, work.office.public_url)
     # A credential of its own: that of the paper it takes the place of is listed as replaced.
-    licence.credential = sealing.sealed(_copied(work, licence, place), work.office.key())
+    licence.credential = sealing.sealed(_copied(work, licence, place), _signer(work))
     row = replace(_row(work, licence), credential=licence.credential, status_index=place.index)
     licences.add_version(work.session, row)
     _order_paper(work, licence)
@@ -283,6 +286,11 @@ def _opened(work: Work, licence: Licence) -> tuple[dict[str, str], dict[str, Any
     return content["holder"], content["form"]
 
 
+def _signer(work: Work) -> Signer:
+    # By the moment that stands in the credential: its key's period covers it, whatever clock is wrong.
+    return work.office.keys.signer(work.session, work.at)
+
+
 def _write_version(
     work: Work,
     licence: Licence,
@@ -306,7 +314,7 @@ def _new_version(
     place: Place,
 ) -> dict[str, Any]:
     """Give a licence its next version, and order its paper; what the version's row says of it."""
-    key = work.office.key()
+    key = _signer(work)
     shown = sealing.shown(work.service, {**form, **private}, holder["name"])
     licence.version += 1
     licence.copies = 0
@@ -324,7 +332,9 @@ def _new_version(
         place.reference,
     )
     licence.credential = sealing.sealed(content, key)
-    personal = {"holder": holder, "lines": shown.private_lines, "form": dict(private)}
+    above = licences.by_id(work.session, licence.parent_id).number if licence.parent_id else None
+    paper = laid_out(work.service, {**form, **private}, holder, above)
+    personal = {"holder": holder, "lines": shown.private_lines, "form": dict(private), "paper": paper}
     licence.personal = work.office.vault.seal(personal, licence.context)
     _order_paper(work, licence)
     return {

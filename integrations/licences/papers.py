@@ -21,6 +21,7 @@ from foundation.errors import NotFound
 from foundation.jobs import Jobs
 from foundation.personal import Vault
 from integrations.cases.case import MOMENT
+from integrations.licences import layout as layouts
 from integrations.licences import licence as licences
 from integrations.licences.certificate import PaperKeys
 from integrations.licences.document import LicenceDocument, Line, render
@@ -131,16 +132,16 @@ class Papers:
 
     def _page(self, licence: Licence, row: RowMapping, copy: int, code: str) -> LicenceDocument:
         shown = row["shown"]
-        private = self.vault.open(row["personal"], licence.context)["lines"]
+        personal = self.vault.open(row["personal"], licence.context)
+        # The oldest versions were kept without a layout: their paper has lines alone.
+        layout = personal.get("paper", {"parts": [], "notes": []})
+        lines = () if layout["parts"] else (*shown["lines"], *personal["lines"])
         municipality = shown["municipality"]
         return LicenceDocument(
             number=licence.number,
             title=Bilingual(**shown["title"]),
             municipality=Bilingual(ar=municipality["ar"], en=municipality["en"]),
-            lines=tuple(
-                Line(Bilingual(**line["label"]), Bilingual(**line["value"]))
-                for line in (*shown["lines"], *private)
-            ),
+            lines=tuple(Line(Bilingual(**line["label"]), Bilingual(**line["value"])) for line in lines),
             issued_at=row["made_at"],
             valid_from=row["valid_from"],
             valid_to=row["valid_to"],
@@ -148,6 +149,8 @@ class Papers:
             verify_url=self._address(licence.number),
             version=row["version"],
             copy=copy,
+            parts=layouts.parts_of(layout),
+            notes=layouts.notes_of(layout),
         )
 
     def _address(self, number: str) -> str | None:

@@ -58,7 +58,7 @@ def shown(service: Service, form: Mapping[str, Any], holder_name: str) -> Shown:
     """
     lines: list[dict[str, Any]] = []
     private_lines: list[dict[str, Any]] = []
-    for name in service.document.lines:
+    for name in service.document.fields:
         if name == "applicant.name":
             label, value = HOLDER, Bilingual(ar=holder_name, en=holder_name)
         elif form.get(name) is not None:
