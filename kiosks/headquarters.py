@@ -5,7 +5,7 @@ from types import TracebackType
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.errors import (
     Malformed,
@@ -18,6 +18,7 @@ from foundation.errors import (
 )
 from foundation.secret import Secret
 from foundation.wire.credential import KeySet
+from foundation.wire.status_list import ListRefused, StatusLists, open_list
 from kiosks.licence import Licence
 
 # A token is renewed while a tenth of its life is left: one that expires on the way costs a round trip.
@@ -32,8 +33,22 @@ class _Token(BaseModel):
     expires_in: float
 
 
+class _List(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    number: int = Field(ge=0)
+    uri: str
+    version: int
+
+
+class _Index(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    lists: tuple[_List, ...] = Field(max_length=2_048)
+
+
 class Headquarters:
-    """Asks headquarters for licences and keys.
+    """Asks headquarters for licences, keys and status lists.
 
     Args:
         url: base URL of the API.
@@ -51,6 +66,7 @@ class Headquarters:
         self._token: Secret | None = None
         self._token_ends = 0.0
         self._keys: KeySet | None = None
+        self.lists = StatusLists()
 
     async def licence(self, number: str) -> Licence:
         """One licence.
@@ -84,6 +100,39 @@ class Headquarters:
             except Malformed as error:
                 raise Refused(error.message, place=self._url, remedy=error.remedy) from error
         return self._keys
+
+    @property
+    def known_keys(self) -> KeySet:
+        """The public keys held; none before headquarters was asked for them."""
+        return KeySet([]) if self._keys is None else self._keys
+
+    async def refresh_lists(self) -> int:
+        """Get the status lists that are newer than those held in `lists`, and the newest keys with them.
+
+        Returns:
+            How many lists are newer than before.
+
+        Raises:
+            Unavailable: headquarters does not answer.
+            Refused: it answers something else, a list that no key of its own signed, or one older than held.
+        """
+        answer = _checked(await self._send("GET", "/.well-known/rakeeza-status.json"))
+        try:
+            index = _Index.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Refused("The answer is no index of status lists.", place=self._url) from error
+        held = {each.uri: each for each in self.lists}
+        wanted = [
+            each for each in index.lists if each.uri not in held or held[each.uri].version != each.version
+        ]
+        keys = await self.keys(fresh=bool(wanted))
+        for each in wanted:
+            token = _checked(await self._send("GET", f"/v1/status-lists/{each.number}")).content
+            try:
+                self.lists.hold(open_list(token, keys, each.uri))
+            except ListRefused as error:
+                raise Refused(error.message, place=self._url, remedy=error.remedy) from error
+        return len(wanted)
 
     async def close(self) -> None:
         """Close the connections."""
