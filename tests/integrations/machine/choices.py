@@ -17,6 +17,7 @@ from tests.integrations.machine.office import Guess, Office
 from tests.integrations.machine.ops import Op
 from tests.integrations.machine.terms import taker
 from tests.integrations.machine.world import Case, Refused, World, day_of
+from tests.integrations.paths import DRAWING
 
 COMMENT = "قرار مدروس"
 
@@ -186,7 +187,10 @@ class Chooser:
         rng = self.rng
         if code is not None:
             able = [each for each in self.office.callers if each.actor == case.centre]
-            return ops.put(self.office, able[0], case.number, code, f"{self.mark}.png", PNG, "image/png")
+            asked = next(each for each in case.terms.content["documents"] if each["code"] == code)
+            taken = "image/png" if "image/png" in asked["types"] else "application/pdf"
+            content = PNG if taken == "image/png" else DRAWING
+            return ops.put(self.office, able[0], case.number, code, f"{self.mark}.png", content, taken)
         codes = [each["code"] for each in case.terms.content["documents"]] or ["none"]
         data, kind = rng.choice([(PNG, "image/png"), (b"GIF89a", None)])
         caller = rng.choice(
@@ -301,9 +305,13 @@ class Chooser:
         fitting = [each for each in self.people if each.kind in kinds]
         holder = self.world.licences[licence].holder if licence in self.world.licences else None
         owner = next((each for each in fitting if each.who == holder), None) if rng.random() < 0.85 else None
+        if owner is None and "owner" not in capacities:
+            # Whom nobody may act for has no way in.
+            let = {each.principal for each in self.world.delegations if each.capacity in capacities}
+            owner = next((each for each in fitting if each.who in let), None)
         owner = owner or rng.choice(fitting)
         others = [capacity for capacity in capacities if capacity != "owner"]
-        if not others or rng.random() < 0.6:
+        if not others or ("owner" in capacities and rng.random() < 0.6):
             return {**owner.said(), **({"capacity": "owner"} if rng.random() < 0.5 else {})}
         given = [each for each in self.world.delegations if each.principal == owner.who]
         known = {each.who: each for each in self.people}

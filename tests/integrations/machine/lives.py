@@ -123,6 +123,11 @@ class Lives(RuleBasedStateMachine):
         service, flow, action, start = chooser.rng.choice(self.wanted)
         op = chooser.open_right(flow=(service, flow))
         if op is None:
+            # It may be for an agent alone, and nobody was let act.
+            self.do(chooser.delegate())
+            chooser.world = self.world
+            op = chooser.open_right(flow=(service, flow))
+        if op is None:
             # It needs a licence that is not there: one of its own service, or one to hang on.
             above = self.office.terms[service].content.get("parent", {}).get("service", service)
             self.apply_and_drive(chooser, ("issue",), 12, 1.0, above)
