@@ -116,6 +116,8 @@ class Headquarters:
             Unavailable: headquarters does not answer.
             Refused: it answers something else, a list that no key of its own signed, or one older than held.
         """
+        # Before the lists: of a headquarters that has none the keys are worth having.
+        await self.keys()
         answer = _checked(await self._send("GET", "/.well-known/rakeeza-status.json"))
         try:
             index = _Index.model_validate_json(answer.content)
