@@ -20,10 +20,11 @@ from foundation.wire.paper_certificates import PaperCertificate, PaperCertificat
 from foundation.wire.paper_check import TEXTS, PaperAnswer, check_paper
 from foundation.wire.qr_reader import MAX_FILE
 from integrations.licences.certificate import PaperKey
-from integrations.licences.document import render
+from integrations.licences.document import LicenceDocument, render
 from integrations.licences.paper_signature import sign
 from tests.integrations.paper_signing import NAME, NOW, paper_keys
 from tests.integrations.test_document import CLAIMS, FONTS, LICENCE
+from tests.integrations.test_layout import FULL, table
 
 
 class Papers:
@@ -179,6 +180,17 @@ def test_a_code_of_another_licence_on_the_page_is_named(papers: Papers) -> None:
 )
 def test_what_is_no_pdf_is_damaged(papers: Papers, data: bytes) -> None:
     assert papers.answer(data) is PaperAnswer.DAMAGED
+
+
+@pytest.mark.parametrize("number", ["SL-2026-000001", "ABCDE-2026-1234567", "2026-004512"])
+def test_a_number_of_letters_and_digits_is_read_as_it_is_printed(papers: Papers, number: str) -> None:
+    # In a line of Arabic some readers give out SL-2026-000001 as -2026-000001SL.
+    claims, wrong = replace(CLAIMS, number=number), replace(CLAIMS, number=f"{number[:-1]}9")
+    long: LicenceDocument = replace(FULL, number=number, parts=(table(9),))
+    for page in (replace(LICENCE, number=number), replace(FULL, number=number), long):
+        paper = sign(render(page, FONTS), papers.key, NOW)
+        assert check_paper(paper, papers.trusted, claims).answer is PaperAnswer.INTACT
+        assert check_paper(paper, papers.trusted, wrong).answer is PaperAnswer.CODE_DIFFERS
 
 
 def test_a_file_cut_off_is_never_intact(papers: Papers) -> None:
