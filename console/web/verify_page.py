@@ -1,4 +1,4 @@
-"""The verification page: a phone reads a licence's code and judges it, without a network after its first visit.
+"""The verification page: a phone reads a licence's code and judges it, without a network if need be.
 
 Static files of ours, served as they lie in `verify/`, and two that are made here: `labels.json`, what the
 public fields of each service are called, and `worker.js`, which begins with the hashes of all the others. A

@@ -1,5 +1,5 @@
-// What is told of each answer: the same words as the platform's own (`foundation/wire/verdict_words.py`); a test
-// holds the two to each other.
+// What is told of each answer: the same words as the platform's own (foundation/wire/verdict_words.py), and a
+// test holds the two to each other.
 
 export const ANSWERS = {
   valid: {
@@ -230,7 +230,9 @@ function duration(seconds, language) {
   const hours = seconds < HOURS_TO;
   const count = Math.floor(seconds / (hours ? HOUR : DAY));
   if (language === "en") return `${count} ${hours ? "hour" : "day"}${count === 1 ? "" : "s"}`;
-  return counted(count, hours ? ["ساعة واحدة", "ساعتان", "ساعات", "ساعة"] : ["يوم واحد", "يومان", "أيام", "يومًا"]);
+  const hourWords = ["ساعة واحدة", "ساعتان", "ساعات", "ساعة"];
+  const dayWords = ["يوم واحد", "يومان", "أيام", "يومًا"];
+  return counted(count, hours ? hourWords : dayWords);
 }
 
 // 3 to 10 take the plural, 11 to 99 the singular in the accusative, round hundreds the bare singular.

@@ -1,7 +1,7 @@
 // CBOR (RFC 8949), as much of it as signed licences and lists are made of, in its one deterministic form.
 //
-// A strict reader: what is longer than it has to be, given twice, or of a kind that we never write is refused,
-// so that nothing can be hidden in what a signature is over.
+// A strict reader: what is longer than it has to be, given twice, or of a kind that we never write is
+// refused, so that nothing can be hidden in what a signature is over.
 
 const UNSIGNED = 0, NEGATIVE = 1, BYTES = 2, TEXT = 3, ARRAY = 4, MAP = 5, TAG = 6;
 const DEEPEST = 8;
@@ -126,5 +126,6 @@ function joined(parts) {
 
 /** Whether a map has these keys in this order, and no others. */
 export function hasKeys(value, keys) {
-  return value instanceof Map && value.size === keys.length && [...value.keys()].every((key, i) => key === keys[i]);
+  if (!(value instanceof Map) || value.size !== keys.length) return false;
+  return [...value.keys()].every((key, i) => key === keys[i]);
 }

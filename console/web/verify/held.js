@@ -1,7 +1,7 @@
 // What the page holds to judge without a network: the public keys and the status lists.
 //
-// Each is verified before it is kept, so that a hotel's login page or a list played back cannot take the place
-// of a good one. They are read anew whenever there is a network.
+// Each is verified before it is kept, so that a hotel's login page or a list played back cannot take the
+// place of a good one. They are read anew whenever there is a network.
 
 import { keySet, BadKeys } from "./keys.js";
 import { ListRefused, StatusLists, openList } from "./status.js";
@@ -60,7 +60,8 @@ export class Held {
     for (const list of this.lists.all()) wanted.add(list.uri);
     // A list that no index names is asked for here only where it says that it lies here.
     if (uri !== null && URL.canParse(uri) && new URL(uri).origin === location.origin) wanted.add(uri);
-    const came = await Promise.all([...wanted].map((each) => this.#refreshList(cache, each).catch(() => false)));
+    const asked = [...wanted].map((each) => this.#refreshList(cache, each).catch(() => false));
+    const came = await Promise.all(asked);
     return came.every(Boolean);
   }
 

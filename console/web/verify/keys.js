@@ -71,5 +71,6 @@ function moment(value) {
 
 /** Whether what was made at a moment may be signed by a key. */
 export function covers(key, seconds) {
-  return (key.notBefore === null || seconds >= key.notBefore) && (key.notAfter === null || seconds <= key.notAfter);
+  if (key.notBefore !== null && seconds < key.notBefore) return false;
+  return key.notAfter === null || seconds <= key.notAfter;
 }

@@ -187,11 +187,21 @@ async function keepOffline() {
     controlled = true;
   });
   registration = await navigator.serviceWorker.register("worker.js");
-  registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", renew));
+  registration.addEventListener("updatefound", () => {
+    registration.installing?.addEventListener("statechange", renew);
+  });
   await navigator.serviceWorker.ready;
   kept = true;
   renderFoot();
   renew();
+}
+
+async function loadLabels() {
+  try {
+    labels = await (await fetch("labels.json")).json();
+  } catch {
+    // Fields then bear the names that the code gives them.
+  }
 }
 
 async function begin() {
@@ -205,12 +215,13 @@ async function begin() {
     render();
   });
   document.querySelector("#update").addEventListener("click", () => refresh());
-  const able = isSecureContext && "DecompressionStream" in window && "OffscreenCanvas" in window && crypto.subtle;
+  const needed = ["DecompressionStream", "OffscreenCanvas"];
+  const able = isSecureContext && crypto.subtle && needed.every((name) => name in window);
   if (!able) return show({ view: "trouble", trouble: "unsupported" });
   restored = held.restore();
   render();
   await reader.prepare();
-  labels = await (await fetch("labels.json")).json().catch(() => labels);
+  await loadLabels();
   await restored;
   renderFoot();
   document.addEventListener("visibilitychange", refreshIfDue);

@@ -11,6 +11,7 @@ import { textOf } from "./qr_text.js";
 
 const MOST_TRIPLES = 5;
 const LEAST_FIT = 0.72; // of the modules known beforehand; noise is at one half
+const SURE_FIT = 0.95; // no other version comes near it
 const SMALL = 420_000; // pixels; a picture is halved until it has no more than this
 const SHARPER = 0.3; // part of its neighbours' ink that a blurred module is freed of
 
@@ -58,11 +59,12 @@ function enlarged(shape, scale) {
 }
 
 function readShape(picture, shape, thorough) {
-  const fits = shape.versions
-    .map((version) => mapped(picture, shape, version))
-    .filter(({ fit }) => fit >= LEAST_FIT)
-    .sort((a, b) => b.fit - a.fit);
-  for (const { map, version } of fits) {
+  const likeliest = mapped(picture, shape, shape.versions[0]);
+  const others = () => shape.versions.slice(1).map((version) => mapped(picture, shape, version));
+  const fits = likeliest.fit > SURE_FIT ? [likeliest] : [likeliest, ...others()];
+  fits.sort((a, b) => b.fit - a.fit);
+  for (const { map, version, fit } of fits) {
+    if (fit < LEAST_FIT) break;
     const text = readMap(picture, map, version, shape);
     if (text !== null) return text;
     if (!thorough && fits[0].version !== version) continue;

@@ -1,4 +1,4 @@
-// Grey pictures, and what in them counts as dark. A threshold is local: a phone's own shadow lies on the paper.
+// Grey pictures, and what in them counts as dark. A threshold is local: the phone's shadow is on the paper.
 
 const BLOCK = 8; // pixels; a block is the unit in which the threshold changes
 const NEAR = 2; // blocks to each side whose contrast counts
@@ -102,13 +102,16 @@ function middle(contrast, weighted, columns, rows, column, row, reach) {
 export function darkPixels({ grey, width, height, limits, columns }) {
   const dark = new Uint8Array(grey.length);
   for (let y = 0; y < height; y++) {
-    const row = (y >> 3) * columns;
-    for (let x = 0, at = y * width; x < width; x++, at++) dark[at] = grey[at] < limits[row + (x >> 3)] ? 1 : 0;
+    const end = (y + 1) * width;
+    for (let at = y * width, block = (y >> 3) * columns; at < end; block++) {
+      const limit = limits[block];
+      for (const stop = Math.min(at + BLOCK, end); at < stop; at++) if (grey[at] < limit) dark[at] = 1;
+    }
   }
   return dark;
 }
 
-/** How much darker than the threshold a place is, between pixels; below zero is light. */
+/** How much darker than the threshold a place between pixels is; below zero is light. */
 export function darkness({ grey, width, height, limits, columns }, x, y) {
   const fromX = x - 0.5;
   const fromY = y - 0.5;

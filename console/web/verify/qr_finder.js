@@ -41,7 +41,7 @@ function scanRow(dark, width, height, y, found) {
   }
 }
 
-// 1:1:3:1:1, each run within half a module; and a pixel's part, for at two pixels a module that is most of it.
+// 1:1:3:1:1, each run within half a module; and a part of a pixel, which at two pixels a module is much.
 function isPattern(a, b, c, d, e) {
   const size = a + b + c + d + e;
   if (size < 7) return false;
@@ -82,8 +82,9 @@ export function crossing(dark, width, height, x, y, dx, dy) {
   const ahead = edges(dark, width, height, x, y, dx, dy);
   const behind = ahead && edges(dark, width, height, x, y, -dx, -dy);
   if (!behind) return null;
-  const runs = [behind[2] - behind[1], behind[1] - behind[0], behind[0] + ahead[0], ahead[1] - ahead[0], ahead[2] - ahead[1]];
-  if (!isPattern(...runs)) return null;
+  const [a, b] = [behind[2] - behind[1], behind[1] - behind[0]];
+  const [d, e] = [ahead[1] - ahead[0], ahead[2] - ahead[1]];
+  if (!isPattern(a, b, behind[0] + ahead[0], d, e)) return null;
   // All six edges say where the middle is; their mean is steadier than any two.
   const shift = (ahead[0] - behind[0] + ahead[1] - behind[1] + ahead[2] - behind[2]) / 6;
   return { x: x + shift * dx, y: y + shift * dy, size: ahead[2] + behind[2] };
@@ -133,7 +134,7 @@ export function triples(found) {
 function asCorners(a, b, c) {
   const largest = Math.max(a.size, b.size, c.size);
   const least = Math.min(a.size, b.size, c.size);
-  if (largest > 2.2 * least) return null;
+  if (largest > 3 * least) return null;
   // The corner is opposite the longest side.
   const sides = [[b, c, a], [a, c, b], [a, b, c]];
   const [first, second, corner] = sides.reduce((best, side) =>
@@ -146,7 +147,7 @@ function asCorners(a, b, c) {
   const ratio = Math.max(...lengths) / shorter;
   const cosine = Math.abs((u.x * v.x + u.y * v.y) / (lengths[0] * lengths[1]));
   // Two centres are at least 14 modules apart; a pattern's size, seen askew, is up to 1.4 times seven.
-  if (cosine > 0.6 || ratio > 2.2 || shorter < 1.2 * largest) return null;
+  if (cosine > 0.7 || ratio > 2.5 || shorter < 1.2 * largest) return null;
   const turn = u.x * v.y - u.y * v.x;
   const [right, below] = turn > 0 ? [first, second] : [second, first];
   return { corner, right, below, fault: cosine + (ratio - 1) + (largest / least - 1) };

@@ -1,4 +1,4 @@
-// Where each module of a symbol lies in the picture: perspective from the finders, then the alignment patterns.
+// Where each module of a symbol lies in the picture: perspective by the finders, then the alignment patterns.
 
 import { darkness } from "./qr_binarise.js";
 import { crossing } from "./qr_finder.js";
@@ -67,7 +67,7 @@ function side(dark, width, height, a, b) {
   const atB = crossing(dark, width, height, b.x, b.y, dx, dy);
   if (!atA || !atB) return null;
   const ratio = atA.size / atB.size;
-  if (ratio > 2 || ratio < 0.5) return null;
+  if (ratio > 3 || ratio < 1 / 3) return null;
   return { modules: (7 * length) / Math.sqrt(atA.size * atB.size), weight: Math.sqrt(ratio) };
 }
 

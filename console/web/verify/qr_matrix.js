@@ -5,16 +5,40 @@ import { correct } from "./qr_correct.js";
 // Table 9, versions 1 to 40: check codewords of a block, and the number of blocks, by level.
 const table = (text) => text.split(" ").map(Number);
 const CHECKS = {
-  L: table("7 10 15 20 26 18 20 24 30 18 20 24 26 30 22 24 28 30 28 28 28 28 30 30 26 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30"),
-  M: table("10 16 26 18 24 16 18 22 22 26 30 22 22 24 24 28 28 26 26 26 26 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28"),
-  Q: table("13 22 18 26 18 24 18 22 20 24 28 26 24 20 30 24 28 28 26 30 28 30 30 30 30 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30"),
-  H: table("17 28 22 16 22 28 26 26 24 28 24 28 22 24 24 30 28 28 26 28 30 24 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30"),
+  L: table(
+    "7 10 15 20 26 18 20 24 30 18 20 24 26 30 22 24 28 30 28 28 " +
+    "28 28 30 30 26 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
+  ),
+  M: table(
+    "10 16 26 18 24 16 18 22 22 26 30 22 22 24 24 28 28 26 26 26 " +
+    "26 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28",
+  ),
+  Q: table(
+    "13 22 18 26 18 24 18 22 20 24 28 26 24 20 30 24 28 28 26 30 " +
+    "28 30 30 30 30 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
+  ),
+  H: table(
+    "17 28 22 16 22 28 26 26 24 28 24 28 22 24 24 30 28 28 26 28 " +
+    "30 24 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
+  ),
 };
 const BLOCKS = {
-  L: table("1 1 1 1 1 2 2 2 2 4 4 4 4 4 6 6 6 6 7 8 8 9 9 10 12 12 12 13 14 15 16 17 18 19 19 20 21 22 24 25"),
-  M: table("1 1 1 2 2 4 4 4 5 5 5 8 9 9 10 10 11 13 14 16 17 17 18 20 21 23 25 26 28 29 31 33 35 37 38 40 43 45 47 49"),
-  Q: table("1 1 2 2 4 4 6 6 8 8 8 10 12 16 12 17 16 18 21 20 23 23 25 27 29 34 34 35 38 40 43 45 48 51 53 56 59 62 65 68"),
-  H: table("1 1 2 4 4 4 5 6 8 8 11 11 16 16 18 16 19 21 25 25 25 34 30 32 35 37 40 42 45 48 51 54 57 60 63 66 70 74 77 81"),
+  L: table(
+    "1 1 1 1 1 2 2 2 2 4 4 4 4 4 6 6 6 6 7 8 " +
+    "8 9 9 10 12 12 12 13 14 15 16 17 18 19 19 20 21 22 24 25",
+  ),
+  M: table(
+    "1 1 1 2 2 4 4 4 5 5 5 8 9 9 10 10 11 13 14 16 " +
+    "17 17 18 20 21 23 25 26 28 29 31 33 35 37 38 40 43 45 47 49",
+  ),
+  Q: table(
+    "1 1 2 2 4 4 6 6 8 8 8 10 12 16 12 17 16 18 21 20 " +
+    "23 23 25 27 29 34 34 35 38 40 43 45 48 51 53 56 59 62 65 68",
+  ),
+  H: table(
+    "1 1 2 4 4 4 5 6 8 8 11 11 16 16 18 16 19 21 25 25 " +
+    "25 34 30 32 35 37 40 42 45 48 51 54 57 60 63 66 70 74 77 81",
+  ),
 };
 const LEVELS = ["M", "L", "H", "Q"]; // by their two bits
 const FORMAT_MASK = 0x5412;
@@ -52,7 +76,9 @@ export function alignmentPatterns(version) {
   const centres = alignmentCentres(version);
   const last = sideOf(version) - 7;
   const all = centres.flatMap((row) => centres.map((column) => [row, column]));
-  return all.filter(([row, column]) => !(row === 6 && (column === 6 || column === last)) && !(row === last && column === 6));
+  const finders = [[6, 6], [6, last], [last, 6]];
+  const onFinder = ([row, column]) => finders.some(([r, c]) => r === row && c === column);
+  return all.filter((place) => !onFinder(place));
 }
 
 const codes = (values, bits, generator) =>
@@ -171,7 +197,8 @@ export function dataOf(dark, version) {
   const count = BLOCKS[format.level][version - 1];
   const short = Math.floor(words.length / count) - checks;
   const longFrom = count - (words.length % count); // blocks from here on hold one data codeword more
-  const blocks = Array.from({ length: count }, (_, i) => new Uint8Array(short + checks + (i >= longFrom ? 1 : 0)));
+  const lengthOf = (i) => short + checks + (i >= longFrom ? 1 : 0);
+  const blocks = Array.from({ length: count }, (_, i) => new Uint8Array(lengthOf(i)));
   let at = 0;
   for (let i = 0; i <= short; i++) {
     for (let b = i < short ? 0 : longFrom; b < count; b++) blocks[b][i] = words[at++];

@@ -109,7 +109,9 @@ function characters(bits, length, charset) {
 
 function charsetOf(bits) {
   let value = bits.take(8);
-  if (value & 0x80) value = value & 0x40 ? (value & 0x1f) * 0x10000 + bits.take(16) : (value & 0x3f) * 256 + bits.take(8);
+  // One, two or three bytes, as the first bits say (table 4).
+  if (value >= 0xc0) value = (value & 0x1f) * 0x10000 + bits.take(16);
+  else if (value >= 0x80) value = (value & 0x3f) * 0x100 + bits.take(8);
   if (!(value in CHARSETS)) throw new Unreadable("another character set");
   return CHARSETS[value];
 }

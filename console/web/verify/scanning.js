@@ -61,8 +61,13 @@ export const reader = new Reader();
 export async function openCamera(video) {
   const wanted = { facingMode: { ideal: "environment" }, width: { ideal: 1280 }, height: { ideal: 720 } };
   const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
-  video.srcObject = stream;
-  await video.play();
+  try {
+    video.srcObject = stream;
+    await video.play();
+  } catch (error) {
+    closeCamera(stream);
+    throw error;
+  }
   return stream;
 }
 

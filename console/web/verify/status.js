@@ -15,7 +15,7 @@ const LONGEST_URI = 500;
 const LATEST = Date.UTC(9999, 0, 1) / 1000;
 const VALUES = ["valid", "revoked", "suspended", "replaced"];
 
-/** A list that is not accepted; `reason` is the name of the platform's own refusal, no list being a damaged one. */
+/** A list that is not accepted; `reason` is named as the platform's refusal, no list being a damaged one. */
 export class ListRefused extends Error {
   constructor(reason) {
     super(reason);
@@ -74,7 +74,9 @@ async function contentOf(payload, municipality) {
   const status = claims instanceof Map && claims.get(LIST);
   const issue = claims instanceof Map && claims.get(ISSUE);
   const shaped =
-    hasKeys(claims, [SUB, EXP, IAT, LIST, TTL, ISSUE]) && hasKeys(status, ["lst", "bits"]) && hasKeys(issue, [VERSION, SIZE]);
+    hasKeys(claims, [SUB, EXP, IAT, LIST, TTL, ISSUE]) &&
+    hasKeys(status, ["lst", "bits"]) &&
+    hasKeys(issue, [VERSION, SIZE]);
   if (!shaped) throw new ListRefused("DamagedList");
   const [uri, exp, iat, ttl] = [SUB, EXP, IAT, TTL].map((key) => claims.get(key));
   const [version, entries] = [issue.get(VERSION), issue.get(SIZE)];
@@ -106,7 +108,7 @@ export function valueAt({ packed }, index) {
   return VALUES[(packed[index >> 2] >> ((index & 3) * 2)) & 3];
 }
 
-/** Whether a list was made before another of its name; a database set back counts its versions on from there. */
+/** Whether a list was made before another of its name: a database set back counts its versions from there. */
 export function isBefore(list, other) {
   return list.issuedAt === other.issuedAt ? list.version < other.version : list.issuedAt < other.issuedAt;
 }
@@ -123,7 +125,7 @@ export class StatusLists {
     return this.#held.get(JSON.stringify([municipality, uri])) ?? null;
   }
 
-  /** Hold a list, unless a newer one is held: somebody may play an old one back. @returns whether it is held. */
+  /** Hold a list, unless a newer one is held: somebody may play an old one back. Whether it is held now. */
   hold(list) {
     const held = this.find(list.municipality, list.uri);
     if (held && isBefore(list, held)) return false;

@@ -1,5 +1,5 @@
-// What each state of the page looks like. Nodes are made one by one and texts are only ever texts: what a code
-// holds is never read as markup.
+// What each state of the page looks like. Nodes are made one by one and texts are only ever texts: what a
+// code holds is never read as markup.
 
 import { ANSWERS, ageWords } from "./answers.js";
 import { dayOf, dayWords } from "./days.js";
@@ -55,7 +55,11 @@ export function startView(language, { camera, picture, text }) {
     else field.focus();
   });
   return [
-    el("div", { class: "invite" }, sign("scan"), heading(say("start")), el("p", { class: "hint" }, say("start_hint"))),
+    el("div", { class: "invite" },
+      sign("scan"),
+      heading(say("start")),
+      el("p", { class: "hint" }, say("start_hint")),
+    ),
     el("div", { class: "actions" },
       button("strong", say("camera"), camera),
       button("", say("picture"), () => file.click()),
@@ -77,7 +81,8 @@ export function cameraView(language, video, stop) {
 }
 
 export function workingView(language) {
-  return [el("div", { class: "invite" }, el("div", { class: "wait", "aria-hidden": "true" }), heading(words("working", language)))];
+  const wheel = el("div", { class: "wait", "aria-hidden": "true" });
+  return [el("div", { class: "invite" }, wheel, heading(words("working", language)))];
 }
 
 export function troubleView(language, trouble, back) {

@@ -42,7 +42,10 @@ const WORDS = {
     en: "Allow it for this page in the browser’s settings, or choose a picture of the code.",
   },
   camera_none: { ar: "لا توجد كاميرا يمكن استعمالها", en: "There is no camera to use" },
-  camera_none_hint: { ar: "اختر صورة للرمز، أو الصق نصه.", en: "Choose a picture of the code, or paste its text." },
+  camera_none_hint: {
+    ar: "اختر صورة للرمز، أو الصق نصه.",
+    en: "Choose a picture of the code, or paste its text.",
+  },
   no_code: { ar: "لم يُعثر على رمز في الصورة", en: "No code was found in the picture" },
   no_code_hint: {
     ar: "التقط صورة واضحة في إضاءة جيدة يظهر فيها الرمز كاملًا.",
@@ -61,8 +64,14 @@ const WORDS = {
     ar: "يجري التحقق كله على هذا الجهاز، ولا يُرسل ما تقرؤه الصفحة إلى أي جهة.",
     en: "All is verified on this device; what the page reads is sent to nobody.",
   },
-  offline_ready: { ar: "هذه الصفحة جاهزة للعمل دون إنترنت.", en: "This page is ready to work without a network." },
-  offline_not: { ar: "لم تُحفظ هذه الصفحة للعمل دون إنترنت بعد.", en: "This page is not kept for use without a network yet." },
+  offline_ready: {
+    ar: "هذه الصفحة جاهزة للعمل دون إنترنت.",
+    en: "This page is ready to work without a network.",
+  },
+  offline_not: {
+    ar: "لم تُحفظ هذه الصفحة للعمل دون إنترنت بعد.",
+    en: "This page is not kept for use without a network yet.",
+  },
   no_keys: {
     ar: "لم تُنزَّل مفاتيح التحقق بعد؛ اتصل بالإنترنت مرة واحدة.",
     en: "The keys for verifying are not here yet; connect to the network once.",
@@ -70,7 +79,7 @@ const WORDS = {
   keys_at: { ar: "آخر تحديث للمفاتيح: ", en: "Keys last updated: " },
   update: { ar: "حدّث الآن", en: "Update now" },
   updating: { ar: "جارٍ التحديث…", en: "Updating…" },
-  updated: { ar: "المفاتيح والقوائم محدّثة.", en: "Keys and lists are up to date." },
+  updated: { ar: "جُلبت أحدث المفاتيح والقوائم.", en: "The newest keys and lists there are were fetched." },
   update_failed: {
     ar: "تعذّر التحديث؛ يُستعمل ما حُفظ على هذا الجهاز.",
     en: "They could not be updated; what is kept on this device is used.",

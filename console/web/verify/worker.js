@@ -44,7 +44,8 @@ async function digest(body) {
 
 async function takeOver() {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== KEPT).map((name) => caches.delete(name)));
+  const older = names.filter((name) => name.startsWith(PREFIX) && name !== KEPT);
+  await Promise.all(older.map((name) => caches.delete(name)));
   // The first visit too can go on without a network.
   await self.clients.claim();
 }

@@ -84,7 +84,18 @@ def assert_accessible(page: Page) -> None:
 
 def imported(page: Page, script: str, argument: Any = None) -> Any:
     """What a function of `m`, the imported modules by name, gives: `"async (m, given) => ..."`."""
-    names = ["answers", "bytes", "cbor", "credential", "days", "keys", "qr", "qr_binarise", "status", "verification"]
+    names = [
+        "answers",
+        "bytes",
+        "cbor",
+        "credential",
+        "days",
+        "keys",
+        "qr",
+        "qr_binarise",
+        "status",
+        "verification",
+    ]
     modules = ", ".join(f"import('/verify/{name}.js')" for name in names)
     load = f"Object.assign({{}}, ...await Promise.all([{modules}]))"
     return page.evaluate(f"async (given) => ({script})({load}, given)", argument)

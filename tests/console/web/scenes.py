@@ -1,4 +1,4 @@
-"""Pictures and films of QR codes, as a phone's camera gets them: turned, slanting, blurred, in shade, damaged."""
+"""Pictures and films of QR codes, as a phone's camera gets them: turned, slanting, blurred, damaged."""
 
 import io
 import math
@@ -83,7 +83,7 @@ def stained(paper: Image.Image, share: float, chance: random.Random) -> Image.Im
         radius = chance.uniform(0.6, 2.5) * _PIXELS
         x, y = chance.uniform(0, side), chance.uniform(0, side)
         ends = (corner + radius, side - corner - radius)
-        if y < ends[0] and (x < ends[0] or x > ends[1]) or y > ends[1] and x < ends[0]:
+        if (y < ends[0] and not ends[0] <= x <= ends[1]) or (y > ends[1] and x < ends[0]):
             continue
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=chance.choice((0, 90, 255)))
         covered += math.pi * radius * radius

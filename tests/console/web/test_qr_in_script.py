@@ -1,4 +1,4 @@
-"""The page's own QR reader: what others make it reads, and what others read of damaged symbols it reads too."""
+"""The page's own QR reader: it reads what others make, and what others can read of damaged symbols."""
 
 import base64
 import io
@@ -67,7 +67,9 @@ def test_a_full_symbol_of_each_size_a_licence_has_is_read(page: Page) -> None:
             assert read(page, scene(paper, side=side, angle=angle)) == text, (length, side)
 
 
-@pytest.mark.parametrize("text", ["0123456789012345", "12", "7", "رخصة محل تجاري", "Ünïcödé ✓", "A" * 45, "a:/b?c=1"])
+@pytest.mark.parametrize(
+    "text", ["0123456789012345", "12", "7", "رخصة محل تجاري", "Ünïcödé ✓", "A" * 45, "a:/b?c=1"]
+)
 def test_every_kind_of_segment_is_read(page: Page, text: str) -> None:
     assert read(page, scene(symbol(text), side=300)) == text
 

@@ -1,5 +1,6 @@
 """The page's verifier and the platform's say the same of everything: vectors, changed bytes, bombs."""
 
+import base64
 import json
 import random
 import zlib
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from foundation.wire.credential import PREFIX, KeySet
-from foundation.wire.status_list import StatusLists, open_list
+from foundation.wire.status_list import StatusLists
 from foundation.wire.verdict_words import WORDS
 from foundation.wire.verification import verify
 from lab.credential_vectors import packed, unpacked
@@ -91,7 +92,6 @@ def test_changed_codes_get_the_same_answer_from_both(page: Page, town: Town) -> 
     texts = [*_changed_texts(text, chance), *_changed_messages(unpacked(text), chance)]
     now = datetime.now(UTC)
     keys = KeySet.from_json(town.keys().to_json())
-    lists = StatusLists([open_list(token, keys) for token in town.lists.values()])
     given: dict[str, Any] = {
         "keys": json.loads(keys.to_json()),
         "lists": {},
@@ -104,7 +104,6 @@ def test_changed_codes_get_the_same_answer_from_both(page: Page, town: Town) -> 
         assert verdict["answer"] == expected.answer.value, each
         answers.add(verdict["answer"])
     assert {"damaged", "wrong_signature", "not_ours", "unknown_key"} <= answers
-    assert len(lists) == 1
 
 
 def _changed_texts(text: str, chance: random.Random) -> Iterator[str]:
@@ -132,7 +131,8 @@ def test_a_bomb_is_refused_before_it_has_gone_off(page: Page) -> None:
     grown = imported(
         page,
         """async (m, given) => {
-          const outcome = (bytes, limit) => m.inflated(bytes, limit).then(() => "plain", (e) => e.constructor.name);
+          const named = (error) => error.constructor.name;
+          const outcome = (bytes, limit) => m.inflated(bytes, limit).then(() => "plain", named);
           const bytes = Uint8Array.from(atob(given.bomb), (letter) => letter.charCodeAt(0));
           const { answer } = await m.verify(given.text, new Map(), new m.StatusLists(), 0);
           return [await outcome(bytes, 4096), await outcome(bytes, 1 << 18), answer];
@@ -143,8 +143,6 @@ def test_a_bomb_is_refused_before_it_has_gone_off(page: Page) -> None:
 
 
 def _base64(data: bytes) -> str:
-    import base64
-
     return base64.b64encode(data).decode()
 
 
@@ -166,5 +164,9 @@ def test_a_damaged_key_set_is_refused_by_both(page: Page, change: dict[str, Any]
     keys = {"keys": [{**VECTORS["keys"]["keys"][0], **change}]}
     with pytest.raises(Exception, match="key"):
         KeySet.from_json(json.dumps(keys))
-    told = imported(page, "async (m, keys) => m.keySet(keys).then(() => 'keys', (e) => e.constructor.name)", json.dumps(keys))
+    told = imported(
+        page,
+        "async (m, keys) => m.keySet(keys).then(() => 'keys', (e) => e.constructor.name)",
+        json.dumps(keys),
+    )
     assert told == "BadKeys"

@@ -83,7 +83,9 @@ def test_a_page_that_never_had_a_network_for_keys_says_so(town: Town, browser: B
     page = context.new_page()
     page.goto(town.url)
     page.wait_for_selector("body[data-update=update_failed]")
-    expect(page.locator("#keys")).to_have_text("The keys for verifying are not here yet; connect to the network once.")
+    expect(page.locator("#keys")).to_have_text(
+        "The keys for verifying are not here yet; connect to the network once."
+    )
     assert answer_to(page, town.licence()) == "unknown_key"
     assert_accessible(page)
 

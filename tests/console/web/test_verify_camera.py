@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import Browser, FilePayload, Page, Playwright, expect
 
 from tests.console.web.phone import assert_accessible, chromium, opened, phone
 from tests.console.web.scenes import film, scene, symbol
@@ -18,6 +18,12 @@ def png(picture: Image.Image) -> bytes:
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
+
+
+def upload(page: Page, content: bytes) -> None:
+    """Choose a file in the gallery."""
+    file: FilePayload = {"name": "a.png", "mimeType": "image/png", "buffer": content}
+    page.set_input_files("input[type=file]", file)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +93,7 @@ def test_a_camera_that_is_refused_is_told_and_a_picture_serves(
         expect(page.locator("h1")).to_have_text("The camera may not be used")
         assert_accessible(page)
         page.click("main .actions .strong")
-        picture = {"name": "a.png", "mimeType": "image/png", "buffer": png(symbol(town.licence()))}
-        page.set_input_files("input[type=file]", picture)
+        upload(page, png(symbol(town.licence())))
         page.wait_for_selector("body[data-answer=valid]")
 
 
@@ -108,7 +113,7 @@ def test_a_picture_from_the_gallery_serves_too(town: Town, browser: Browser) -> 
     sheet = Image.new("L", (2480, 3508), "white")
     sheet.paste(symbol(town.licence()).resize((500, 500)), (1800, 2800))
     photo = scene(sheet, side=3400, angle=4, slant=0.05, blur=1, shade=0.6, size=(3000, 4000))
-    page.set_input_files("input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": png(photo)})
+    upload(page, png(photo))
     page.wait_for_selector("body[data-answer=valid]")
 
 
@@ -119,7 +124,7 @@ def test_a_picture_from_the_gallery_serves_too(town: Town, browser: Browser) -> 
 )
 def test_a_file_without_a_code_is_told(town: Town, browser: Browser, content: bytes, told: str) -> None:
     page = opened(phone(browser, "en"), town.url)
-    page.set_input_files("input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": content})
+    upload(page, content)
     page.wait_for_selector("body[data-state=trouble]")
     expect(page.locator("h1")).to_have_text(told)
     assert_accessible(page)
@@ -138,5 +143,5 @@ def test_the_browsers_own_reader_is_taken_and_ours_when_it_fails(
     )
     page = opened(context, town.url)
     picture = png(symbol(town.licence()))
-    page.set_input_files("input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": picture})
+    upload(page, picture)
     page.wait_for_selector(f"body[data-answer={'suspended' if works else 'valid'}]")

@@ -1,4 +1,4 @@
-"""The verification page without a network, with a poor one, and when the platform gets a newer version of it."""
+"""The verification page without a network, with a poor one, and when there is a newer version of it."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_an_unknown_key_is_asked_for_before_it_is_told(town: Town, browser: Brow
 
 def test_an_older_list_played_back_does_not_take_the_place_of_a_newer(town: Town, browser: Browser) -> None:
     page = opened(phone(browser, "en"), town.url)
-    town.publish(timedelta(days=2), version=0 + 1)
+    town.publish(timedelta(days=2), version=2)
     page.click("#update")
     page.wait_for_selector("body[data-update=update_failed]")
     expect(page.locator("#list")).to_contain_text("3 hours")
@@ -146,7 +146,7 @@ class _Changing:
         async def current(scope: object, receive: object, send: object) -> None:
             await self.inner(scope, receive, send)  # type: ignore[arg-type]
 
-        outer.mount("/", current)  # type: ignore[arg-type]
+        outer.mount("/", current)
         return outer
 
 
@@ -170,7 +170,9 @@ def test_a_newer_page_takes_over_whole_and_only_when_nobody_is_in_the_middle(
         # A server that has one file of another version: the set is not taken.
         changing.broken = "/views.js"
         page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update().catch(() => 0))")
-        page.wait_for_function("navigator.serviceWorker.ready.then((kept) => !kept.installing && !kept.waiting)")
+        page.wait_for_function(
+            "navigator.serviceWorker.ready.then((kept) => !kept.installing && !kept.waiting)"
+        )
         changing.broken = ""
         page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
         page.wait_for_function("navigator.serviceWorker.ready.then((kept) => kept.waiting !== null)")
