@@ -22,7 +22,6 @@ from foundation.personal import Vault
 from foundation.registry import Registry
 from foundation.secret import SecretFile
 from foundation.settings import Settings
-from foundation.wire.credential import SigningKey, licence_key
 from foundation.working_time import DEFAULT, load_calendars
 from integrations.cases import fees, invoices, notices, payments, stays
 from integrations.cases.application import Reader
@@ -38,6 +37,7 @@ from integrations.desks.money import Money
 from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
 from integrations.licences import outcomes
+from integrations.licences.keyring import Keyring
 from integrations.municipality import Municipality, Office, OfficeHours
 from integrations.service import Service
 
@@ -87,14 +87,12 @@ class Licensing:
     ) -> None:
         self._database = database
         self._settings = settings
-        self._secrets = secrets
         self._clock = clock
-        self._key: SigningKey | None = None
         self._cache_s = cache_s
         self.services = services
         office = Office(
             municipality=_Believed(self._municipality, cache_s),
-            key=self._signing_key,
+            keys=Keyring(settings, secrets, cache_s=cache_s),
             jobs=jobs,
             vault=Vault(secrets),
             working_time=OfficeHours(load_calendars().get(DEFAULT), clock, cache_s),
@@ -171,11 +169,6 @@ class Licensing:
             return Municipality(known.name, known.title, int(str(known.attributes["fee_class"])))
         name = Bilingual(ar=platform.name_ar, en=platform.name_en)
         return Municipality(platform.municipality, name, platform.fee_class)
-
-    def _signing_key(self) -> SigningKey:
-        if self._key is None:
-            self._key = licence_key(self._secrets, self._settings.platform.municipality)
-        return self._key
 
 
 class _Believed(Generic[Value]):

@@ -60,7 +60,7 @@ class LicencesDesk:
         lists = StatusLists(
             self.desk.database,
             lambda session: office.municipality(session).code,
-            lambda session, at: office.key(),  # noqa: ARG005 -- which key signs is a question of the moment
+            office.keys.signer,
             self.desk.clock,
             timedelta(days=self.settings.licences.status_days),
             timedelta(hours=self.settings.licences.status_ttl_hours),
@@ -153,7 +153,8 @@ class LicencesDesk:
 
     def public_keys(self) -> KeySet:
         """The public keys that verify licences without a network."""
-        return KeySet([self.desk.office.key().public])
+        with self.desk.database.transaction() as session:
+            return self.desk.office.keys.published(session)
 
     def verdict(self, code: str) -> dict[str, Any]:
         """What the text of a licence's QR code is worth at this moment, by the register."""
