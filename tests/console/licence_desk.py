@@ -12,8 +12,7 @@ import pytest
 from console.cli.main import main
 from foundation.calendar import today
 from foundation.definitions import Bilingual
-from foundation.wire.credential import KeySet, LicenceClaims, SigningKey
-from foundation.wire.status_folder import keep
+from foundation.wire.credential import LicenceClaims, SigningKey
 from foundation.wire.status_list import (
     StatusList,
     StatusReference,
@@ -82,13 +81,3 @@ class Desk:
         done = self.run("licence", "verify", source, "--format", "json", stdin=stdin)
         document: dict[str, Any] = json.loads(done.stdout)
         return done.returncode, document
-
-
-@pytest.fixture
-def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
-    key = SigningKey.generate("sample")
-    folder = tmp_path / "platform"
-    folder.mkdir()
-    (folder / "rakeeza-keys.json").write_text(KeySet([key.public]).to_json())
-    keep(folder / "rakeeza-status", listed(key), KeySet([key.public]))
-    return Desk(folder, key, capsys, monkeypatch)

@@ -30,7 +30,7 @@ from foundation.wire.status_list import (
 from integrations.licences.document import LicenceDocument, Line, render
 from tests.console.licence_desk import CLAIMS, DAY, NOW, Desk, listed
 
-pytest_plugins = ["tests.console.licence_desk"]
+pytest_plugins = ["tests.console.licence_desk_fixtures"]
 
 
 def test_a_valid_text_is_told_in_both_languages_with_exit_0(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from tests.console.licence_desk import Desk
 from tests.integrations.desk import PERSONAL, REVIEWER, open_desk
 from tests.integrations.face import open_face
 
-pytest_plugins = ["tests.console.licence_desk"]
+pytest_plugins = ["tests.console.licence_desk_fixtures"]
 
 
 @pytest.fixture
