@@ -82,7 +82,8 @@ export const ANSWERS = {
     },
     en: {
       title: "Not known: the list is too old",
-      sentence: "The signature and dates are right, but the list of suspended and revoked licences is too old.",
+      sentence:
+        "The signature and dates are right, but the list of suspended and revoked licences is too old.",
       remedy: "Connect to the network once to get the newest list.",
     },
   },
@@ -94,7 +95,8 @@ export const ANSWERS = {
     },
     en: {
       title: "Not known: there is no list",
-      sentence: "The signature and dates are right; whether it was suspended or revoked since is not known here.",
+      sentence:
+        "The signature and dates are right; whether it was suspended or revoked since is not known here.",
       remedy: "Get the municipality's list, or ask for the licence by its number.",
     },
   },
