@@ -32,11 +32,10 @@ _TYPES = {
     ".json": "application/json",
 }
 _HEADERS = {
-    # Nothing of anybody else, nothing inline; `blob:` is the picture that the reader chose himself.
+    # Nothing of anybody else, nothing inline; camera and chosen picture are no addresses, and need none.
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self' blob:; media-src 'self' blob:; form-action 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "permissions-policy": "camera=(self), microphone=(), geolocation=()",
     "cross-origin-opener-policy": "same-origin",

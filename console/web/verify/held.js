@@ -59,7 +59,7 @@ export class Held {
     const wanted = new Set(named(await (await got(INDEX)).json()));
     for (const list of this.lists.all()) wanted.add(list.uri);
     // A list that no index names is asked for here only where it says that it lies here.
-    if (uri !== null && URL.canParse(uri) && new URL(uri).origin === location.origin) wanted.add(uri);
+    if (uri !== null && liesHere(uri)) wanted.add(uri);
     const asked = [...wanted].map((each) => this.#refreshList(cache, each).catch(() => false));
     const came = await Promise.all(asked);
     return came.every(Boolean);
@@ -107,6 +107,14 @@ export class Held {
 // The names of the lists in the index.
 function named(index) {
   return index.lists.map((row) => row.uri);
+}
+
+function liesHere(uri) {
+  try {
+    return new URL(uri).origin === location.origin;
+  } catch {
+    return false;
+  }
 }
 
 async function got(path) {
