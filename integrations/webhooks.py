@@ -208,11 +208,11 @@ def replay(session: Session, subscription: Subscription, cursor: str | None, at:
 
     Raises:
         Malformed: it is no cursor.
-        InvalidInput: no event has it yet; what happens until one had it would never be delivered.
+        Conflict: no event has it yet; what happens until one had it would never be delivered.
     """
     read(session, after=cursor, limit=1)
     if cursor is not None and _place(cursor) > _place(newest(session) or "0-0"):
-        raise InvalidInput(
+        raise Conflict(
             "There is no event of this cursor yet.",
             remedy="Give that of an event that was delivered: its webhook-id behind evt_.",
             message_ar="لا يوجد حدث بهذا المؤشر بعد؛ أرسل مؤشر حدث سبق تسليمه.",

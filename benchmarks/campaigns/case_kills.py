@@ -21,7 +21,7 @@ from benchmarks.faults.relay import Boundary, Trap, When, is_read
 
 _CLIENTS: dict[Habit, int] = {"immediate": 4, "reviewed": 3, "withdrawn": 1}
 RANDOM_KILLS = 60
-SECONDS = 1_000.0
+SECONDS = 2_400.0
 """For the kills at boundaries; what is left of them then is told."""
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -192,7 +192,8 @@ class Outside:
 
         Raises:
             NotFound: the caller has no such subscription.
-            InvalidInput: not exactly one of the two is given, or no event has this cursor yet.
+            InvalidInput: not exactly one of the two is given.
+            Conflict: no event has this cursor yet.
             Malformed: it is no cursor.
         """
         if (after is None) == (since is None):

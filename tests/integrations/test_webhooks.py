@@ -138,7 +138,7 @@ def test_a_replay_from_an_event_that_is_not_there_yet_would_skip_others_and_is_r
     office.outside.deliver_now()
     transaction, number = receiver.ids[0].removeprefix("evt_").split("-")
     for cursor in (f"{transaction}-{int(number) + 1}", f"{int(transaction) + 1}-1"):
-        with pytest.raises(InvalidInput, match="yet"):
+        with pytest.raises(Conflict, match="yet"):
             office.outside.replay(CENTRE, id, cursor, None, f"r-{cursor}")
     office.outside.replay(CENTRE, id, f"{transaction}-{number}", None, "r-1")
     office.ask()
