@@ -140,7 +140,7 @@ class Licences(Section):
     timestamp_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s]+$",
-        description="Time-stamp server (RFC 3161) that papers are stamped by; without it they bear our own time.",
+        description="Time-stamp server (RFC 3161) by which papers are stamped; else they bear our own time.",
     )
     key_store: Literal["file", "pkcs11"] = Field(
         "file", description="Where new signing keys are made: file (the secrets file) or pkcs11 (a token)."
