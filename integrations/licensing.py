@@ -125,7 +125,6 @@ class Licensing:
             lambda: self._follow_closures(stop),
             lambda: self.cases.time_passed(_AT_ONCE),
             self.licences.resume,
-            self.licences.lists.rebuild,
             self.outside.resume,
             lambda: self.people.retain(_AT_ONCE),
             lambda: self._gather_stays(stop),
