@@ -63,6 +63,7 @@ def submit(office: Office, caller: Caller, sent: Application) -> Op:
             parent=sent.parent,
             submitted_at=at,
             changed_at=at,
+            entered_at=at,
         )
         happened = steps.open_case(world, case, sight, at)
         if body is not None:
@@ -83,6 +84,7 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
     terms = office.terms[sent.service]
     procedure = terms.procedures[sent.procedure]
     by_office, issues = procedure["initiator"] == "office", procedure["outcome"] == "issue"
+    on_licence = procedure["outcome"] not in steps.ON_NONE
     why = set()
     if not takes(terms, sent.procedure, dict(sent.form)):
         why.add("InvalidInput")
@@ -90,7 +92,7 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
         sent.applicant is not None and not _right(terms, procedure, sent)
     ):
         why.add("InvalidInput")
-    if issues == (sent.licence is not None) or (sent.parent is not None and not _hangs(terms, issues)):
+    if on_licence != (sent.licence is not None) or (sent.parent is not None and not _hangs(terms, issues)):
         why.add("InvalidInput")
     if {sent.licence, sent.parent} - {None} - set(world.licences):
         why.add("NotFound")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from foundation import audit
+from tests.integrations.machine import steps
 from tests.integrations.machine.forms import Person
 from tests.integrations.machine.office import AUDITOR, Office
 from tests.integrations.machine.world import World
@@ -150,7 +151,7 @@ def cases_are(office: Office, world: World) -> None:
         assert seen == known, f"{case.number} is {seen}, the model has {known}"
         assert (row["escalated"], row["licence"]) == (case.escalated, case.licence), row
         assert (row["closed_at"] is not None) == case.final, row
-        assert row["changed_at"] == case.changed_at, row
+        assert (row["changed_at"], row["entered_at"]) == (case.changed_at, case.entered_at), row
         case.timer_at = row["timer_at"]
         _deadline_is(case, row)
         if not case.final:
@@ -210,7 +211,7 @@ def journals_are(office: Office, world: World) -> None:
     )
     for number, case in world.cases.items():
         chain = f"case/{number}"
-        version, state, made = 0, "", []
+        version, state, made, given = 0, "", [], []
         for entry in (each for each in entries if each["chain"] == chain and "version" in each["details"]):
             details, action = entry["details"], entry["action"]
             counts = action not in _STILL
@@ -221,10 +222,13 @@ def journals_are(office: Office, world: World) -> None:
             if counts and action != "erased":
                 assert details["from"] == state, f"{number}: {action} {details} after {state}"
                 state = details["to"]
+            if "answers" in details:
+                given.append((action, details["answers"]))
             if counts and action not in _BESIDE:
                 made.append((action, details["from"], details["to"], details["version"]))
         seen, known = (version, state), (case.version, case.state)
         assert seen == known, f"{number}: its journal ends at {seen}, the model at {known}"
+        assert given == case.given, f"{number}: its journal has the answers {given}, the model {case.given}"
         told = [each["payload"] for each in events if each["subject"] == chain]
         steps = [(e["action"], e["from"], e["to"], e["version"]) for e in told]
         assert steps == made, f"{number}: events tell {steps}, the journal {made}"
@@ -274,6 +278,20 @@ def nothing_personal(
         )
         found = office.rows(query, **{name: value for name, value in told.items() if f":{name}" in query})
         assert found == [], f"{table}: {json.dumps(found, ensure_ascii=False)[:600]}"
+
+
+def parties_are_told_nothing_personal(office: Office, world: World, people: Iterable[Person]) -> None:
+    """Who has no other role than a party's reads a case without applicant and personal fields."""
+    for number, case in world.cases.items():
+        for caller in office.callers:
+            if not caller.roles <= case.terms.parties() or not steps.sees(world, case, caller):
+                continue
+            told = json.dumps(office.licensing.cases.case(caller, number), ensure_ascii=False, default=str)
+            private = {name for name in case.form if case.terms.personal(name)}
+            words = [str(case.form[name]) for name in private]
+            words += [word for each in people for word in (each.identifier, each.mobile, each.name)]
+            found = [word for word in words if word in told]
+            assert found == [], f"{number} tells {caller.actor} of {found}"
 
 
 def answers_are_kept(office: Office, told: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from foundation.caller import Caller
 from tests.integrations.desk import PNG
-from tests.integrations.machine import applying, ops, paying
+from tests.integrations.machine import applying, ops, paying, steps
 from tests.integrations.machine.applying import Application
 from tests.integrations.machine.forms import Person, Writer
 from tests.integrations.machine.office import Guess, Office
@@ -83,7 +83,7 @@ class Chooser:
             if (not outcomes or asked["outcome"] in outcomes)
             and service in (None, terms.code)
             and flow in (None, (terms.code, asked["flow"]))
-            for licence in ([None] if asked["outcome"] == "issue" else self._licences_of(terms.code))
+            for licence in ([None] if asked["outcome"] in steps.ON_NONE else self._licences_of(terms.code))
         ]
         # Each procedure is as likely as each other, however many licences there are.
         self.rng.shuffle(ways)
@@ -144,6 +144,8 @@ class Chooser:
             for each in able
             if (goal is None and each.get("effect") == "fulfil") or far.get(each["to"], 1_000) < here
         ]
+        # Without the answers of parties nothing else goes on.
+        near = near or [each for each in able if self._answers(case, each, goal)]
         if astray:
             able = [action for action in able if action not in near] or able
         elif self.rng.random() < straight:
@@ -163,7 +165,7 @@ class Chooser:
         action = next((a for a in leaving if taker(a) == "role" and a.get("effect") != "settle"), None)
         if action is None or (action["complete"] and self.world.missing(case)):
             return self.go_on(case.number)
-        return self._able(case, action)
+        return self._able(case, action) or self.go_on(case.number, 1.0, goal=case.state)
 
     def act(self, number: str) -> Op:
         """Any action by anybody."""
@@ -336,6 +338,13 @@ class Chooser:
             None,
         ]
         return self.rng.choice(wrong)
+
+    def _answers(self, case: Case, action: Mapping[str, Any], goal: str | None) -> bool:
+        # It answers what nobody has; on the way to the end of all, that it may go on.
+        return any(
+            name not in case.checks and (said == "passed" or goal is not None)
+            for name, said in (action.get("answers") or {}).items()
+        )
 
     def _able(self, case: Case, action: Mapping[str, Any]) -> Op | None:
         callers = list(self.office.callers)

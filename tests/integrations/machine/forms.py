@@ -120,8 +120,7 @@ class Writer:
         if "identifier" in schema.get("properties", {}):
             kinds = [each["const"] for each in schema["properties"]["kind"]["oneOf"]]
             return rng.choice([each for each in others if each.kind in kinds]).said()
-        example = schema["examples"][0]
-        return {key: float(value) if isinstance(value, Decimal) else value for key, value in example.items()}
+        return _plain(schema["examples"][0])
 
     def _number(self, schema: Mapping[str, Any]) -> float:
         low, high, step = (Decimal(str(schema[key])) for key in ("minimum", "maximum", "multipleOf"))
@@ -164,6 +163,14 @@ def identified(person: Mapping[str, Any]) -> bool:
         return True
     first = bool(number[0] == _FIRST[kind])
     return first and (kind == "unified_number" or bool(luhn.is_valid(number)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def exact(value: Any) -> Any:

@@ -30,6 +30,8 @@ from tests.integrations.machine.world import World
 OPENS = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 # So many that each is as likely as every other: of a larger span small numbers come oftener.
 SEEDS = st.integers(0, 2**24 - 1)
+# Steps that take any case to its end: four parties answer, documents are handed in, it is billed and paid.
+LONG = 18
 _KINDS = ("national_id", "national_id", "iqama", "unified_number", "border_number")
 
 
@@ -67,7 +69,7 @@ class Lives(RuleBasedStateMachine):
         self.whole = True
         # A town has licences already.
         for number in range(rng.randrange(4)):
-            self.apply_and_drive(self.chooser(seed + number), ("issue",), 12, 0.95)
+            self.apply_and_drive(self.chooser(seed + number), ("issue",), LONG, 0.95)
 
     @rule(seed=SEEDS)
     def somebody_applies(self, seed: int) -> None:
@@ -87,14 +89,14 @@ class Lives(RuleBasedStateMachine):
     @rule(seed=SEEDS)
     def a_case_lives_to_its_end(self, seed: int) -> None:
         """A new one."""
-        self.apply_and_drive(self.chooser(seed), (), 12, 0.7)
+        self.apply_and_drive(self.chooser(seed), (), LONG, 0.7)
 
     @rule(seed=SEEDS)
     def the_office_decides_on_a_licence(self, seed: int) -> None:
         """Or its holder does."""
         outcomes = get_args(Outcomes)
         self.apply_and_drive(
-            self.chooser(seed), tuple(each for each in outcomes if each != "issue"), 12, 0.85
+            self.chooser(seed), tuple(each for each in outcomes if each != "issue"), LONG, 0.85
         )
 
     @rule(seed=SEEDS)
@@ -130,13 +132,13 @@ class Lives(RuleBasedStateMachine):
         if op is None:
             # It needs a licence that is not there: one of its own service, or one to hang on.
             above = self.office.terms[service].content.get("parent", {}).get("service", service)
-            self.apply_and_drive(chooser, ("issue",), 12, 1.0, above)
+            self.apply_and_drive(chooser, ("issue",), LONG, 1.0, above)
             chooser.world = self.world
             op = chooser.open_right(flow=(service, flow))
         if op is None or not isinstance(self.do(op), Answer):
             return
         number = [*self.world.cases][-1]
-        for _ in range(14):
+        for _ in range(LONG):
             chooser.world, case = self.world, self.world.cases[number]
             if case.final or action in case.done:
                 return
@@ -152,7 +154,7 @@ class Lives(RuleBasedStateMachine):
     @rule(seed=SEEDS)
     def an_open_case_lives_to_its_end(self, seed: int) -> None:
         """Any."""
-        self.go_far(seed, 12)
+        self.go_far(seed, LONG)
 
     @rule(seed=SEEDS)
     def anybody_does_anything(self, seed: int) -> None:
@@ -261,6 +263,7 @@ class Lives(RuleBasedStateMachine):
         checks.nothing_forbidden(self.office, self.world)
         checks.journals_are(self.office, self.world)
         checks.nothing_personal(self.office, self.world, self.people, self.mark, self.started, self.first_job)
+        checks.parties_are_told_nothing_personal(self.office, self.world, self.people)
         checks.answers_are_kept(self.office, self.told)
         ended = [each for each in self.world.cases.values() if each.final]
         target(float(len({(each.terms.code, each.procedure, each.state) for each in ended})), label="ends")

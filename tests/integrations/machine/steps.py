@@ -1,6 +1,7 @@
 """How cases move, as the model reads a definition: what follows from an action, or why it is refused."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ from tests.integrations.machine.world import (
 )
 
 HANGS = ("issue", "renew")
+ON_NONE = ("issue", "agree")
+"""What is asked for without a licence; to agree makes none either."""
 _COMES_TO = {"suspend": "suspended", "revoke": "revoked", "close": "closed", "void": "void"}
 
 
@@ -87,11 +90,12 @@ def step(world: World, case: Case, action: Action, sight: Sight, at: datetime, e
     state = case.terms.state(case.procedure, action["to"])
     case.state, case.version, case.changed_at = action["to"], case.version + 1, at
     case.done |= {action["name"]}
-    if before != case.state:
-        case.escalated = False
-        case.checks = {name: said for name, said in case.checks.items() if name not in state["checks"]}
+    if before != case.state or action.get("restarts"):
+        case.escalated, case.entered_at = False, at
     if before != case.state or edited:
-        case.asked |= set(state["checks"])
+        case.checks = {name: said for name, said in case.checks.items() if name not in state["checks"]}
+        case.asked |= case.terms.asks_backends(case.procedure, case.state)
+    _say(case, action)
     if state["final"] and not case.fulfilled:
         # No claim outlives its cause, and what was paid for nothing is owed back.
         _void(world, case)
@@ -228,14 +232,28 @@ def _against(
         why.add("InvalidInput")
     if action["comment"] == "none" and comment:
         why.add("InvalidInput")
-    if action["complete"] and world.missing(case):
-        why.add("Conflict")
+    meant = case
     if form:
         edits = case.terms.asked(case.procedure) if "*" in action["edits"] else action["edits"]
         closed = set(form) - set(edits)
         if closed or not takes(case.terms, case.procedure, merged(case.form, form)):
             why.add("InvalidInput")
+        else:
+            # The checklist is that of the form as it is sent.
+            meant = replace(case, form=merged(case.form, form))
+    if action["complete"] and world.missing(meant):
+        why.add("Conflict")
     return why
+
+
+def _say(case: Case, action: Action) -> None:
+    # A party may answer again; who is silent is answered for, who has answered is not.
+    answers = dict(action.get("answers") or {})
+    if taker(action) != "role":
+        answers = {name: said for name, said in answers.items() if name not in case.checks}
+    if answers:
+        case.checks = {**case.checks, **answers}
+        case.given.append((action["name"], answers))
 
 
 def _effect(world: World, case: Case, effect: str | None, sight: Sight, at: datetime) -> None:
@@ -283,6 +301,8 @@ def _fulfil(world: World, case: Case, sight: Sight, at: datetime) -> None:
     if held is not None and asked_for and not world.acts_for(case, held.holder):
         raise Refused("Conflict")
     case.fulfilled = True
+    if case.outcome == "agree":
+        return
     if licence is None:
         number, last = sight.licence(case)
         form = personal_free(terms, case.form)

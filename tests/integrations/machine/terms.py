@@ -79,6 +79,15 @@ class Terms:
             roles |= {escalated} if escalated else set()
         return roles - _OWN_ONLY
 
+    def asks_backends(self, procedure: str, state: str) -> set[str]:
+        """Of the checks that a state asks, those that back-ends answer and not parties."""
+        known = self.content["checks"]
+        return {n for n in self.state(procedure, state)["checks"] if known[n].get("backend") is not None}
+
+    def parties(self) -> set[str]:
+        """The roles that answer checks as parties."""
+        return {role for check in self.content["checks"].values() for role in check.get("by") or []}
+
     def documents(self, procedure: str) -> list[Mapping[str, Any]]:
         """The checklist of a procedure."""
         wanted = self.procedures[procedure]["documents"]
@@ -146,6 +155,10 @@ def holds(condition: Mapping[str, Any] | None, facts: Facts) -> bool:
             return name in facts.done
         case {"check": name, "is": answer}:
             return bool(facts.checks.get(name) == answer)
+        case {"checks": names, "are": wanted}:
+            said = [facts.checks[name] for name in names if name in facts.checks]
+            fitting = [answer for answer in said if wanted in ("answered", answer)]
+            return len(fitting) >= int(condition.get("at_least", len(names)))
         case {"field": name}:
             value = facts.fields.get(name)
             return value is not None and ("known" in condition or _passes(value, condition))

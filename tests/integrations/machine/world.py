@@ -108,7 +108,9 @@ class Case:
         centre: who opened it.
         changed_at: no later action is earlier, whatever the clock says.
         timer_at: as it was seen: the model knows no working days.
-        asked: the checks that wait for an answer, and those that no answer was got for.
+        entered_at: since when its state's deadline runs.
+        asked: the checks that wait for a back-end's answer, and those that no answer was got for.
+        given: what parties answered, or their silence: each an action and its answers by the check.
     """
 
     number: str
@@ -123,6 +125,7 @@ class Case:
     parent: str | None
     submitted_at: datetime
     changed_at: datetime
+    entered_at: datetime
     state: str = ""
     version: int = 0
     done: frozenset[str] = frozenset()
@@ -132,6 +135,7 @@ class Case:
     bill: str | None = None
     timer_at: datetime | None = None
     asked: set[str] = field(default_factory=set)
+    given: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     documents: set[str] = field(default_factory=set)
     fulfilled: bool = False
 
