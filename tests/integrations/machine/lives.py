@@ -260,6 +260,8 @@ class Lives(RuleBasedStateMachine):
         # Of a life that broke off, the step that broke it is told and not what followed.
         if not self.whole:
             return
+        # Chance alone may leave this out of all lives of a short run.
+        self.a_request_is_repeated(self.born)
         checks.nothing_forbidden(self.office, self.world)
         checks.journals_are(self.office, self.world)
         checks.nothing_personal(self.office, self.world, self.people, self.mark, self.started, self.first_job)
