@@ -16,14 +16,13 @@ from foundation.wire.credential import LicenceClaims, read_claims
 from foundation.wire.credential_keys import Signer
 from integrations.cases import owed_back, payments
 from integrations.cases.case import Work
-from integrations.cases.numbers import next_number
 from integrations.licences import licence as licences
 from integrations.licences import sealing, standing
 from integrations.licences.admission import admit, parent_of
 from integrations.licences.cascade import cascade, payload
 from integrations.licences.layout import laid_out
 from integrations.licences.licence import Licence, Version
-from integrations.licences.status_lists import Place, last_place, new_place
+from integrations.licences.status_lists import Place, last_place, new_place, new_place_and_number
 from integrations.licences.validity import Period, issued, renewed
 from integrations.procedure import LicenceStatus, Outcome
 
@@ -125,9 +124,8 @@ def _issue(work: Work) -> Mapping[str, JSON]:
     case, service, holder = work.case, work.service, {name: work.applicant[name] for name in _HOLDER}
     municipality = work.office.municipality(work.session)
     period = issued(service, case.form, work.day, work.parent)
-    place = new_place(work.session, work.office.public_url)
-    # The counter stays locked until the commit: from here on others who issue wait.
-    number = next_number(work.session, service.numbers.licence, work.day)
+    series = service.numbers.licence
+    place, number = new_place_and_number(work.session, work.office.public_url, series, work.day)
     licence = Licence(
         id=0,
         number=number,

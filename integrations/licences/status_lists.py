@@ -9,7 +9,7 @@ meanwhile has a row of its own, for the next round. Rounds take turns: no list i
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, text
@@ -28,6 +28,7 @@ from foundation.wire.status_list import (
     sign_list,
 )
 from foundation.wire.verification import Listed
+from integrations.cases.numbers import COUNT, numbered
 
 PATH = "/v1/status-lists"
 """Where the lists are served, by number."""
@@ -38,6 +39,11 @@ _LOCK = 0x52_4B_5A_53  # "RKZS"
 
 _PLACE = text(
     "SELECT place.index, list.uri FROM (SELECT nextval('licence_status_index') AS index) AS place "
+    "LEFT JOIN status_list AS list ON list.number = place.index >> :bits"
+)
+_PLACE_AND_COUNT = text(
+    f"WITH counted AS ({COUNT}) SELECT place.index, list.uri, counted.last "
+    "FROM counted CROSS JOIN (SELECT nextval('licence_status_index') AS index) AS place "
     "LEFT JOIN status_list AS list ON list.number = place.index >> :bits"
 )
 _NEW_LIST = text(
@@ -130,6 +136,22 @@ def new_place(session: Session, public_url: str | None) -> Place:
     says it for years.
     """
     index, uri = session.execute(_PLACE, {"bits": LIST_BITS}).one()
+    return _place(session, public_url, index, uri)
+
+
+def new_place_and_number(
+    session: Session, public_url: str | None, series: str, day: date
+) -> tuple[Place, str]:
+    """The next place, as `new_place`, and the next number, as `numbers.next_number`, in one statement.
+
+    The counter stays locked until the commit: from here on others who issue wait.
+    """
+    words = {"bits": LIST_BITS, "series": series, "year": day.year}
+    index, uri, last = session.execute(_PLACE_AND_COUNT, words).one()
+    return _place(session, public_url, index, uri), numbered(series, day, last)
+
+
+def _place(session: Session, public_url: str | None, index: int, uri: str | None) -> Place:
     if uri is None:
         number = index >> LIST_BITS
         named = {"number": number, "uri": list_uri(public_url, number)}
