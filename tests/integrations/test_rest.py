@@ -77,7 +77,7 @@ def test_services_are_listed_by_where_they_are_offered(api: Face) -> None:
         return {each["code"] for each in api.get(None, f"/v1/services{channel}")["items"]}
 
     assert {"shop_licence", "exam_card"} <= codes("")
-    assert codes("?channel=kiosk") == {"shop_licence"}
+    assert codes("?channel=kiosk") == {"shop_licence", "building_permit", "health_card"}
     assert codes("?channel=online") == {"digit_trade_licence"}
     assert api.call(None, "GET", "/v1/services?channel=moon").status_code == 422
     assert api.call(None, "GET", "/v1/services/no_such_service").status_code == 404
