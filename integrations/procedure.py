@@ -123,6 +123,7 @@ class Requirement(Strict):
         required: whether the checklist is incomplete without it.
         types: media types taken, by the content and not by what the sender says.
         max_mb: largest size in megabytes (10^6 bytes).
+        parties: whether the parties that a check is asked of see it; it then shows nothing of a person.
     """
 
     code: Name
@@ -135,6 +136,8 @@ class Requirement(Strict):
         "image/png",
     )
     max_mb: int = Field(10, ge=1, le=50)
+    # None and not false: the content of a definition without the key stays what it was.
+    parties: bool | None = None
 
 
 class Check(Strict):

@@ -254,6 +254,11 @@ class Service(Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
+    def parties(self) -> frozenset[str]:
+        """Roles of the outside bodies that its checks are asked of."""
+        return frozenset(role for check in self.checks.values() for role in check.by or ())
+
+    @cached_property
     def activity_field(self) -> str | None:
         """Name of the field that holds the activity."""
         return next((field.name for field in self.form if isinstance(field, ActivityField)), None)

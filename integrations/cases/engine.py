@@ -376,6 +376,7 @@ class Engine:
             case.quote_free = False
         case.form, work.private = read.form, read.private
         case.place = opening.place_of(work.service, case.form, work.licence)
+        case.desk = opening.desk_of(work)
         outcomes.foresee(work)
         case.personal, digests = journal.sealed(self._office.vault, work)
         return {"application": digests}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.errors import Malformed
-from integrations.cases import checklist, choice, files, invoices, journal
+from integrations.cases import checklist, choice, files, invoices, journal, parties
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.service import Service
@@ -55,35 +55,33 @@ def summary(service: Service, case: Case) -> dict[str, Any]:
 def full(work: Work, definitions: Definitions) -> dict[str, Any]:
     """A case with all that those who may see it may know, and what the work's caller may do with it.
 
-    A party that is asked about it learns nothing of a person: it judges the work, and not who asks for it.
+    A party that is asked about it learns nothing of a person: it judges the work, and not who asks for it or
+    what he pays.
     """
     session, case, service = work.session, work.case, work.service
     entries = audit.entries(session, case.context, _JOURNAL)
     words = {"licence": case.licence_id, "parent": case.parent_id, "case": case.id}
     around = session.execute(_AROUND, words).one()
+    asked_only = parties.is_only_asked(service, case, work.caller)
+    listed = files.listed(session, service, case, for_party=asked_only)
     return {
         **summary(service, case),
         "definition": {"code": service.code, "version": service.version, "sha256": service.fingerprint},
         "centre": case.centre,
-        "applicant": None if _is_party(work) else dict(work.applicant) or None,
-        "form": case.form if _is_party(work) else work.whole_form,
+        "applicant": None if asked_only else dict(work.applicant) or None,
+        "form": case.form if asked_only else work.whole_form,
         "erased_at": maybe(case.erased_at),
         "intact": journal.intact(work.office.vault, case, entries),
         "licence": around.licence,
         "parent": around.parent,
-        "quote": _quote(session, definitions, case),
-        "invoice": _invoice(session, case),
+        "quote": None if asked_only else _quote(session, definitions, case),
+        "invoice": None if asked_only else _invoice(session, case),
         "checks": _checks(service, case),
-        "documents": checklist.told(work, files.listed(session, service, case)),
+        "documents": checklist.told(work, listed),
         "comments": around.comments,
         "actions": [choice.shown(action) for action in choice.open_to(work)],
-        "journal": [_entry(entry) for entry in entries],
+        "journal": [_entry(entry, asked_only) for entry in entries],
     }
-
-
-def _is_party(work: Work) -> bool:
-    parties = {role for check in work.service.checks.values() for role in check.by or ()}
-    return bool(work.caller.roles) and work.caller.roles <= parties
 
 
 def moment(at: datetime) -> str:
@@ -155,11 +153,12 @@ def _checks(service: Service, case: Case) -> list[dict[str, Any]]:
     ]
 
 
-def _entry(entry: audit.Entry) -> Mapping[str, Any]:
+def _entry(entry: audit.Entry, asked_only: bool) -> Mapping[str, Any]:
+    kept = ("answers",) if asked_only else entry.details.keys() - _STEP
     return {
         "at": moment(entry.at),
         "actor": entry.actor,
         "action": entry.action,
         **{name: entry.details.get(name) for name in _STEP},
-        "details": {name: value for name, value in entry.details.items() if name not in _STEP},
+        "details": {name: value for name, value in entry.details.items() if name in kept},
     }

@@ -159,7 +159,7 @@ class InboxDesk:
         """What was said of a case, oldest first.
 
         Its centre sees what it said itself, and what the office said with an action that gave the case back
-        or ended it; what officers say among themselves is theirs.
+        or ended it; what officers say among themselves is theirs. A party sees what it said itself.
 
         Raises:
             NotFound: there is no such case for this caller.
@@ -167,7 +167,9 @@ class InboxDesk:
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
             told = comments.of_case(session, self.desk.office.vault, case)
-            if not self._inside(session, caller, case):
+            if self.desk.only_asked(session, caller, case):
+                told = [each for each in told if each.actor == caller.actor]
+            elif not self._inside(session, caller, case):
                 answers = self._answers(session, case)
                 told = [each for each in told if each.actor == caller.actor or each.action in answers]
         return [

@@ -208,10 +208,13 @@ class LicencesDesk:
         )
         case = case_store.by_id(session, session.execute(issued_by).scalar_one())
         service = self.desk.definitions.of(session, case)
-        # Whoever may act on a licence of this service, in any procedure, may see one.
+        # Whoever may act on a licence of this service, in any procedure, may see one; a party judges the
+        # work before there is one, and has no part in it.
         acting = {role for flow in service.flows.values() for action in flow.actions for role in action.roles}
         here = not caller.places or place_of(service, {}, licence) in caller.places
-        return Role.AUDITOR in caller.roles or (here and bool(caller.roles & (acting - _OUTSIDE)))
+        return Role.AUDITOR in caller.roles or (
+            here and bool(caller.roles & (acting - _OUTSIDE - service.parties))
+        )
 
     def _check_own(self, session: Session, caller: Caller, licence: Licence) -> None:
         # A centre's licence is one that it did something for, for the present holder: after a transfer the
