@@ -1,6 +1,7 @@
 """Eight clients issue licences while API, worker and PostgreSQL are killed; none is lost, none doubled."""
 
 import contextlib
+import heapq
 import random
 import subprocess
 import sys
@@ -39,6 +40,9 @@ class _Kill:
     victim: Victim
     when: When
     boundary: Boundary
+
+
+_Turn = tuple[int, bool, float, _Kill]
 
 
 @dataclass
@@ -130,21 +134,29 @@ def _at_boundaries(
     limit = time.monotonic() + seconds
     chance = random.Random(2026)
     known: set[Boundary] = set()
-    while fresh := [b for b in _learnt(platform) if b not in known]:
-        # What is first met after a kill, as the return of a lost job, is the next turn's.
-        known.update(fresh)
-        for boundary in fresh:
-            observed.learnt[boundary.application] += 1
-        plan = [kill for boundary in fresh for kill in _kills_at(boundary, platform.relay.seen[boundary])]
-        chance.shuffle(plan)
-        plan.sort(key=lambda kill: is_read(platform.relay.seen[kill.boundary]))
-        for done, kill in enumerate(plan):
-            if time.monotonic() > limit:
-                observed.untried += len(plan) - done
-                return
-            if kill.boundary not in observed.not_met:
-                _kill_at(platform, kill, kill.boundary in started, observed)
-                _check(tellers)
+    waiting: list[_Turn] = []
+    while True:
+        # What is first met after a kill, as the return of a lost job, comes in its turn as all others.
+        for boundary in _learnt(platform):
+            if boundary not in known:
+                known.add(boundary)
+                observed.learnt[boundary.application] += 1
+                for turn in _turns(boundary, platform.relay.seen[boundary], chance):
+                    heapq.heappush(waiting, turn)
+        if not waiting or time.monotonic() > limit:
+            observed.untried = len(waiting)
+            return
+        *_, kill = heapq.heappop(waiting)
+        if kill.boundary not in observed.not_met:
+            _kill_at(platform, kill, kill.boundary in started, observed)
+            _check(tellers)
+
+
+def _turns(boundary: Boundary, statement: str, chance: random.Random) -> list[_Turn]:
+    # Each boundary once, those of writes first, before any is met a second time by another victim.
+    kills = _kills_at(boundary, statement)
+    chance.shuffle(kills)
+    return [(turn, is_read(statement), chance.random(), kill) for turn, kill in enumerate(kills)]
 
 
 def _learnt(platform: Platform) -> list[Boundary]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from lab.municipality import Municipality, municipality
 from tests.processes import PATIENCE, ROOT, until
@@ -109,6 +110,10 @@ def test_a_kiosk_driver_is_one_file(lab: Municipality, permit: str) -> None:
     until(lambda: permit in lab.kiosk.screen(), "the permit on the screen")
     lab.kiosk.press("print")
     until(lambda: lab.kiosk.receipt() is not None, "the receipt")
+    printed = lab.kiosk.receipt()
+    assert printed is not None
+    with Image.open(printed) as paper:
+        assert paper.convert("L").getextrema() == (0, 255)
 
 
 def test_a_device_model_is_one_file(lab: Municipality) -> None:

@@ -226,3 +226,4 @@ def test_senders_are_not_lost_by_faults_of_the_database(
     until(lambda: len(receiver.received) == 1, "the delivery")
     stop.set()
     worker.join()
+    assert len(receiver.received) == 1
