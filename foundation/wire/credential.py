@@ -15,14 +15,13 @@ import zlib
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any
 
 import base45  # type: ignore[import-untyped] # it ships no types
 import cbor2
-from cwt import COSE, CWTError
 
 from foundation.errors import Damaged, InvalidInput, TooLarge
 from foundation.wire.cose import sign1
+from foundation.wire.cose_reader import NotInOneForm, NotSigned, SignedMessage, read_sign1
 from foundation.wire.credential_claims import LicenceClaims as LicenceClaims
 from foundation.wire.credential_claims import MalformedClaims as MalformedClaims
 from foundation.wire.credential_claims import from_cwt, to_cwt
@@ -40,11 +39,6 @@ MAX_CHARACTERS = 970
 
 _MAX_QR = 4296  # characters of the largest QR code there is, version 40-L
 _MAX_PLAIN = 4096  # bytes after decompression
-
-# Header parameters (IANA COSE Header Parameters).
-_ALG, _KID, _ES256 = 1, 4, -7
-
-_COSE = COSE.new()
 
 
 class NotOurs(InvalidInput):
@@ -183,21 +177,19 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
             remedy="Get the municipality's newest keys; if it is still unknown, the licence is forged.",
             message_ar="المفتاح الذي وقع هذه الرخصة غير معروف.",
         )
-    try:
-        payload = _COSE.decode(message.tag, key.cose)
-    except (CWTError, ValueError) as error:
+    if not message.is_signed_by(key):
         raise WrongSignature(
             "The signature does not hold: the licence was changed or forged.",
             remedy="Do not accept it; ask the municipality by the licence number.",
             message_ar="التوقيع غير صحيح: الرخصة معدلة أو مزورة.",
-        ) from error
+        )
     if key.revoked_at is not None:
         raise RevokedKey(
             f"The key that signed it was revoked on {key.revoked_at.date()}; anybody may have used it.",
             remedy="Do not accept it; ask the municipality by the licence number for a new paper.",
             message_ar="أُلغي المفتاح الذي وقع هذه الرخصة فلا يعتد بتوقيعه.",
         )
-    claims = from_cwt(payload)
+    claims = from_cwt(message.payload)
     if claims.municipality != key.municipality:
         raise AnotherMunicipality(
             f"The key of {key.municipality!r} signed a licence of {claims.municipality!r}.",
@@ -218,7 +210,7 @@ def read_claims(text: str) -> LicenceClaims:
 
     Raises as `open_credential` does, save what comes of keys.
     """
-    return from_cwt(_message(_unpack(text.removeprefix(PREFIX))).tag.value[2])
+    return from_cwt(_message(_unpack(text.removeprefix(PREFIX))).payload)
 
 
 def status_on(claims: LicenceClaims, today: date) -> Status:
@@ -262,34 +254,13 @@ def _unpack(body: str) -> bytes:
     return plain
 
 
-@dataclass(frozen=True)
-class _Message:
-    tag: cbor2.CBORTag
-    kid: bytes
-
-
-def _message(data: bytes) -> _Message:
-    tag = _load(data)
-    match tag:
-        case cbor2.CBORTag(tag=18, value=[bytes(protected), {**unprotected}, bytes(), bytes()]):
-            pass
-        case _:
-            raise _damaged("it is no signed message")
-    header = _load(protected)
-    match header:
-        case {1: -7, 4: bytes(kid), **others} if not others and not unprotected:
-            pass
-        case _:
-            raise _damaged("its header is not as ours are")
-    # One content has one form (RFC 8949, section 4.2): nothing can be hidden behind or between.
-    if cbor2.dumps(tag) != data or cbor2.dumps({_ALG: _ES256, _KID: kid}) != protected:
-        raise _damaged("it is not in its shortest form")
-    return _Message(tag, kid)
-
-
-def _load(data: bytes) -> Any:
+def _message(data: bytes) -> SignedMessage:
     try:
-        return cbor2.loads(data)
-    except Exception as error:
-        # Any: a hostile tag makes the decoder call date, regular expression and other constructors.
-        raise _damaged("it is not CBOR") from error
+        message = read_sign1(data)
+    except NotSigned as error:
+        raise _damaged("it is no signed message") from error
+    except NotInOneForm as error:
+        raise _damaged(f"it is not in its one form ({error})") from error
+    if message.typ is not None:
+        raise _damaged("it is signed as something else")
+    return message

@@ -95,11 +95,7 @@ def from_cwt(payload: bytes) -> LicenceClaims:
     Raises:
         MalformedClaims: it is no licence.
     """
-    try:
-        content = cbor2.loads(payload)
-    except Exception as error:
-        # Any: a hostile tag makes the decoder call date, regular expression and other constructors.
-        raise _not_a_licence("it is not CBOR") from error
+    content = _content(payload)
     match content:
         case {
             1: str(municipality),
@@ -108,7 +104,7 @@ def from_cwt(payload: bytes) -> LicenceClaims:
             5: int(nbf),
             6: int(iat),
             -70001: {1: str(service), 2: [str(ar), str(en)], 3: {**public}},
-        }:
+        } if not any(isinstance(time, bool) for time in (exp, nbf, iat)):
             pass
         case _:
             _malformed("a claim is missing or of the wrong kind")
@@ -129,16 +125,28 @@ def from_cwt(payload: bytes) -> LicenceClaims:
         valid_to=end - _DAY,
         issued_at=_moment(iat).astimezone(UTC),
         public=fields,
-        status=_status(content.get(_STATUS)),
+        status=_status(content[_STATUS]) if _STATUS in content else None,
     )
 
 
-def _status(claim: Any) -> StatusReference | None:
+def _content(payload: bytes) -> Any:
+    try:
+        content = cbor2.loads(payload)
+        # In another form (a claim twice, no definite length) another reader may read something else.
+        same = cbor2.dumps(content) == payload
+    except Exception as error:
+        # Any: a hostile tag makes the decoder call date, regular expression and other constructors.
+        raise _not_a_licence("it is not CBOR") from error
+    if not same:
+        _malformed("it is not in its one form")
+    return content
+
+
+def _status(claim: Any) -> StatusReference:
     match claim:
-        case None:
-            return None
         case {"status_list": {"idx": int(index), "uri": str(uri)}} if index >= 0 and uri:
-            return StatusReference(index, uri)
+            if not isinstance(index, bool):
+                return StatusReference(index, uri)
     raise _not_a_licence("the place of its status is of the wrong kind")
 
 

@@ -13,16 +13,16 @@ Source: draft-ietf-oauth-status-list, sections 4 (list), 5.2 (CWT), 6.3 (referen
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import cbor2
-from cwt import COSE, CWTError
 
 from foundation.errors import Damaged, InvalidInput
-from foundation.wire.cose import ALG, ES256, KID, SIGN1, deterministic_map, sign1
+from foundation.wire.cose import deterministic_map, sign1
+from foundation.wire.cose_reader import NotInOneForm, NotSigned, SignedMessage, read_sign1
 from foundation.wire.credential_keys import KeySet, PublicKey, Signer
 
 MEDIA_TYPE = "application/statuslist+cwt"
@@ -35,6 +35,9 @@ ENTRIES = 1 << LIST_BITS
 MAX_TOKEN = 300_000
 """Bytes of the largest list read: what cannot be packed at all, its zlib frame, claims and signature."""
 
+CLOCK_TOLERANCE = timedelta(minutes=10)
+"""How far ahead of the verifier's clock something may have been made."""
+
 _TYP = 16  # header parameter "typ" (RFC 9596)
 _SUB, _EXP, _IAT, _STATUS_LIST, _TTL = 2, 4, 6, 65533, 65534
 # Below -65536 a claim key is for private use (RFC 8392, section 9.1.1).
@@ -44,7 +47,6 @@ _BITS, _LST = "bits", "lst"
 _WIDTH, _PER_BYTE, _MASK = 2, 4, 0b11
 _MAX_URI = 500
 _LATEST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
-_COSE = COSE.new()
 
 
 class StatusValue(IntEnum):
@@ -117,6 +119,7 @@ class StatusList:
         expires_at: when it is too old to be relied on.
         ttl: how long it is kept before a newer one is asked for.
         packed: four statuses a byte, the first in the lowest bits.
+        kid: the key that verified it; None of one that was not opened.
     """
 
     uri: str
@@ -126,6 +129,7 @@ class StatusList:
     expires_at: datetime
     ttl: timedelta
     packed: bytes
+    kid: bytes | None = field(default=None, compare=False)
 
     @property
     def entries(self) -> int:
@@ -208,15 +212,16 @@ def open_list(token: bytes, keys: KeySet, uri: str | None = None) -> StatusList:
     """
     if len(token) > MAX_TOKEN:
         raise _refused(OversizedList, f"no list has {len(token)} bytes")
-    message, protected, payload = _message(token)
-    key = _key(protected, keys)
-    try:
-        _COSE.decode(message, key.cose)
-    except (CWTError, ValueError) as error:
-        raise _refused(WrongListSignature, "the signature does not hold") from error
+    message = _message(token)
+    key = keys.get(message.kid)
+    if key is None:
+        named = message.kid.hex()[:64]
+        raise _refused(UnknownListKey, f"the key that signed it ({named}) is not in the key set")
+    if not message.is_signed_by(key):
+        raise _refused(WrongListSignature, "the signature does not hold")
     if key.revoked_at is not None:
         raise _refused(WithdrawnListKey, "its key was revoked")
-    content = _from_cwt(payload, key.municipality)
+    content = _from_cwt(message.payload, key)
     if not key.covers(content.issued_at):
         raise _refused(WithdrawnListKey, "its key was not in use when it was made")
     if uri is not None and content.uri != uri:
@@ -248,14 +253,30 @@ class StatusLists:
         """The list of a name that a municipality signed, if it is held."""
         return self._held.get((municipality, uri))
 
-    def hold(self, newer: StatusList) -> None:
+    def trusted_by(self, keys: KeySet) -> "StatusLists":
+        """Those whose key is in the set and not revoked: a thief signs lists as well as licences."""
+
+        def trusted(each: StatusList) -> bool:
+            key = None if each.kid is None else keys.get(each.kid)
+            return key is not None and key.revoked_at is None
+
+        return StatusLists(filter(trusted, self))
+
+    def hold(self, newer: StatusList, now: datetime | None = None) -> None:
         """Hold a list in place of the one of its name.
+
+        Args:
+            newer: the list.
+            now: the present moment, aware. A list that is held and was made after it stands in nobody's way:
+                its maker's clock was wrong then, and every list that he makes at the right time is older.
+                None: there is no present to go by.
 
         Raises:
             OlderList: the one held was made later; somebody plays an old list back.
         """
         held = self.find(newer.municipality, newer.uri)
-        if held is not None and newer.is_before(held):
+        early = held is not None and now is not None and held.issued_at > now + CLOCK_TOLERANCE
+        if held is not None and newer.is_before(held) and not early:
             raise _refused(
                 OlderList,
                 f"one of {held.issued_at.isoformat()} is held, and it is of {newer.issued_at.isoformat()}",
@@ -271,39 +292,16 @@ def _refused(kind: type[ListRefused], reason: str) -> ListRefused:
     )
 
 
-def _load(data: bytes, kind: type[ListRefused]) -> Any:
+def _message(token: bytes) -> SignedMessage:
     try:
-        return cbor2.loads(data)
-    except Exception as error:
-        # Any: a hostile tag makes the decoder call date, regular expression and other constructors.
-        raise _refused(kind, "it is not CBOR") from error
-
-
-def _message(token: bytes) -> tuple[cbor2.CBORTag, bytes, bytes]:
-    message = _load(token, NotAStatusList)
-    match message:
-        case cbor2.CBORTag(tag=18, value=[bytes(protected), {**unprotected}, bytes(payload), bytes()]):
-            pass
-        case _:
-            raise _refused(NotAStatusList, "it is no signed message")
-    # One content has one form (RFC 8949, section 4.2): nothing can be hidden behind or between.
-    if unprotected or cbor2.dumps(cbor2.CBORTag(SIGN1, message.value)) != token:
-        raise _refused(DamagedList, "it is not in its one form")
-    return message, protected, payload
-
-
-def _key(protected: bytes, keys: KeySet) -> PublicKey:
-    match _load(protected, DamagedList):
-        case {1: -7, 4: bytes(kid), 16: str(kind), **others} if not others and kind == MEDIA_TYPE:
-            pass
-        case _:
-            raise _refused(NotAStatusList, f"its type is not {MEDIA_TYPE}")
-    if deterministic_map({ALG: ES256, KID: kid, _TYP: MEDIA_TYPE}) != protected:
-        raise _refused(DamagedList, "its header is not in its one form")
-    key = keys.get(kid)
-    if key is None:
-        raise _refused(UnknownListKey, f"the key that signed it ({kid.hex()[:64]}) is not in the key set")
-    return key
+        message = read_sign1(token)
+    except NotSigned as error:
+        raise _refused(NotAStatusList, "it is no signed message") from error
+    except NotInOneForm as error:
+        raise _refused(DamagedList, "it is not in its one form") from error
+    if message.typ != MEDIA_TYPE:
+        raise _refused(NotAStatusList, f"its type is not {MEDIA_TYPE}")
+    return message
 
 
 def _to_cwt(content: StatusList, lst: bytes) -> bytes:
@@ -319,8 +317,13 @@ def _to_cwt(content: StatusList, lst: bytes) -> bytes:
     )
 
 
-def _from_cwt(payload: bytes, municipality: str) -> StatusList:
-    match _load(payload, DamagedList):
+def _from_cwt(payload: bytes, key: PublicKey) -> StatusList:
+    try:
+        claims = cbor2.loads(payload)
+    except Exception as error:
+        # Any: a hostile tag makes the decoder call date, regular expression and other constructors.
+        raise _refused(DamagedList, "it is not CBOR") from error
+    match claims:
         case {
             2: str(uri),
             4: int(exp),
@@ -338,12 +341,13 @@ def _from_cwt(payload: bytes, municipality: str) -> StatusList:
         _damaged("its number of entries is no number of bytes")
     content = StatusList(
         uri=uri,
-        municipality=municipality,
+        municipality=key.municipality,
         version=version,
         issued_at=datetime.fromtimestamp(iat, UTC),
         expires_at=datetime.fromtimestamp(exp, UTC),
         ttl=timedelta(seconds=ttl),
         packed=_unpack(lst, entries),
+        kid=key.kid,
     )
     # A key given twice, a boolean for a number or a further claim does not come out as it went in.
     if _to_cwt(content, lst) != payload:

@@ -13,13 +13,10 @@ from foundation.calendar import today
 from foundation.errors import RakeezaError
 from foundation.wire import credential
 from foundation.wire.credential import Credential, KeySet, LicenceClaims, PublicKey, Status, open_credential
-from foundation.wire.status_list import StatusLists, StatusValue
+from foundation.wire.status_list import CLOCK_TOLERANCE, StatusLists, StatusValue
 from foundation.wire.verdict_words import WORDS as WORDS
 from foundation.wire.verdict_words import Answer as Answer
 from foundation.wire.verdict_words import Words, age_words
-
-CLOCK_TOLERANCE = timedelta(minutes=10)
-"""How far ahead of the verifier's clock something may have been made."""
 
 _REFUSED: dict[type[RakeezaError], Answer] = {
     credential.NotOurs: Answer.NOT_OURS,

@@ -191,6 +191,50 @@ def test_any_claim_of_another_kind_is_a_named_refusal(number: int, value: Any) -
     assert sign_list(opened, KEY)[:40] == token[:40]
 
 
+def resigned(payload: bytes) -> bytes:
+    return sign1(payload, KEY, {16: MEDIA_TYPE})
+
+
+PAYLOAD: bytes = cbor2.loads(TOKEN).value[2]
+CONTENT: dict[int, Any] = cbor2.loads(PAYLOAD)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(cbor2.dumps(dict(reversed(CONTENT.items()))), id="claims out of order"),
+        pytest.param(b"\xbf" + PAYLOAD[1:] + b"\xff", id="a map without a length"),
+        pytest.param(bytes([PAYLOAD[0] + 1]) + PAYLOAD + b"\x06\x01", id="a claim twice"),
+        pytest.param(PAYLOAD + b"\0", id="a byte after it"),
+        pytest.param(deterministic_map({**CONTENT, 6: float(CONTENT[6])}), id="a time as a fraction"),
+        pytest.param(deterministic_map({**CONTENT, 4: cbor2.CBORTag(1, CONTENT[4])}), id="a time as a date"),
+        pytest.param(deterministic_map({**CONTENT, 4: 2**600}), id="an end without a size"),
+        pytest.param(deterministic_map({**CONTENT, 6: -1}), id="made before 1970"),
+        pytest.param(deterministic_map({**CONTENT, 65534: True}), id="a truth for a time"),
+        pytest.param(deterministic_map({**CONTENT, -70002: {1: 3, 2: True}}), id="a truth for a size"),
+        pytest.param(deterministic_map({**CONTENT, -70002: {1: 3, 2: 63}}), id="no whole bytes"),
+        pytest.param(deterministic_map({**CONTENT, -70002: {2: 64, 1: 3}}), id="a size before a version"),
+        pytest.param(deterministic_map({**CONTENT, 2: "x" * 501}), id="a name without an end"),
+        pytest.param(deterministic_map({**CONTENT, 2: ""}), id="no name"),
+    ],
+)
+def test_a_list_of_another_form_is_damaged_whoever_signed_it(payload: bytes) -> None:
+    assert open_list(resigned(PAYLOAD), KEYS) == content({5: 1, 6: 2, 7: 3})
+    with pytest.raises(wire.DamagedList):
+        open_list(resigned(payload), KEYS)
+
+
+def test_a_bomb_nobody_signed_is_never_unpacked_or_decoded() -> None:
+    # Keys of one remainder all fall into one place of a table: a decoder would compare each with each.
+    prime = 2**61 - 1
+    keys = b"".join(b"\xc2\x4a" + (prime * n).to_bytes(10, "big") + b"\x00" for n in range(1, 20_000))
+    message = cbor2.loads(TOKEN).value
+    for payload in (b"\xb9\x4e\x1f" + keys, b"\x81" * 200_000, zlib.compress(bytes(10**8))):
+        token = cbor2.dumps(cbor2.CBORTag(18, [message[0], {}, payload, message[3]]))
+        with pytest.raises(wire.WrongListSignature):
+            open_list(token, KEYS)
+
+
 def test_a_list_signed_by_another_key_in_its_name_is_refused() -> None:
     thief = SigningKey.generate("sample")
     forged = sign_list(content(), thief).replace(thief.public.kid, KEY.public.kid)
@@ -235,3 +279,30 @@ def test_lists_of_two_municipalities_of_one_name_stand_beside_each_other() -> No
     found = held.find("other", URI)
     assert found is not None
     assert found.value(5) is StatusValue.SUSPENDED
+
+
+def test_after_a_clock_that_ran_wild_the_right_time_is_held_again() -> None:
+    wild = content(version=9, issued_at=AT + timedelta(days=3_000), expires_at=AT + timedelta(days=3_007))
+    held = StatusLists([wild])
+    right = content(version=10)
+    with pytest.raises(wire.OlderList):
+        held.hold(right)
+    # Whoever knows what time it is does not let a list from the future stand in the way.
+    held.hold(right, now=AT + timedelta(minutes=1))
+    assert list(held) == [right]
+    with pytest.raises(wire.OlderList):
+        held.hold(content(version=8, issued_at=AT - timedelta(minutes=1)), now=AT - timedelta(minutes=10))
+
+
+def test_what_a_revoked_or_unknown_key_signed_is_held_no_longer() -> None:
+    other = SigningKey.generate("other")
+    keys = KeySet([KEY.public, other.public])
+    held = StatusLists(
+        open_list(sign_list(content(municipality=key.municipality), key), keys) for key in (KEY, other)
+    )
+    assert len(held.trusted_by(keys)) == 2
+    revoked = KeySet([replace(KEY.public, revoked_at=AT), other.public])
+    assert [each.municipality for each in held.trusted_by(revoked)] == ["other"]
+    assert len(held.trusted_by(KeySet([]))) == 0
+    # What was never verified is not trusted by anybody.
+    assert len(StatusLists([content()]).trusted_by(keys)) == 0

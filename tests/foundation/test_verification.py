@@ -2,17 +2,22 @@
 
 import base64
 import json
+import tracemalloc
+import zlib
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import base45  # type: ignore[import-untyped] # it ships no types
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.definitions import Bilingual
-from foundation.wire.credential import KeySet, LicenceClaims, SigningKey, seal
+from foundation.wire.cose import sign1
+from foundation.wire.credential import PREFIX, KeySet, LicenceClaims, SigningKey, seal
 from foundation.wire.status_list import (
     StatusList,
     StatusLists,
@@ -183,3 +188,126 @@ def test_no_changed_or_missing_character_is_ever_valid(place: int, code: int) ->
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=300).map(packed)))
 def test_any_text_gets_a_named_answer(text: str) -> None:
     assert verify(text, TRUSTED, listed(), NOW).answer in set(Answer) - {Answer.VALID}
+
+
+def signed(payload: bytes) -> str:
+    """A code of the municipality's own key, with anything in it."""
+    return packed(sign1(payload, KEY))
+
+
+PAYLOAD: bytes = cbor2.loads(unpacked(TEXT)).value[2]
+CONTENT: dict[int, Any] = cbor2.loads(PAYLOAD)
+LICENCE: dict[int, Any] = CONTENT[-70001]
+
+
+def test_what_the_oddities_below_are_made_of_is_valid_itself() -> None:
+    assert cbor2.dumps(CONTENT) == PAYLOAD
+    assert verify(signed(PAYLOAD), TRUSTED, listed(), NOW).valid
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(bytes([PAYLOAD[0] + 1]) + PAYLOAD[1:] + b"\x04\x1a\xff\xff\xff\xff", id="a claim twice"),
+        pytest.param(b"\xbf" + PAYLOAD[1:] + b"\xff", id="a map without a length"),
+        pytest.param(PAYLOAD.replace(b"\x66sample", b"\x7f\x63sam\x63ple\xff"), id="a text in parts"),
+        pytest.param(
+            PAYLOAD.replace(b"\x66sample", b"\x78\x06sample"), id="a length longer than it has to be"
+        ),
+        pytest.param(PAYLOAD + b"\0", id="a byte after it"),
+        pytest.param(cbor2.dumps(cbor2.CBORTag(55799, CONTENT)), id="tagged as CBOR"),
+        pytest.param(cbor2.dumps({**CONTENT, 4: float(CONTENT[4])}), id="a day as a fraction"),
+        pytest.param(cbor2.dumps({**CONTENT, 6: float("nan")}), id="a time that is no number"),
+        pytest.param(cbor2.dumps({**CONTENT, 5: cbor2.CBORTag(1, CONTENT[5])}), id="a day as a date"),
+        pytest.param(
+            cbor2.dumps({**CONTENT, 4: cbor2.CBORTag(2, b"\x70\0\0\0")}), id="a day as a long number"
+        ),
+        pytest.param(cbor2.dumps({**CONTENT, 4: 2**63}), id="a day after all days"),
+        pytest.param(cbor2.dumps({**CONTENT, 5: -(2**63)}), id="a day before all days"),
+        pytest.param(cbor2.dumps({**CONTENT, 4: 2**600}), id="a number without a size"),
+        pytest.param(cbor2.dumps({**CONTENT, 6: True}), id="a truth for a time"),
+        pytest.param(cbor2.dumps({**CONTENT, 65535: None}), id="nothing for a place"),
+        pytest.param(
+            cbor2.dumps({**CONTENT, 65535: {"status_list": {"idx": True, "uri": URI}}}), id="a truth"
+        ),
+        pytest.param(cbor2.dumps({**CONTENT, 65535: {"status_list": {"idx": -1, "uri": URI}}}), id="below 0"),
+        pytest.param(cbor2.dumps({**CONTENT, 65535: {"status_list": {"idx": 7, "uri": ""}}}), id="no name"),
+        pytest.param(cbor2.dumps({**CONTENT, -70001: {**LICENCE, 2: "ab"}}), id="a text for two titles"),
+        pytest.param(
+            cbor2.dumps({**CONTENT, -70001: {**LICENCE, 3: {"name": 1}}}), id="a field that is no text"
+        ),
+        pytest.param(
+            cbor2.dumps({**CONTENT, -70001: {**LICENCE, 3: {1: "name"}}}), id="a field without a name"
+        ),
+        pytest.param(b"\xd8\x1c\xa1\x01\xd8\x1d\x00", id="a map that holds itself"),
+        pytest.param(b"\x81" * 2_000 + b"\x00", id="a thousand boxes in each other"),
+    ],
+)
+def test_what_has_another_form_is_damaged_whoever_signed_it(payload: bytes) -> None:
+    verdict = verify(signed(payload), TRUSTED, listed(), NOW)
+    assert (verdict.answer, verdict.claims) == (Answer.DAMAGED, None)
+
+
+def test_a_place_beyond_all_lists_is_not_known_and_not_valid() -> None:
+    for index in (64, 1 << 20, 1 << 62):
+        text = signed(cbor2.dumps({**CONTENT, 65535: {"status_list": {"idx": index, "uri": URI}}}))
+        assert verify(text, TRUSTED, listed(), NOW).answer is Answer.LIST_MISSING
+
+
+def test_a_genuine_code_that_was_packed_otherwise_says_the_same() -> None:
+    again = PREFIX + base45.b45encode(zlib.compress(unpacked(TEXT), 0)).decode()
+    assert again != TEXT
+    verdict = verify(again, TRUSTED, listed(StatusValue.SUSPENDED), NOW)
+    assert (verdict.answer, verdict.claims) == (Answer.SUSPENDED, CLAIMS)
+
+
+@pytest.mark.parametrize("size", [4_097, 1_000_000, 2_700_000])
+def test_what_a_zip_bomb_would_unpack_to_is_not_made(size: int) -> None:
+    bomb = packed(bytes(size))
+    assert len(bomb) <= 4_296, "it would fit into a QR code"
+    tracemalloc.start()
+    try:
+        verdict = verify(bomb, TRUSTED, listed(), NOW)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert verdict.answer is Answer.OVERSIZED
+    assert most < 200_000
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=140))
+def test_no_other_signature_is_ever_believed(signature: bytes) -> None:
+    protected, _, payload, own = cbor2.loads(unpacked(TEXT)).value
+    message = cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature]))
+    if signature != own:
+        assert verify(packed(message), TRUSTED, listed(), NOW).answer is Answer.WRONG_SIGNATURE
+
+
+value = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(),
+        st.text(max_size=6),
+        st.binary(max_size=6),
+        st.dates(),
+        st.datetimes(timezones=st.just(UTC)),
+        st.builds(cbor2.CBORTag, st.integers(0, 300), st.binary(max_size=8)),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(st.integers(-5, 5), st.text(max_size=3)), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([1, 2, 4, 5, 6, 65535, -70001]), value)
+def test_any_claim_of_another_kind_gets_a_named_answer(number: int, changed: Any) -> None:
+    verdict = verify(signed(cbor2.dumps({**CONTENT, number: changed})), TRUSTED, listed(), NOW)
+    # A name or a time may be another, as long as it is one.
+    if verdict.answer is not Answer.DAMAGED:
+        assert type(changed) is (str if number in (1, 2) else int)
