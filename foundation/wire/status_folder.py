@@ -1,11 +1,16 @@
 """Status lists kept as files, for whoever verifies without a network: the command line, a kiosk."""
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from foundation.errors import SettingsError
+from foundation.whole_file import write_whole
 from foundation.wire.credential_keys import KeySet
 from foundation.wire.status_list import MAX_TOKEN, ListRefused, StatusList, StatusLists, open_list
 
@@ -44,8 +49,7 @@ def read_lists(place: Path, keys: KeySet) -> tuple[StatusLists, list[Unused]]:
     lists: list[StatusList] = []
     unused: list[Unused] = []
     try:
-        files = [place] if place.is_file() else sorted(place.glob(f"*{_ENDING}"))
-        for file in files:
+        for file in _files(place):
             try:
                 lists.append(open_list(_read(file), keys))
             except ListRefused as refusal:
@@ -59,7 +63,9 @@ def read_lists(place: Path, keys: KeySet) -> tuple[StatusLists, list[Unused]]:
     return StatusLists(lists), unused
 
 
-def keep(folder: Path, token: bytes, keys: KeySet, uri: str | None = None) -> StatusList:
+def keep(
+    folder: Path, token: bytes, keys: KeySet, uri: str | None = None, now: datetime | None = None
+) -> StatusList:
     """Keep a list as a file, in place of an older one of its name.
 
     Args:
@@ -67,6 +73,7 @@ def keep(folder: Path, token: bytes, keys: KeySet, uri: str | None = None) -> St
         token: the list as it was fetched.
         keys: the public keys that are trusted.
         uri: name of the list that is wanted; None takes any.
+        now: as `StatusLists.hold` takes it.
 
     Returns:
         The list.
@@ -78,13 +85,10 @@ def keep(folder: Path, token: bytes, keys: KeySet, uri: str | None = None) -> St
     content = open_list(token, keys, uri)
     file = folder / _name(content)
     try:
-        held = StatusLists(_kept(file, keys))
-        held.hold(content)
         folder.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f"{file.name}.{os.getpid()}.new")
-        draft.write_bytes(token)
-        # A rename is atomic: a verifier sees the old list or the new one, never half a file.
-        draft.replace(file)
+        with _alone(folder):
+            StatusLists(_kept(file, keys)).hold(content, now)
+            write_whole(file, token)
     except OSError as error:
         raise SettingsError(
             f"The status list cannot be kept ({error.strerror}).",
@@ -92,6 +96,26 @@ def keep(folder: Path, token: bytes, keys: KeySet, uri: str | None = None) -> St
             remedy="Make the folder writable.",
         ) from error
     return content
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    try:
+        return sorted(file for file in place.iterdir() if file.suffix == _ENDING)
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    # Comparing with what is kept and writing is one step: of two who fetch at once, the newer list stays.
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _kept(file: Path, keys: KeySet) -> list[StatusList]:
