@@ -46,8 +46,8 @@ async def licence_number(code: str, keys: Callable[[bool], Awaitable[KeySet]]) -
     try:
         try:
             return open_credential(code, await keys(False), today=today()).claims.number
-        except UnknownKey:
-            # The municipality may have a new key since this terminal started.
+        except (UnknownKey, KeyOutOfPeriod):
+            # The municipality may have a new key, or one that signs earlier than it was to.
             return open_credential(code, await keys(True), today=today()).claims.number
     except _FORGED as error:
         raise BarcodeInvalid(BarcodeFault.FORGED) from error

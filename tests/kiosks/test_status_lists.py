@@ -12,11 +12,12 @@ from fastapi import FastAPI, Response
 from foundation.definitions import Bilingual
 from foundation.errors import RakeezaError, Refused
 from foundation.secret import Secret
-from foundation.wire.credential import KeySet, LicenceClaims, SigningKey, seal
+from foundation.wire.credential import KeySet, LicenceClaims, PublicKey, SigningKey, seal
 from foundation.wire.status_list import StatusList, StatusReference, StatusValue, empty, put, sign_list
-from foundation.wire.verification import Answer, Verdict
+from foundation.wire.verification import Answer, Verdict, verify
 from kiosks.codes import offline_verdict
 from kiosks.headquarters import Headquarters
+from kiosks.keeping import Keeping
 from kiosks.visit import Visit
 from tests.foundation.http_face import served
 from tests.processes import PATIENCE
@@ -48,27 +49,33 @@ def listed(version: int = 1, value: StatusValue = StatusValue.VALID, **change: A
 
 @dataclass
 class Town:
-    """A headquarters that publishes one list, and how often that was fetched."""
+    """A headquarters that publishes its keys and lists, and how often a list was fetched."""
 
     content: StatusList = field(default_factory=listed)
+    others: list[StatusList] = field(default_factory=list)
     token: bytes | None = None
+    keys: list[PublicKey] = field(default_factory=lambda: [KEY.public])
     fetched: int = 0
 
     def app(self) -> FastAPI:
         app = FastAPI()
 
         @app.get("/.well-known/rakeeza-keys.json")
-        def keys() -> Response:
-            return Response(KeySet([KEY.public]).to_json())
+        def public() -> Response:
+            return Response(KeySet(self.keys).to_json())
 
         @app.get("/.well-known/rakeeza-status.json")
         def index() -> dict[str, Any]:
-            return {"lists": [{"number": 0, "uri": URI, "version": self.content.version, "further": 1}]}
+            lists = [self.content, *self.others]
+            heads = [{"uri": each.uri, "version": each.version, "made_at": each.issued_at} for each in lists]
+            return {"lists": [{"number": number, "further": 1, **head} for number, head in enumerate(heads)]}
 
-        @app.get("/v1/status-lists/0")
-        def token() -> Response:
+        @app.get("/v1/status-lists/{number}")
+        def token(number: int) -> Response:
             self.fetched += 1
-            return Response(sign_list(self.content, KEY) if self.token is None else self.token)
+            if number == 0 and self.token is not None:
+                return Response(self.token)
+            return Response(sign_list([self.content, *self.others][number], KEY))
 
         return app
 
@@ -88,8 +95,8 @@ def told(peer: Headquarters, now: datetime = NOW, code: str = TEXT) -> Verdict |
     return offline_verdict(code, peer.known_keys, peer.lists, now)
 
 
-def terminal(url: str) -> Headquarters:
-    return Headquarters(url, "kiosk", Secret("s"), timeout=PATIENCE)
+def terminal(url: str, now: datetime = NOW, keeping: Keeping | None = None) -> Headquarters:
+    return Headquarters(url, "kiosk", Secret("s"), PATIENCE, keeping, lambda: now)
 
 
 def test_a_list_is_fetched_once_and_again_when_there_is_a_newer_one(url: str, town: Town) -> None:
@@ -182,3 +189,63 @@ def test_the_verdict_is_forgotten_with_the_next_scan() -> None:
     assert visit.verdict is not None
     visit.read()
     assert visit.verdict is None
+
+
+def test_a_list_that_is_not_accepted_keeps_no_other_away(url: str, town: Town) -> None:
+    town.others, town.token = [listed(uri=URI.replace("/0", "/1"))], b"{}"
+
+    async def work() -> None:
+        async with terminal(url) as peer:
+            with pytest.raises(Refused):
+                await peer.refresh_lists()
+            assert [each.uri for each in peer.lists] == [town.others[0].uri]
+
+    asyncio.run(work())
+
+
+def test_a_key_that_was_revoked_is_believed_no_longer_though_no_list_changed(url: str, town: Town) -> None:
+    async def work() -> None:
+        async with terminal(url) as peer:
+            await peer.refresh_lists()
+            assert len(peer.lists) == 1
+            town.keys = [replace(KEY.public, revoked_at=NOW), SigningKey.generate("sample").public]
+            with pytest.raises(Refused):
+                await peer.refresh_lists()
+            assert told(peer) is None
+            assert verify(TEXT, peer.known_keys, peer.lists, NOW).answer is Answer.REVOKED_KEY
+            assert len(peer.lists) == 0
+
+    asyncio.run(work())
+
+
+def test_a_restored_headquarters_counts_versions_again_and_its_list_is_fetched(url: str, town: Town) -> None:
+    async def work() -> None:
+        async with terminal(url) as peer:
+            await peer.refresh_lists()
+            later = town.content.issued_at + timedelta(hours=1)
+            town.content = listed(1, StatusValue.REVOKED, issued_at=later)
+            assert await peer.refresh_lists() == 1
+            verdict = told(peer)
+            assert verdict is not None
+            assert verdict.answer is Answer.REVOKED
+
+    asyncio.run(work())
+
+
+def test_a_headquarters_whose_clock_ran_wild_is_believed_again_when_it_is_right(url: str, town: Town) -> None:
+    wild = NOW + timedelta(days=2_000)
+    town.content = listed(7, issued_at=wild, expires_at=wild + timedelta(days=7))
+
+    async def work() -> None:
+        async with terminal(url) as peer:
+            await peer.refresh_lists()
+            verdict = told(peer)
+            assert verdict is not None
+            assert verdict.answer is Answer.CLOCK_WRONG
+            town.content = listed(8, StatusValue.SUSPENDED)
+            assert await peer.refresh_lists() == 1
+            verdict = told(peer)
+            assert verdict is not None
+            assert verdict.answer is Answer.SUSPENDED
+
+    asyncio.run(work())
