@@ -25,6 +25,8 @@ _LAST_REQUESTS = 3
 # What is written between two seals could be cut off unseen together with its chain's head.
 _BETWEEN_ROUNDS = 60.0
 _BETWEEN_LISTS = 2.0
+# A database or a token of keys that is away would be told of thousands of times a day.
+_AFTER_FAULT = 10.0
 _BETWEEN_DELIVERERS = 5.0
 # Jobs of one queue at the same time.
 _AT_ONCE = 4
@@ -86,14 +88,16 @@ def _publish(platform: Platform, stop: threading.Event) -> None:
 
 def _repeatedly(act: Callable[[], object], seconds: float, what: str, stop: threading.Event) -> None:
     while True:
+        pause = max(seconds, _AFTER_FAULT)
         try:
             act()
+            pause = seconds
         except Unavailable as error:
             _log.warning("%s could not be done: %s", what, error)
         except Exception:  # noqa: BLE001 -- logged with its trace
             # A fault met once must not end the times to come.
             _log.exception("%s failed.", what)
-        if stop.wait(seconds):
+        if stop.wait(pause):
             return
 
 
