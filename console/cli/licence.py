@@ -1,34 +1,33 @@
 """Verify a licence without a network, and show one that was issued here."""
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from console.cli.context import caller, format_choice, not_written, open_platform, print_table, settings_of
-from foundation.calendar import format_date
-from foundation.errors import InvalidInput, Malformed, NotFound, SettingsError, TooLarge, Unavailable
-from foundation.wire import qr_reader
-from foundation.wire.credential import PREFIX, KeySet, LicenceClaims
+from console.verifying import find, local, shown
+from foundation.errors import Malformed, SettingsError, TooLarge, Unavailable
+from foundation.wire.credential import KeySet
 from foundation.wire.credential_keys import KEYS_FILE, trusted_keys
-from foundation.wire.status_folder import STATUS_FOLDER, Unused, keep, read_lists
-from foundation.wire.status_list import MAX_TOKEN, StatusList
-from foundation.wire.verdict_words import LAPSED, UNDECIDED, age_words
-from foundation.wire.verification import Verdict
+from foundation.wire.status_folder import STATUS_FOLDER, keep, read_lists
+from foundation.wire.status_list import MAX_TOKEN, ListRefused, StatusList
+from foundation.wire.verdict_words import age_words
 from foundation.wire.verification import verify as judged
 
 if TYPE_CHECKING:
     import httpx
 
-_MAX_TEXT = 10_000  # bytes of a file that may be a text
+    from foundation.wire.paper_certificates import PaperCertificates
+
 _MAX_INDEX = 1_000_000  # bytes of the index of lists
+_MOST_LISTS = 2_048
 _TIMEOUT = 30.0
 _INDEX = "/.well-known/rakeeza-status.json"
+_EXPORTED = {"public keys": "keys", "certificates": "certificate"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,10 +44,21 @@ def command() -> None:
     type=click.Path(path_type=Path, exists=True),
     help="Status list, or a folder of them, instead of those kept here.",
 )
+@click.option(
+    "--certificates",
+    "certificates_file",
+    type=click.Path(path_type=Path),
+    help="Certificates of papers (JSON) to trust.",
+)
 @format_choice("text", "json")
 @click.pass_context
 def verify(
-    ctx: click.Context, source: str, keys_file: Path | None, status_place: Path | None, output: str
+    ctx: click.Context,
+    source: str,
+    keys_file: Path | None,
+    status_place: Path | None,
+    certificates_file: Path | None,
+    output: str,
 ) -> None:
     """Verify a licence by its code, picture or PDF, without a network.
 
@@ -57,27 +67,30 @@ def verify(
     lists (of --status, or those that `rakeeza licence lists` keeps in the platform's folder). The age of the
     list is always told.
 
-    Ends with 0 if every licence in SOURCE is valid; else with 1 if one is genuine and does not hold (expired,
-    suspended, revoked, replaced, not yet valid), with 3 if that cannot be told here (no list, one too old, an
-    unknown key, a wrong clock), with 4 if one is not accepted (forged, damaged, no licence). Of several the
-    highest counts.
+    A PDF is told twice: what its code says, and whether the file is the paper that the municipality signed,
+    whole and unchanged; for that its certificates are needed (of --certificates, or those in the platform's
+    folder).
+
+    Ends with 0 if every licence in SOURCE is valid, and a PDF as it was signed; else with 1 if a licence is
+    genuine and does not hold (expired, suspended, revoked, replaced, not yet valid), with 3 if that cannot be
+    told here (no list, one too old, an unknown key, a wrong clock; a PDF without a signature, or by an
+    unknown certificate), with 4 if one is not accepted (forged, damaged, no licence; a PDF that was changed,
+    added to, or signed by another). Of several the highest counts.
     """
     keys = _keys(ctx, keys_file)
     lists, unused = read_lists(status_place or settings_of(ctx).platform.folder / STATUS_FOLDER, keys)
     now = datetime.now(UTC)
-    verdicts = [judged(text, keys, lists, now) for text in _texts(source)]
+    findings = find(
+        source,
+        lambda text: judged(text, keys, lists, now),
+        lambda: _certificates(ctx, certificates_file),
+        unused,
+    )
     if output == "json":
-        document = {
-            "valid": all(verdict.valid for verdict in verdicts),
-            "licences": [verdict.to_json() for verdict in verdicts],
-            "unused_lists": [{"file": str(each.place), "reason": each.refusal.message} for each in unused],
-        }
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(findings.to_json(), ensure_ascii=False, indent=2))
     else:
-        for verdict in verdicts:
-            _print(verdict)
-        _print_unused(unused)
-    ctx.exit(max(_exit_code(verdict) for verdict in verdicts))
+        findings.tell()
+    ctx.exit(findings.exit_code)
 
 
 @command.command()
@@ -94,9 +107,7 @@ def lists(ctx: click.Context, url: str, keys_file: Path | None) -> None:
     folder = settings_of(ctx).platform.folder / STATUS_FOLDER
     now = datetime.now(UTC)
     for kept in _fetched(url.rstrip("/"), folder, keys):
-        click.echo(
-            f"{_shown(kept.uri)}: version {kept.version} of {_local(kept.issued_at)}, kept in {folder}"
-        )
+        click.echo(f"{shown(kept.uri)}: version {kept.version} of {local(kept.issued_at)}, kept in {folder}")
         click.echo(f"  {age_words(max(now - kept.issued_at, timedelta())).en}")
 
 
@@ -139,7 +150,10 @@ def history(ctx: click.Context, number: str, output: str) -> None:
         click.echo(json.dumps(told, ensure_ascii=False, indent=2))
         return
     columns = ("at", "outcome", "case", "version", "copy", "status", "valid_to")
-    steps = [tuple(str(step[name]) for name in columns) for step in told["steps"]]
+    # What was signed anew, its key being retired, no case made.
+    steps = [
+        tuple("-" if step[name] is None else str(step[name]) for name in columns) for step in told["steps"]
+    ]
     print_table(f"Licence {number}, {told['status']} since {told['since']}", columns, steps)
     if told["entries"]:
         rows = [(entry["at"], entry["action"], entry["actor"], _why(entry)) for entry in told["entries"]]
@@ -157,7 +171,7 @@ def _why(entry: dict[str, Any]) -> str:
 
 def _keys(ctx: click.Context, keys_file: Path | None) -> KeySet:
     if keys_file is not None:
-        return KeySet.from_json(_read_text(keys_file), str(keys_file))
+        return KeySet.from_json(_read_text(keys_file, "public keys"), str(keys_file))
     settings = settings_of(ctx)
     place = settings.platform.folder / KEYS_FILE
     keys = trusted_keys(settings.secrets(), settings.platform.municipality, place)
@@ -170,123 +184,31 @@ def _keys(ctx: click.Context, keys_file: Path | None) -> KeySet:
     return keys
 
 
-def _read_text(path: Path) -> str:
+def _certificates(ctx: click.Context, file: Path | None) -> "PaperCertificates":
+    # Not at the top: only who verifies a PDF needs the library of certificates.
+    from foundation.wire.paper_certificates import PaperCertificates
+    from integrations.licences.certificate import trusted_certificates
+
+    if file is None:
+        return trusted_certificates(settings_of(ctx))
+    return PaperCertificates.from_json(_read_text(file, "certificates"), str(file))
+
+
+def _read_text(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"The public keys cannot be read ({error.strerror}).",
+            f"The {what} cannot be read ({error.strerror}).",
             place=str(path),
             remedy="Name a readable file.",
         ) from error
     except UnicodeDecodeError as error:
         raise Malformed(
-            "The public keys are no text.",
+            f"The {what} are no text.",
             place=str(path),
-            remedy="Name a JWK Set, as `rakeeza keys export` makes.",
+            remedy=f"Get them again from the municipality, or with: rakeeza {_EXPORTED[what]} export",
         ) from error
-
-
-def _texts(source: str) -> list[str]:
-    """The QR texts in a source; where some are ours, only those."""
-    if source.startswith(PREFIX):
-        return [source]
-    if source == "-":
-        data, place = sys.stdin.buffer.read(qr_reader.MAX_FILE + 1), "standard input"
-    else:
-        data, place = _read_file(Path(source)), source
-    text = _as_text(data)
-    if text is not None:
-        return [text]
-    found = qr_reader.read(data, place)
-    return [text for text in found if text.startswith(PREFIX)] or found[:1]
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(qr_reader.MAX_FILE + 1)
-    except FileNotFoundError as error:
-        raise NotFound(
-            "This is neither a file nor the text of a licence code.",
-            place=str(path)[:80],
-            remedy=f"Name a picture or a PDF, or give the text that begins with {PREFIX}",
-        ) from error
-    except OSError as error:
-        raise InvalidInput(
-            f"The file cannot be read ({error.strerror}).",
-            place=str(path)[:80],
-            remedy="Name a readable file.",
-        ) from error
-
-
-def _as_text(data: bytes) -> str | None:
-    if len(data) > _MAX_TEXT:
-        return None
-    try:
-        # Line ends come from editors and scanners. A space may be part of the code, and stays.
-        text = data.decode("utf-8-sig").strip("\r\n")
-    except UnicodeDecodeError:
-        return None
-    return text if text.startswith(PREFIX) else None
-
-
-def _exit_code(verdict: Verdict) -> int:
-    if verdict.valid:
-        return 0
-    if verdict.answer in LAPSED:
-        return 1
-    return 3 if verdict.answer in UNDECIDED else 4
-
-
-def _print(verdict: Verdict) -> None:
-    colour = "green" if verdict.valid else "yellow" if verdict.answer in UNDECIDED else "red"
-    for language in ("en", "ar"):
-        click.secho(_shown(_heading(verdict, language)), fg=colour, bold=True)
-        click.echo(f"  {verdict.words.sentence.in_language(language)}")
-        click.echo(f"  {verdict.words.remedy.in_language(language)}")
-        click.echo(f"  {age_words(verdict.list_age).in_language(language)}")
-    if verdict.listed is not None:
-        _line(
-            "list", f"{_local(verdict.listed.made_at)}, relied on until {_local(verdict.listed.expires_at)}"
-        )
-    if verdict.claims is not None and verdict.key is not None:
-        _print_claims(verdict.claims, verdict.key.kid.hex())
-
-
-def _heading(verdict: Verdict, language: str) -> str:
-    title, claims = verdict.words.title.in_language(language), verdict.claims
-    title = title.upper() if language == "en" else title
-    if claims is None:
-        return title
-    ends = format_date(claims.valid_to, "ar" if language == "ar" else "en", "gregorian")
-    if language == "ar":
-        return f"{title} - {claims.title.ar}، تنتهي في {ends}"
-    return f"{title} - {claims.title.en} {claims.number}, valid to {ends}"
-
-
-def _print_claims(claims: LicenceClaims, key: str) -> None:
-    _line("number", claims.number)
-    _line("municipality", claims.municipality)
-    _line("valid_from", claims.valid_from.isoformat())
-    _line("valid_to", claims.valid_to.isoformat())
-    _line("issued_at", _local(claims.issued_at))
-    _line("key", key)
-    for name, value in claims.public.items():
-        _line(name, value)
-
-
-def _line(name: str, value: str) -> None:
-    click.echo(f"  {_shown(name):<14}{_shown(value)}")
-
-
-def _print_unused(unused: list[Unused]) -> None:
-    for each in unused:
-        click.echo(f"Not used: {each.place}: {each.refusal.message}", err=True)
-
-
-def _local(moment: datetime) -> str:
-    return moment.astimezone(ZoneInfo("Asia/Riyadh")).isoformat(sep=" ", timespec="minutes")
 
 
 def _fetched(url: str, folder: Path, keys: KeySet) -> Iterator[StatusList]:
@@ -296,9 +218,16 @@ def _fetched(url: str, folder: Path, keys: KeySet) -> Iterator[StatusList]:
     try:
         with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
             index = _get(client, url + _INDEX, _MAX_INDEX)
+            refused: ListRefused | None = None
             for number, uri in _numbers(index, url):
                 token = _get(client, f"{url}/v1/status-lists/{number}", MAX_TOKEN)
-                yield keep(folder, token, keys, uri)
+                try:
+                    yield keep(folder, token, keys, uri, datetime.now(UTC))
+                except ListRefused as error:
+                    # One that is not accepted must not keep the others away.
+                    refused = error
+            if refused is not None:
+                raise refused
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
             f"The status lists cannot be had ({type(error).__name__}).",
@@ -322,16 +251,12 @@ def _get(client: "httpx.Client", url: str, most: int) -> bytes:
 
 def _numbers(index: bytes, url: str) -> list[tuple[int, str]]:
     try:
-        return [(int(each["number"]), str(each["uri"])) for each in json.loads(index)["lists"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        rows = json.loads(index)["lists"][:_MOST_LISTS]
+        return [(int(each["number"]), str(each["uri"])) for each in rows]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise Malformed(
             "The answer is no index of status lists.", place=url, remedy="Check the address."
         ) from error
-
-
-def _shown(text: str) -> str:
-    # What a trusted key signed may still hold what steers a terminal.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -77,7 +77,9 @@ class Desk:
         assert isinstance(ended.value.code, int)
         return Done(ended.value.code, printed.out, printed.err)
 
-    def verify(self, source: str, stdin: bytes = b"") -> tuple[int, dict[str, Any]]:
-        done = self.run("licence", "verify", source, "--format", "json", stdin=stdin)
+    def verify(
+        self, source: str, stdin: bytes = b"", more: tuple[str, ...] = ()
+    ) -> tuple[int, dict[str, Any]]:
+        done = self.run("licence", "verify", source, "--format", "json", *more, stdin=stdin)
         document: dict[str, Any] = json.loads(done.stdout)
         return done.returncode, document

@@ -104,9 +104,10 @@ def test_picture_pdf_text_file_and_standard_input_say_the_same(desk: Desk, tmp_p
 
     expected = told(text)
     assert expected[:2] == (0, "valid")
-    for name in ("photo.jpg", "licence.pdf", "scan.txt"):
-        assert told(str(tmp_path / name)) == expected
-        assert told("-", stdin=(tmp_path / name).read_bytes()) == expected
+    # Of a PDF that nobody signed the code is told, and that the paper is not known to be whole.
+    for name, code in (("photo.jpg", 0), ("licence.pdf", 3), ("scan.txt", 0)):
+        assert told(str(tmp_path / name)) == (code, *expected[1:])
+        assert told("-", stdin=(tmp_path / name).read_bytes()) == (code, *expected[1:])
 
 
 def test_an_expired_and_an_early_licence_end_with_1(desk: Desk) -> None:

@@ -53,6 +53,7 @@ def test_an_issued_licence_is_shown_and_its_paper_verifies(issuer: tuple[Desk, s
     # The list that the desk holds is not this municipality's.
     (told,) = verified["licences"]
     assert (code, told["answer"], told["licence"]["number"]) == (3, "list_missing", number)
+    assert verified["paper"]["answer"] == "intact"
     shown = json.loads(desk.run("licence", "show", number, "--format", "json").stdout)
     assert shown["number"] == number
     # What the paper's code says and what the record says is one text.
