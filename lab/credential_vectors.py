@@ -105,6 +105,8 @@ def _codes(keys: _Keys) -> list[dict[str, Any]]:
     message = unpacked(text)
     cases = [
         _code("valid", text, "valid", age=_HOUR),
+        _code("packed otherwise", PREFIX + base45.b45encode(zlib.compress(message, 0)).decode(), "valid",
+              age=_HOUR),
         _code("a Latin trade name", _sealed(own, public={"trade_name": "ACME 24/7"}), "valid", age=_HOUR),
         _code("valid when just made", text, "valid", lists=["first"],
               now=_CLAIMS.issued_at - timedelta(minutes=9)),
@@ -173,6 +175,7 @@ def _broken(keys: _Keys, text: str, message: bytes) -> list[dict[str, Any]]:
         "a status list in the place of a licence": packed(_token(keys.own, _list(keys.own, _NOW - _HOUR))),
         "signed, and no licence": packed(sign1(cbor2.dumps({1: "sample"}), keys.own)),
         "signed, and no CBOR": packed(sign1(b"\xff", keys.own)),
+        **{f"signed, and {name}": packed(sign1(odd, keys.own)) for name, odd in _odd(payload).items()},
     }  # fmt: skip
     wrong = {
         "a bit of the signature": wrapped(protected, {}, payload, flipped),
@@ -191,6 +194,27 @@ def _broken(keys: _Keys, text: str, message: bytes) -> list[dict[str, Any]]:
         _code("a zip bomb", packed(bytes(100_000)), "oversized"),
         _code("longer than any code", PREFIX + "0" * 5_000, "oversized"),
     ]
+
+
+def _odd(payload: bytes) -> dict[str, bytes]:
+    """The claims in other forms than the one they have: what a careless reader takes for the same."""
+    claims: dict[int, Any] = cbor2.loads(payload)
+
+    def changed(number: int, value: Any) -> bytes:
+        return cbor2.dumps({**claims, number: value})
+
+    return {
+        "a claim twice": bytes([payload[0] + 1]) + payload[1:] + cbor2.dumps(4) + cbor2.dumps(claims[4]),
+        "without a length": bytes([0xBF]) + payload[1:] + b"\xff",
+        "a length not in its shortest form": payload.replace(b"\x66sample", b"\x78\x06sample"),
+        "a byte after it": payload + b"\0",
+        "a day as a fraction": changed(4, float(claims[4])),
+        "a day as a tagged date": changed(5, cbor2.CBORTag(1, claims[5])),
+        "a day as a long number": changed(4, cbor2.CBORTag(2, claims[4].to_bytes(4, "big"))),
+        "a day after all days": changed(4, 2**63),
+        "a truth for a time": changed(6, True),
+        "nothing for its place in a list": changed(65535, None),
+    }
 
 
 def _code(
