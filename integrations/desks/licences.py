@@ -12,6 +12,7 @@ from foundation.errors import Conflict, NotFound
 from foundation.identity import Caller, Role
 from foundation.settings import Settings
 from foundation.wire.credential import KeySet
+from foundation.wire.paper_certificates import PaperCertificates
 from foundation.wire.verification import verify_by
 from integrations.cases import case_store
 from integrations.cases.case_store import CASES
@@ -20,7 +21,7 @@ from integrations.desks.desk import Desk
 from integrations.licences import licence as licences
 from integrations.licences import views
 from integrations.licences.admission import STATUS_TITLES
-from integrations.licences.certificate import paper_keys
+from integrations.licences.certificate import own_certificates, paper_keys
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
 from integrations.licences.papers import Papers
@@ -156,13 +157,15 @@ class LicencesDesk:
         with self.desk.database.transaction() as session:
             return self.desk.office.keys.published(session)
 
+    def certificates(self) -> PaperCertificates:
+        """The certificates that papers are or were signed with; none before the first paper was made."""
+        return own_certificates(self.settings.secrets(), self.settings.platform.municipality)
+
     def verdict(self, code: str) -> dict[str, Any]:
         """What the text of a licence's QR code is worth at this moment, by the register."""
         keys, lists = self.public_keys(), self.lists
         with self.desk.database.transaction() as session:
-            verdict = verify_by(
-                code, keys, lambda claims: lists.standing(session, claims, code), self.desk.clock()
-            )
+            verdict = verify_by(code, keys, lambda claims: lists.standing(session, claims), self.desk.clock())
         return verdict.to_json()
 
     def status_list(self, number: int) -> Published:

@@ -48,9 +48,10 @@ def router(licensing: Licensing) -> APIRouter:
     ) -> Response:
         """How the credentials of one list stand, signed."""
         found = licensing.licences.status_list(number)
-        tag = f'"{number}-{found.version}"'
+        # Its moment too: a database restored from a backup counts the versions again.
+        tag = f'"{number}-{found.version}-{int(found.made_at.timestamp())}"'
         headers = {"ETag": tag, "Cache-Control": _kept(found, licensing.licences.desk.clock()), **_ANYWHERE}
-        if if_none_match is not None and tag in (each.strip() for each in if_none_match.split(",")):
+        if if_none_match is not None and tag in _tags(if_none_match):
             return Response(status_code=304, headers=headers)
         return StatusListToken(found.token, headers=headers)
 
@@ -64,9 +65,20 @@ def router(licensing: Licensing) -> APIRouter:
     @routes.get("/.well-known/rakeeza-keys.json", response_class=Response, **promised("keys"))
     def keys() -> Response:
         """Public keys of the municipality."""
-        return JwkSet(licensing.licences.public_keys().to_json())
+        return JwkSet(licensing.licences.public_keys().to_json(), headers=_ANYWHERE)
+
+    @routes.get("/.well-known/rakeeza-certificates.json", response_class=Response, **promised("certificates"))
+    def certificates() -> Response:
+        """Certificates that the municipality's papers are or were signed with."""
+        text = licensing.licences.certificates().to_json()
+        return Response(text, media_type="application/json", headers=_ANYWHERE)
 
     return routes
+
+
+def _tags(if_none_match: str) -> set[str]:
+    # Compared weakly: what packs an answer on its way marks its tag so (RFC 9110, section 13.1.2).
+    return {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
 
 
 def _kept(found: Published, now: datetime) -> str:

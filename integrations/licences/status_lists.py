@@ -7,16 +7,16 @@ meanwhile has a row of its own, for the next round. Rounds take turns: no list i
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from foundation.database import Database
-from foundation.wire.credential import LicenceClaims, Signer
+from foundation.wire.credential import LicenceClaims, Signer, read_claims
 from foundation.wire.status_list import (
     ENTRIES,
     LIST_BITS,
@@ -52,8 +52,10 @@ _NEW_LIST = text(
 )
 _DUE = text(
     "SELECT number FROM status_list "
-    "WHERE token IS NULL OR made_at <= :before OR kid <> :kid OR expires_at - made_at <> :life OR ttl <> :ttl"
+    "WHERE token IS NULL OR made_at <= :before OR made_at > :latest "
+    "OR kid <> :kid OR expires_at - made_at <> :life OR ttl <> :ttl"
 )
+_LAST_MADE = text("SELECT max(made_at) FROM status_list WHERE made_at <= :latest")
 _TURN = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _CHANGES = text("SELECT id, licence_id FROM status_change ORDER BY id LIMIT :most")
 _TAKEN = text("DELETE FROM status_change WHERE id = ANY(:ids)")
@@ -85,7 +87,11 @@ _OF_LICENCES = text(
 _OF_LIST = text(
     f"{_VALUES} WHERE version.status_index >= :first AND version.status_index < :end AND {_VALUE} <> 0"
 )
-_OF_CODE = text(f"{_VALUES} WHERE licence.number = :number AND version.credential = :code LIMIT 1")
+_OF_NUMBER = text(
+    f"SELECT version.credential AS code, {_VALUE} AS value "
+    "FROM licence_version AS version JOIN licence ON licence.id = version.licence_id "
+    "WHERE licence.number = :number AND version.credential IS NOT NULL"
+)
 
 
 @dataclass(frozen=True)
@@ -210,52 +216,62 @@ class StatusLists:
         row = session.execute(_TOKEN, {"number": number}).mappings().one_or_none()
         return None if row is None else Published(**row)
 
-    def standing(self, session: Session, claims: LicenceClaims, code: str) -> Listed | None:
+    def standing(self, session: Session, claims: LicenceClaims) -> Listed | None:
         """How a credential stands at this moment, by the register itself; None where it is not there.
 
         Args:
-            claims: what it says.
-            code: its text.
+            claims: what it says; all of it is compared, and not its text, which could be packed otherwise.
         """
-        row = session.execute(_OF_CODE, {"number": claims.number, "code": code}).one_or_none()
         now = self.clock()
-        return None if row is None else Listed(StatusValue(row.value), now, now + self.life, None)
+        for row in session.execute(_OF_NUMBER, {"number": claims.number}):
+            if read_claims(row.code) == claims:
+                return Listed(StatusValue(row.value), now, now + self.life, None)
+        return None
 
     def _round(self) -> tuple[int, bool]:
         with self.database.transaction() as session:
-            now = self.clock().replace(microsecond=0)
-            signer = self.signer(session, now)
-            due = self._due(session, signer, now)
-            changes = session.execute(_CHANGES, {"most": _AT_ONCE}).all()
-            if not due and not changes:
+            work = self._work(session)
+            if not work.due and not work.changes:
                 return 0, False
             if not session.execute(_TURN, {"lock": _LOCK}).scalar_one():
                 # Another worker is at it, and what it does not see the next round will.
                 return 0, False
             # Again, now that it is our turn.
-            due = self._due(session, signer, now)
-            changes = session.execute(_CHANGES, {"most": _AT_ONCE}).all()
-            values = self._values(session, {row.licence_id for row in changes})
+            work = self._work(session)
+            values = self._values(session, {row.licence_id for row in work.changes})
             # All is read and signed before the first write: while that is open, readers of events wait.
             lists = [
-                self._next(session, signer, number, now, values[number], whole=number in due)
-                for number in sorted({*due, *values})
+                self._next(session, work, number, values[number]) for number in sorted({*work.due, *values})
             ]
             rows = [row for row in lists if row is not None]
             if rows:
                 session.connection().execute(_PUBLISH, rows)
-            if changes:
-                session.execute(_TAKEN, {"ids": [row.id for row in changes]})
-            return len(rows), len(changes) == _AT_ONCE
+            if work.changes:
+                session.execute(_TAKEN, {"ids": [row.id for row in work.changes]})
+            return len(rows), len(work.changes) == _AT_ONCE
 
-    def _due(self, session: Session, signer: Signer, now: datetime) -> set[int]:
+    def _work(self, session: Session) -> "_Work":
+        at, latest = self._moment(session)
+        signer = self.signer(session, at)
         asked = {
-            "before": now - self.ttl / 2,
+            "before": at - self.ttl / 2,
+            "latest": latest,
             "kid": signer.public.kid,
             "life": self.life,
             "ttl": self.ttl,
         }
-        return set(session.execute(_DUE, asked).scalars())
+        due = frozenset(session.execute(_DUE, asked).scalars())
+        return _Work(at, signer, due, session.execute(_CHANGES, {"most": _AT_ONCE}).all())
+
+    def _moment(self, session: Session) -> tuple[datetime, datetime]:
+        """The moment that lists made now say, and the last one that a right clock can have said before."""
+        now = self.clock().replace(microsecond=0)
+        # A clock that was set back must not make a list older than the one before: verifiers refuse those.
+        # What is further ahead was made by a clock that ran wild. Verifiers of the right time do not go by
+        # it, and it would keep every list after it in the future too.
+        latest = now + self.ttl
+        last = session.execute(_LAST_MADE, {"latest": latest}).scalar_one()
+        return (now if last is None else max(now, last)), latest
 
     def _values(self, session: Session, licences: Iterable[int]) -> dict[int, list[tuple[int, int]]]:
         by_list: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -264,47 +280,35 @@ class StatusLists:
         return by_list
 
     def _next(
-        self,
-        session: Session,
-        signer: Signer,
-        number: int,
-        now: datetime,
-        values: list[tuple[int, int]],
-        *,
-        whole: bool,
+        self, session: Session, work: "_Work", number: int, values: list[tuple[int, int]]
     ) -> dict[str, Any] | None:
         last = session.execute(_LIST, {"number": number}).mappings().one()
-        if whole or last["packed"] is None:
+        if number in work.due or last["packed"] is None:
             packed = self._read_all(session, number)
         else:
             packed = bytearray(last["packed"])
             put(packed, values)
             if packed == last["packed"]:
                 return None
-        content = self._content(session, last, bytes(packed), now)
+        content = StatusList(
+            uri=last["uri"],
+            municipality=self.municipality(session),
+            version=last["version"] + 1,
+            issued_at=work.at,
+            expires_at=work.at + self.life,
+            ttl=self.ttl,
+            packed=bytes(packed),
+        )
         return {
             "number": number,
             "version": content.version,
             "packed": content.packed,
-            "token": sign_list(content, signer),
-            "kid": signer.public.kid,
+            "token": sign_list(content, work.signer),
+            "kid": work.signer.public.kid,
             "made_at": content.issued_at,
             "expires_at": content.expires_at,
             "ttl": content.ttl,
         }
-
-    def _content(self, session: Session, last: RowMapping, packed: bytes, now: datetime) -> StatusList:
-        # A clock that was set back must not make a list older than the one before.
-        at = now if last["made_at"] is None else max(now, last["made_at"])
-        return StatusList(
-            uri=last["uri"],
-            municipality=self.municipality(session),
-            version=last["version"] + 1,
-            issued_at=at,
-            expires_at=at + self.life,
-            ttl=self.ttl,
-            packed=packed,
-        )
 
     def _read_all(self, session: Session, number: int) -> bytearray:
         packed, first = empty(), number << LIST_BITS
@@ -314,3 +318,13 @@ class StatusLists:
         for part in rows.partitions():
             put(packed, ((index - first, value) for index, value in part))
         return packed
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a round has to do, the moment that its lists say, and who signs at that moment."""
+
+    at: datetime
+    signer: Signer
+    due: frozenset[int]
+    changes: Sequence[Row[Any]]

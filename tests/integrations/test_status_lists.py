@@ -1,20 +1,26 @@
 """The municipality's status lists: they say how every credential stands, and never go back."""
 
 import threading
-from datetime import timedelta
+import zlib
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import base45  # type: ignore[import-untyped] # it ships no types
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from foundation.database import Database
-from foundation.wire.credential import KeySet, SigningKey, StatusReference, read_claims, seal
+from foundation.wire.credential import PREFIX, KeySet, SigningKey, StatusReference, read_claims, seal
+from foundation.wire.paper_certificates import PaperCertificates
 from foundation.wire.status_list import ENTRIES, StatusList, StatusLists, StatusValue, open_list
 from foundation.wire.verification import Answer, verify
 from integrations.licences import status_lists as lists
 from integrations.licences.licence import Licence, versions
+from lab.credential_vectors import unpacked
 from tests.integrations.desk import Desk
 from tests.integrations.face import Face
 from tests.integrations.licence_office import LicenceOffice, open_licence_office
@@ -166,6 +172,40 @@ def test_a_clock_that_was_set_back_makes_no_older_list(office: LicenceOffice) ->
     StatusLists([first]).hold(second)
 
 
+def test_a_clock_that_ran_wild_does_not_keep_every_list_after_it_in_the_future(office: LicenceOffice) -> None:
+    stall = office.do("stall", "issue")
+    right = office.now[-1]
+    office.now.append(right + timedelta(days=2_000))
+    publisher(office).rebuild()
+    wild = published(office)
+    office.now.append(right)
+    # At once, though nothing changed: until then no verifier can judge by it.
+    assert publisher(office).rebuild() == 1
+    healed = published(office)
+    assert (healed.version, healed.issued_at) == (wild.version + 1, right.replace(microsecond=0))
+    verifier = StatusLists([wild])
+    verifier.hold(healed, now=right)
+    assert verify(stall.credential, office.keys(), verifier, right).answer is Answer.VALID
+    assert publisher(office).rebuild() == 0
+
+
+def test_a_list_is_signed_by_the_key_of_the_moment_that_it_says(office: LicenceOffice) -> None:
+    asked: list[datetime] = []
+    made = publisher(office)
+
+    def signer(session: Session, at: datetime) -> SigningKey:
+        asked.append(at)
+        return made.signer(session, at)  # type: ignore[return-value] # the office has one in memory
+
+    stall = office.do("stall", "issue")
+    made.rebuild()
+    office.on(stall, "suspend")
+    # Set back behind a rotation, the clock of this machine must not bring the old key back.
+    office.now.append(office.now[-1] - timedelta(hours=2))
+    assert replace(made, signer=signer).rebuild() == 1
+    assert set(asked) == {published(office).issued_at}
+
+
 def test_a_change_that_is_not_committed_yet_is_neither_lost_nor_waited_for(office: LicenceOffice) -> None:
     stall, other = office.do("stall", "issue"), office.do("stall", "issue")
     made = publisher(office)
@@ -270,7 +310,7 @@ def test_the_lists_are_served_with_type_tag_and_time_to_keep(api: Face, desk: De
     assert api.get(None, "/.well-known/rakeeza-status.json")["lists"] == []
     assert api.call(None, "GET", "/v1/status-lists/0").status_code == 404
     _, number = desk.issued()
-    desk.licensing.rounds()
+    assert desk.licensing.licences.lists.rebuild() == 1
     (head,) = api.get(None, "/.well-known/rakeeza-status.json")["lists"]
     answer = api.call(None, "GET", head["path"])
     assert answer.headers["content-type"] == "application/statuslist+cwt"
@@ -278,8 +318,10 @@ def test_the_lists_are_served_with_type_tag_and_time_to_keep(api: Face, desk: De
     keys = KeySet.from_json(api.call(None, "GET", "/.well-known/rakeeza-keys.json").text)
     content = open_list(answer.content, keys, head["uri"])
     assert (content.version, len(answer.content)) == (head["version"], head["size"])
-    again = api.call(None, "GET", head["path"], If_None_Match=answer.headers["etag"])
-    assert (again.status_code, again.content) == (304, b"")
+    tag = answer.headers["etag"]
+    for asked in (tag, f'"x", {tag}', f"W/{tag}"):
+        again = api.call(None, "GET", head["path"], If_None_Match=asked)
+        assert (again.status_code, again.content) == (304, b"")
     other = api.call(None, "GET", head["path"], If_None_Match='"0-99"')
     assert other.status_code == 200
     code = api.get(None, f"/v1/verify/{number}")
@@ -300,6 +342,20 @@ def test_a_code_is_verified_online_by_the_register_itself(api: Face, desk: Desk)
     assert told(licence)["answer"] == "replaced"
     assert told(licence[:-2])["answer"] == "damaged"
     assert told("hello")["answer"] == "not_ours"
+    # Packed otherwise, it is the same code.
+    again = PREFIX + base45.b45encode(zlib.compress(unpacked(licence), 0)).decode()
+    assert again != licence
+    assert told(again)["answer"] == "replaced"
     stranger = seal(read_claims(licence), SigningKey.generate(read_claims(licence).municipality))
     assert told(stranger)["answer"] == "unknown_key"
     assert api.call(None, "GET", "/v1/verify").status_code == 422
+
+
+def test_the_certificates_of_papers_are_served_to_anyone(api: Face, desk: Desk) -> None:
+    path = "/.well-known/rakeeza-certificates.json"
+    assert api.get(None, path) == {"certificates": []}
+    certificate = desk.licensing.licences.papers.keys.current().certificate
+    answer = api.call(None, "GET", path)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    (published,) = PaperCertificates.from_json(answer.text)
+    assert published == certificate
