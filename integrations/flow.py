@@ -66,6 +66,7 @@ class Action(Strict):
         answers: what a party answers with it, by the name of the check. An answer may be given again as long
             as a state allows the action; taken by itself or by the clock it answers only for who is silent.
         comment: whether whoever takes it has to say why; with "none" nothing may be said.
+        reasons: what may be said with it, by code: a comment is one of these codes, and nothing else is kept.
         edits: fields of the form that may be sent changed with it; "*" is all that the procedure asks for.
         complete: the checklist of documents must be complete.
         four_eyes: not by who opened the case.
@@ -83,6 +84,7 @@ class Action(Strict):
     effect: Effect | None = None
     answers: dict[Name, CheckAnswer] | None = Field(None, min_length=1)
     comment: Literal["optional", "required", "none"] = "optional"
+    reasons: dict[Name, Text] | None = Field(None, min_length=1)
     edits: Words = ()
     complete: bool = False
     four_eyes: bool = False
@@ -96,6 +98,13 @@ class Action(Strict):
             return "automatic"
         return "timed" if self.timed else "role"
 
+    @property
+    def takes_own_words(self) -> bool:
+        """Whether whoever takes it may say something in words of his own."""
+        # An application and a payment have none beside their fields.
+        said = bool(self.from_) and self.taker == "role" and self.effect != "settle"
+        return said and self.comment != "none" and self.reasons is None
+
 
 class Flow(Strict):
     """States and the actions between them; several procedures may follow one flow."""
@@ -104,10 +113,13 @@ class Flow(Strict):
     actions: tuple[Action, ...] = Field(min_length=1)
 
     def is_silent(self, state: str) -> bool:
-        """Whether nothing may be said of a case in a state: no step of a person from it has words."""
-        # A payment has none either.
-        taken = [a for a in self.actions if state in a.from_ and a.taker == "role" and a.effect != "settle"]
-        return bool(taken) and all(action.comment == "none" for action in taken)
+        """Whether nothing may be said of a case in a state: nobody says anything in words of his own there.
+
+        Where nobody takes a step, as at its end, that is so if it is so in the whole flow.
+        """
+        steps = [each for each in self.actions if each.from_ and each.taker == "role"]
+        taken = [each for each in steps if state in each.from_ and each.effect != "settle"]
+        return not any(action.takes_own_words for action in taken or steps)
 
     @property
     def opening(self) -> Action:

@@ -26,6 +26,7 @@ def broken_flows(service: "Service") -> Iterator[Fault]:
             yield from _known_roles(service, action.roles, (*here, "roles"))
             yield from _clock(flow, action, here)
             yield from _answers(service, flow, action, (*here, "answers"))
+            yield from _words(service, action, here)
             yield from _restarts(flow, action, (*here, "restarts"))
         yield from _names(flow, place)
         yield from _opening(flow, place)
@@ -56,6 +57,7 @@ def _taker(action: Action, place: Place) -> Iterator[Fault]:
         ("when", action.timed and action.when is not None),
         ("edits", bool(action.edits)),
         ("comment", action.comment == "required"),
+        ("reasons", action.reasons is not None),
         ("complete", action.complete),
         ("four_eyes", action.four_eyes),
     ):
@@ -92,6 +94,14 @@ def _answers(service: "Service", flow: Flow, action: Action, place: Place) -> It
             yield here, f"no state of the flow asks the check {name!r}"
         elif strangers := [role for role in action.roles if role not in party]:
             yield here, f"the role {strangers[0]!r} is none of the party that {name!r} is asked of"
+
+
+def _words(service: "Service", action: Action, place: Place) -> Iterator[Fault]:
+    if action.reasons is not None and action.comment == "none":
+        yield (*place, "reasons"), "where nothing may be said, no reason is chosen"
+    if service.own_words == "none" and action.takes_own_words:
+        reason = f"the service takes nobody's own words: {action.name!r} needs reasons, or comment: none"
+        yield (*place, "comment"), reason
 
 
 def _restarts(flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
@@ -141,6 +151,7 @@ def _opening(flow: Flow, place: Place) -> Iterator[Fault]:
             and not action.complete
             and not action.four_eyes
             and action.comment == "optional"
+            and action.reasons is None
         )
         if not plain:
             yield (

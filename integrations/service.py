@@ -81,6 +81,9 @@ class Service(Strict):
         documents: the checklist that procedures choose from.
         checks: questions to back-ends, by name.
         public: fields that anyone may see on a licence.
+        own_words: with "none" nothing is kept that anybody says in words of his own: texts of the form have a
+            pattern, comments are chosen among reasons, a file is called as its document is, and no document
+            is taken that no action will look at.
     """
 
     code: Name
@@ -104,6 +107,8 @@ class Service(Strict):
     public: Words = ()
     document: Document
     retention: Retention
+    # None and not a word: the content of a definition without the key stays what it was.
+    own_words: Literal["none"] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Service":

@@ -15,7 +15,14 @@ from integrations.condition_rules import broken_conditions
 from integrations.document_rules import broken_document
 from integrations.fee_rules import broken_fees
 from integrations.flow_rules import broken_flows
-from integrations.form import ActivityField, ChoiceField, IntegerField, PartyField, TextField
+from integrations.form import (
+    ActivityField,
+    ChoiceField,
+    IntegerField,
+    ListField,
+    PartyField,
+    TextField,
+)
 from integrations.procedure import LicenceStatus, Outcome, Procedure, Term
 
 if TYPE_CHECKING:
@@ -146,6 +153,8 @@ def _unused(service: "Service") -> Iterator[Fault]:
     for index, document in enumerate(service.documents):
         if document.code not in wanted:
             yield ("documents", index), f"no procedure asks for the document {document.code!r}"
+        if service.own_words == "none" and not document.required:
+            yield ("documents", index, "required"), "the service takes no document that no step needs"
     charged = {code for procedure in procedures for code in procedure.fees}
     for index, fee in enumerate(service.fees):
         if fee.code not in charged:
@@ -168,6 +177,9 @@ def _form(service: "Service") -> Iterator[Fault]:
         said = wrong.message if wrong else next((text.en for _, text in plain.faults(example)), None)
         if said is not None:
             yield ("form", index, "example"), f"the example breaks the field's own rule: {said}"
+        texts = (plain, *(plain.fields if isinstance(plain, ListField) else ()))
+        if service.own_words == "none" and any(isinstance(t, TextField) and t.pattern is None for t in texts):
+            yield ("form", index), f"the service takes nobody's own words: {plain.name!r} needs a pattern"
 
 
 def _as_json(value: object) -> float:

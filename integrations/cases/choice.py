@@ -113,7 +113,7 @@ def check_comment(action: Action, comment: str | None) -> None:
     """Refuse an action without the reason that it needs, and words where none are kept.
 
     Raises:
-        InvalidInput: whoever takes it has to say why, or may say nothing.
+        InvalidInput: whoever takes it has to say why, may say nothing, or chooses among reasons.
     """
     if action.comment == "none" and comment:
         en, ar = f"{action.title.en!r} takes no comment.", f"«{action.title.ar}» لا يُكتب معها تعليق."
@@ -121,6 +121,19 @@ def check_comment(action: Action, comment: str | None) -> None:
     if action.comment == "required" and not (comment or "").strip():
         en, ar = f"{action.title.en!r} needs a comment.", f"«{action.title.ar}» تحتاج إلى ذكر السبب."
         raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
+    if action.reasons is not None and comment and comment not in action.reasons:
+        en = f"The comment of {action.title.en!r} is one of: {', '.join(action.reasons)}."
+        told = "؛ ".join(f"{code}: {title.ar}" for code, title in action.reasons.items())
+        ar = f"يُختار سبب «{action.title.ar}» من القائمة ولا يُكتب: {told}."
+        raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
+
+
+def kept_of(action: Action, comment: str) -> str:
+    """What is kept of a comment that `check_comment` let pass: of a chosen reason its words, Arabic first."""
+    if action.reasons is None:
+        return comment
+    reason = action.reasons[comment]
+    return f"{reason.ar}\n{reason.en}"
 
 
 def check_complete(case: Case, missing: Sequence[Requirement]) -> None:
@@ -181,5 +194,8 @@ def shown(action: Action) -> dict[str, Any]:
         "name": action.name,
         "title": action.title.model_dump(),
         "comment": action.comment,
+        "reasons": [
+            {"code": code, "title": title.model_dump()} for code, title in (action.reasons or {}).items()
+        ],
         "edits": list(action.edits),
     }

@@ -164,8 +164,8 @@ class Engine:
         if action.complete:
             choice.check_complete(case, files.missing(work))
         if comment:
-            vault, actor = self._office.vault, caller.actor
-            kept = comments.keep(session, vault, case, actor, action.name, comment, work.at)
+            vault, said = self._office.vault, choice.kept_of(action, comment)
+            kept = comments.keep(session, vault, case, caller.actor, action.name, said, work.at)
             did = {**did, "comment": kept}
         self._step(work, action, did)
         self._follow(work)

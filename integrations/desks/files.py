@@ -55,7 +55,7 @@ class FilesDesk:
         Raises:
             NotFound: there is no such case for this caller, or it asks for no such document.
             Stale: the case was changed since the caller saw it.
-            Conflict: the case is closed.
+            Conflict: the case is closed, or takes no such document as it stands.
             PermissionDenied: it is not the caller's case, and waits for none of his roles.
             TooLarge: the document, or all of the case.
             InvalidInput: it is of another type, damaged, or no document.
@@ -66,8 +66,9 @@ class FilesDesk:
             case = self.desk.open_case(session, caller, number)
             choice.check_version(case, version)
             _check_may_put(caller, case)
+            called = self._called(session, caller, case, code, name, at)
             made, digest = files.put(
-                session, self.desk.office.vault, case, code, kind, name, data, caller.actor, at
+                session, self.desk.office.vault, case, code, kind, called, data, caller.actor, at
             )
             case.version += 1
             case.changed_at = max(at, case.changed_at)
@@ -131,6 +132,20 @@ class FilesDesk:
             party = self.desk.only_asked(session, caller, case)
             items = files.listed(session, work.service, case, self.desk.office.vault, for_party=party)
             return checklist.told(work, items)
+
+    def _called(
+        self, session: Session, caller: Caller, case: Case, code: str, name: str, at: datetime
+    ) -> str:
+        # Where nobody's own words are kept, files have no names, and none is taken that no step reads.
+        if self.desk.definitions.of(session, case).own_words is None:
+            return name
+        if code not in checklist.needed(self.desk.engine.work(session, case, caller, at)):
+            raise Conflict(
+                f"The case {case.number} takes no such document as it stands.",
+                remedy="Its checklist says which documents are needed.",
+                message_ar=f"لا تحتاج المعاملة {case.number} إلى هذا المستند في حالتها هذه، فلا يُقبل.",
+            )
+        return code
 
     def _judged(self, caller: Caller, number: str, code: str, data: bytes) -> MediaType:
         # Between two transactions: a large file takes a while, and holds nothing meanwhile.

@@ -25,11 +25,20 @@ BORDER = {
     "mobile": "+966501234567",
 }
 PASSPORT = {"nationality": "SDN", "passport_number": "P0123456", "birth_date": "1990-02-28"}
-EXAM = {"record_exam": {"examined_on": "2026-11-20"}, "resubmit": {}}
+RESIDENT = {
+    "kind": "iqama",
+    "identifier": "2012345670",
+    "name": "محمد رفيق",
+    "mobile": "+966507654321",
+}
 FORMS: dict[str, dict[str, Any]] = {
     "issue": FORM,
     "renew": RENEWAL,
-    "amend": {**RENEWAL, "profession": "baker"},
+    "amend": {
+        "profession": "baker",
+        "establishment_number": "7009876543",
+        "establishment_licence": "SL-2026-000002",
+    },
     "cancel": {"cancelled_for": "left_work"},
     "uphold": {"objects_that": "remedied"},
     "correct": {**RENEWAL, "profession": "waiter"},
@@ -38,12 +47,12 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 PAID = "quote invoice pay issue"
-EXAMINED = "submit confirm record_exam fit no_centre"
+EXAMINED = "submit confirm fit no_centre"
 ISSUE = ("issue", f"{EXAMINED} {PAID}")
 PATHS = [
     ISSUE,
-    ("issue", f"submit send_back resubmit confirm record_exam fit no_centre {PAID}"),
-    ("issue", "submit confirm record_exam unfit"),
+    ("issue", f"submit send_back resubmit confirm fit no_centre {PAID}"),
+    ("issue", "submit confirm unfit"),
     ("issue", "submit reject"),
     ("issue", "submit withdraw"),
     ("issue", "submit send_back withdraw"),
@@ -57,16 +66,17 @@ PATHS = [
     ("issue", f"{EXAMINED} quote invoice withdraw_billed"),
     ("issue", f"{EXAMINED} quote invoice void_bill"),
 ]
-TAUGHT = "submit confirm record_exam fit to_education"
+TAUGHT = "submit confirm fit to_education"
 PATHS_WITH_CENTRE = [
     ("issue", f"{TAUGHT} pass_test {PAID}"),
     ("issue", f"{TAUGHT} fail_test fail_test pass_test {PAID}"),
     ("issue", f"{TAUGHT} withdraw"),
     ("issue", f"{TAUGHT} lapse"),
 ]
+PATHS_OF_A_RESIDENT = [("issue", f"submit residency_valid confirm fit to_education pass_test {PAID}")]
 PATHS_ON_A_CARD = [
     ("renew", f"{EXAMINED} {PAID}"),
-    ("renew", "submit confirm record_exam unfit"),
+    ("renew", "submit confirm unfit"),
     ("amend", "submit approve"),
     ("amend", "submit send_back resubmit approve"),
     ("amend", "submit reject"),

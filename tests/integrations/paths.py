@@ -114,7 +114,7 @@ class Walker:
     def _take(self, number: str, action: Action) -> None:
         if action.complete:
             self.hand_in(number)
-        comment = COMMENT if action.comment == "required" else None
+        comment = next(iter(action.reasons or (COMMENT,))) if action.comment == "required" else None
         self.desk.do.take(
             caller_of(action.roles), number, action.name, comment=comment, form=self.edits.get(action.name)
         )

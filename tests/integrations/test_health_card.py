@@ -1,7 +1,6 @@
 """The health card, every path to its end through the real desks, each day and sum worked out by hand."""
 
-import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,31 @@ from sqlalchemy import text
 from foundation.calendar import HijriDate
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput, PermissionDenied
-from integrations.form import ChoiceField, DateField, TextField
+from integrations.cases import notices
 from tests.integrations import paths
 from tests.integrations.desk import (
     CENTRE,
     FINANCE,
     OTHER_APPLICANT,
-    OTHER_CENTRE,
     REVIEWER,
-    message,
-    new_key,
     open_desk,
 )
 from tests.integrations.health_card_paths import (
     BORDER,
     CARD,
     COMES_TO,
-    EXAM,
     EXAMINED,
-    EXAMINER,
     FORM,
     FORMS,
     ISSUE,
     PAID,
     PASSPORT,
     PATHS,
+    PATHS_OF_A_RESIDENT,
     PATHS_ON_A_CARD,
     PATHS_ON_A_REVOKED_CARD,
     PATHS_WITH_CENTRE,
+    RESIDENT,
     SEASONAL,
     WITH_CENTRE,
 )
@@ -47,17 +43,23 @@ from tests.integrations.paths import Walker, caller_of, for_owner
 
 @pytest.fixture
 def worker(database: Database, tmp_path: Path) -> Walker:
-    return Walker(open_desk(database, tmp_path), CARD, FORMS, EXAM)
+    return Walker(open_desk(database, tmp_path), CARD, FORMS)
 
 
 def as_others(worker: Walker, form: dict[str, Any], applicant: Any = None) -> Walker:
     """The same desk, with another form or applicant."""
     forms = {**FORMS, "issue": form, "renew": {n: v for n, v in form.items() if n != "kind"}}
-    return Walker(worker.desk, CARD, forms, EXAM, applicant or worker.applicant)
+    return Walker(worker.desk, CARD, forms, {}, applicant or worker.applicant)
 
 
 def test_the_paths_of_these_tests_take_every_step_that_there_is() -> None:
-    everywhere = [*PATHS, *PATHS_WITH_CENTRE, *PATHS_ON_A_CARD, *PATHS_ON_A_REVOKED_CARD]
+    everywhere = [
+        *PATHS,
+        *PATHS_WITH_CENTRE,
+        *PATHS_OF_A_RESIDENT,
+        *PATHS_ON_A_CARD,
+        *PATHS_ON_A_REVOKED_CARD,
+    ]
     taken = set().union(*(paths.edges_of(CARD, path) for path in everywhere))
     assert paths.edges(CARD) - taken == set()
     assert {path[0] for path in everywhere} == set(CARD.procedures)
@@ -76,6 +78,26 @@ def test_where_the_city_has_a_centre_the_worker_is_taught(worker: Walker) -> Non
         case = as_others(worker, WITH_CENTRE).follow(path)
         assert (case["licence"] is not None) == (case["state"] == "issued")
     assert worker.desk.count("licence") == 2
+
+
+def test_a_residents_residency_is_looked_at_where_the_municipality_wants_it(worker: Walker) -> None:
+    resident = as_others(worker, WITH_CENTRE, RESIDENT)
+    number = resident.ask("issue")
+    resident.hand_in(number)
+    with pytest.raises(Conflict, match="Licence and profession checked"):
+        worker.desk.do.take(REVIEWER, number, "confirm")
+    for path in PATHS_OF_A_RESIDENT:
+        assert resident.follow(path)["state"] == "issued"
+    # In another city, and of a citizen, nobody asks.
+    assert as_others(worker, FORM, RESIDENT).follow(ISSUE)["state"] == "issued"
+    assert as_others(worker, WITH_CENTRE).follow(PATHS_WITH_CENTRE[0])["state"] == "issued"
+
+
+def test_nobody_moves_past_the_test_of_health_education_by_an_amendment(worker: Walker) -> None:
+    card = worker.issued(ISSUE)
+    with pytest.raises(InvalidInput) as refused:
+        worker.ask("amend", card, {**FORMS["amend"], "city": "jeddah"})
+    assert [wrong.pointer for wrong in refused.value.fields] == ["/form/city"]
 
 
 def test_what_is_done_with_a_card_comes_to_its_end(worker: Walker) -> None:
@@ -105,7 +127,7 @@ def test_a_revocation_is_objected_to_in_chosen_words(worker: Walker) -> None:
 
 @pytest.mark.parametrize("fee_class", [1, 2, 3, 4, 5])
 def test_a_card_costs_sixty_riyals_in_every_class(database: Database, tmp_path: Path, fee_class: int) -> None:
-    worker = Walker(open_desk(database, tmp_path, fee_class=fee_class), CARD, FORMS, EXAM)
+    worker = Walker(open_desk(database, tmp_path, fee_class=fee_class), CARD, FORMS)
     for form in (FORM, SEASONAL):
         case = as_others(worker, form).follow(ISSUE)
         assert [(line["code"], line["total"]) for line in case["quote"]["lines"]] == [("card", "60.00")]
@@ -113,7 +135,7 @@ def test_a_card_costs_sixty_riyals_in_every_class(database: Database, tmp_path: 
 
 
 def test_who_is_unfit_pays_nothing_and_has_no_card(worker: Walker) -> None:
-    case = worker.follow(("issue", "submit confirm record_exam unfit"))
+    case = worker.follow(("issue", "submit confirm unfit"))
     assert (case["quote"], case["invoice"], case["licence"]) == (None, None, None)
     assert worker.desk.licensing.money.balance(FINANCE)["accounts"] == []
     assert worker.desk.count("licence") == 0
@@ -174,11 +196,10 @@ def test_a_renewal_is_examined_anew_and_joins_the_old_end(worker: Walker) -> Non
         worker.ask("renew", card)
     worker.on(end - timedelta(days=60))
     number = worker.ask("renew", card)
-    worker.go(number, ["confirm"])
-    # The day of the last examination is none of this one.
-    with pytest.raises(Conflict):
-        worker.desk.do.take(EXAMINER, number, "fit")
-    worker.go(number, ["record_exam", "fit", "quote", "invoice", "pay"])
+    # That he was fit the last time says nothing of this one.
+    with pytest.raises(Conflict, match="Licence and profession checked"):
+        worker.desk.do.quote(CENTRE, number)
+    worker.go(number, ["confirm", "fit", "quote", "invoice", "pay"])
     # From 11 November 2027 to the eve of 12 Jumada al-Akhirah 1450.
     assert worker.licence(card)["valid_to"] == "2028-10-29"
 
@@ -188,21 +209,13 @@ def test_a_renewal_is_examined_anew_and_joins_the_old_end(worker: Walker) -> Non
 
 def test_only_a_health_centre_says_who_is_fit(worker: Walker) -> None:
     number = worker.ask("issue")
-    worker.go(number, ["confirm", "record_exam"])
+    worker.go(number, ["confirm"])
     for stranger in (CENTRE, REVIEWER, caller_of(["educator"])):
         with pytest.raises(PermissionDenied):
             worker.desk.do.take(stranger, number, "fit")
     assert worker.desk.state(number) == "medical"
     with pytest.raises(Conflict):
         worker.desk.do.quote(CENTRE, number)
-
-
-def test_no_answer_is_given_before_the_day_of_the_examination_is(worker: Walker) -> None:
-    number = worker.ask("issue")
-    worker.go(number, ["confirm"])
-    for answer in ("fit", "unfit"):
-        with pytest.raises(Conflict, match="Awaits the medical examination"):
-            worker.desk.do.take(EXAMINER, number, answer)
 
 
 def test_the_checklist_asks_what_the_card_and_the_worker_need(worker: Walker) -> None:
@@ -224,7 +237,7 @@ def test_who_comes_by_a_border_number_tells_more_of_himself(worker: Walker, left
         by_border.go(number, ["confirm"])
     by_border.go(number, ["send_back"])
     worker.desk.do.take(CENTRE, number, "resubmit", form={left_out: PASSPORT[left_out]})
-    by_border.go(number, ["confirm", "record_exam", "fit", "quote", "invoice", "pay"])
+    by_border.go(number, ["confirm", "fit", "quote", "invoice", "pay"])
     assert worker.desk.state(number) == "issued"
 
 
@@ -280,77 +293,68 @@ def test_an_expired_card_is_told_expired_and_renewed(worker: Walker) -> None:
     assert worker.licence(card)["status"] == "valid"
 
 
-# ---------------------------------------------------------------- no medical detail
+# ---------------------------------------------------------------- what it says to whom
 
 
-def test_no_field_could_hold_a_medical_detail() -> None:
-    for asked in CARD.form:
-        # A choice among words of ours, a date, or a code of a fixed form: nowhere a free word.
-        assert isinstance(asked, ChoiceField | DateField | TextField)
-        if isinstance(asked, TextField):
-            assert asked.pattern is not None
-            for word in ("سكري", "diabetes", "HIV positive", "لائق"):
-                assert re.fullmatch(asked.pattern, word) is None
-    assert [asked.name for asked in CARD.form if isinstance(asked, DateField)] == [
-        "birth_date",
-        "examined_on",
+def test_who_is_sent_back_or_refused_reads_why_in_chosen_words(worker: Walker) -> None:
+    number = worker.ask("issue")
+    with pytest.raises(InvalidInput, match="'Send back' is one of: photo, paper") as refused:
+        worker.desk.do.take(REVIEWER, number, "send_back", comment="الصورة قديمة")
+    (wrong,) = refused.value.fields
+    assert (wrong.pointer, wrong.detail_ar) == ("/comment", refused.value.message_ar)
+    assert "photo: الصورة الشخصية غير واضحة" in str(wrong.detail_ar)
+    with pytest.raises(InvalidInput, match="needs a comment"):
+        worker.desk.do.take(REVIEWER, number, "send_back")
+    (offered,) = [
+        each
+        for each in worker.desk.licensing.cases.case(REVIEWER, number)["actions"]
+        if each["name"] == "reject"
     ]
-    # No document of a doctor is on the checklist.
-    assert {each.code for each in CARD.documents} == {
-        "photo",
-        "border_document",
-        "season_contract",
-        "work_letter",
-    }
+    assert [each["code"] for each in offered["reasons"]] == [
+        "no_card",
+        "licence",
+        "residency",
+        "not_employed",
+        "false_papers",
+    ]
+    worker.desk.do.take(REVIEWER, number, "send_back", comment="profession")
+    worker.desk.do.take(CENTRE, number, "resubmit", form={"profession": "baker"})
+    worker.desk.do.take(REVIEWER, number, "reject", comment="not_employed")
+    told = worker.desk.licensing.inbox.comments(CENTRE, number)
+    assert [(each["action"], each["text"]) for each in told] == [
+        (
+            "send_back",
+            "المهنة لا تطابق نشاط المنشأة\nThe profession does not fit the establishment's activity",
+        ),
+        ("reject", "العامل لا يعمل لدى المنشأة\nThe worker is not employed there"),
+    ]
 
 
-@pytest.mark.parametrize(
-    "sent", [{"diagnosis": "x"}, {"examined_on": "لديه سكري"}, {"examined_on": "2026-11-20", "result": "+"}]
-)
-def test_a_detail_that_is_sent_all_the_same_is_refused_and_kept_nowhere(
-    worker: Walker, sent: dict[str, Any]
-) -> None:
-    number = worker.ask("issue")
-    worker.go(number, ["confirm"])
-    before = worker.desk.case(number)
-    with pytest.raises(InvalidInput):
-        worker.desk.do.take(EXAMINER, number, "record_exam", form=sent)
-    assert worker.desk.case(number) == before
-    with pytest.raises(InvalidInput):
-        worker.ask("issue", form={**FORM, **sent, "notes": "x"})
-
-
-def test_nothing_may_be_said_while_a_worker_is_examined(worker: Walker) -> None:
-    number = worker.ask("issue")
-    worker.go(number, ["confirm"])
-    for action in ("record_exam", "fit", "unfit"):
-        if action != "record_exam":
-            worker.go(number, ["record_exam"])
-        with pytest.raises(InvalidInput, match="takes no comment"):
-            worker.desk.do.take(EXAMINER, number, action, comment="تحليل الدم سليم.")
-    for caller in (EXAMINER, REVIEWER, CENTRE):
-        with pytest.raises(Conflict, match="Nothing may be said"):
-            worker.desk.licensing.inbox.comment(caller, number, "تحليل الدم سليم.", new_key())
-    assert worker.desk.count("case_comment") == 0
+def test_a_message_to_the_worker_does_not_say_that_he_is_unfit() -> None:
+    # A stranger may find the phone, or the employer keep it.
+    said = CARD.flows["examined"].states["unfit"].title
+    words = {"case": "HC-2026-000001", "state_ar": said.ar, "state_en": said.en}
+    told = notices.text_of("ended", words)
+    for word in ("لائق", "نتيجة", "فحص", "fit", "exam"):
+        assert word not in told
 
 
 def test_the_paper_and_the_public_see_no_more_than_they_need(worker: Walker) -> None:
     by_border = as_others(worker, {**FORM, **PASSPORT}, BORDER)
     number = by_border.issued(ISSUE)
     told = str(worker.desk.licensing.licences.verify(number))
-    for secret in (*BORDER.values(), *PASSPORT.values(), "2026-11-20"):
+    for secret in (*BORDER.values(), *PASSPORT.values(), "السودان"):
         assert secret not in told
     with worker.desk.database.transaction() as session:
         row = session.execute(text("SELECT form, lines FROM licence")).one()
-    assert not set(row.form) & {*PASSPORT, "examined_on"}
-    assert "2026-11-20" not in str(row)
+    assert not set(row.form) & set(PASSPORT)
+    assert "السودان" not in str(row)
 
 
-def test_the_day_a_centre_writes_down_at_another_desk_is_refused(worker: Walker) -> None:
-    number = worker.ask("issue")
-    worker.go(number, ["send_back"])
-    with pytest.raises(InvalidInput):
-        worker.desk.do.take(CENTRE, number, "resubmit", form={"examined_on": "2026-11-20"})
-    with pytest.raises(InvalidInput):
-        worker.desk.do.submit(OTHER_CENTRE, message({**FORM, "city": "riyadh"}, "health_card"))
-    assert worker.desk.now[-1] == datetime(2026, 11, 22, 7, tzinfo=UTC)
+@pytest.mark.parametrize(("name", "value"), [("passport_number", "DIABETES"), ("nationality", "HIV")])
+def test_codes_are_no_room_for_words(worker: Walker, name: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        worker.ask("issue", form={**FORM, **PASSPORT, name: value})
+    (wrong,) = refused.value.fields
+    assert wrong.pointer == f"/form/{name}"
+    assert wrong.detail_ar
