@@ -10,7 +10,14 @@ pytest_plugins = ["tests.console.rakeeza_command"]
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "integrations/services/shop_licence.yaml"
 CARD = ROOT / "tests/integrations/definitions/exam_card.yaml"
-PRODUCT = ["advertising_licence", "building_permit", "excavation_permit", "health_card", "shop_licence"]
+PRODUCT = [
+    "advertising_licence",
+    "building_permit",
+    "demolition_permit",
+    "excavation_permit",
+    "health_card",
+    "shop_licence",
+]
 
 
 def test_services_are_listed(rakeeza: Rakeeza) -> None:

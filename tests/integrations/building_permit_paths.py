@@ -36,18 +36,22 @@ CHANGED = (
 AMENDMENT = {**{name: FORM[name] for name in (*CHANGED, "contractor")}, "area_m2": 720.5, "added_area_m2": 80}
 GROUNDS = {"grounds": "أوقفت الأعمال لوجود مخالفة في الارتدادات."}
 OFFICES = {"supervision_office": "60071", "contractor": "7009876543"}
+CORRECTION = {
+    **{
+        name: FORM[name]
+        for name in ("district", "plan_number", "deed_number", "survey_decision", "design_office")
+    },
+    "parcel_number": "1285",
+    **OFFICES,
+}
 FORMS: dict[str, dict[str, Any]] = {
     "issue": FORM,
     "renew": OFFICES,
     "amend": AMENDMENT,
     "transfer": {"new_holder": OTHER_APPLICANT},
     "complete": {"stage": "completed"},
-    "correct": {
-        name: FORM[name]
-        for name in ("district", "plan_number", "deed_number", "survey_decision", "design_office")
-    }
-    | {"parcel_number": "1285"}
-    | OFFICES,
+    "correct": CORRECTION,
+    "request_correction": CORRECTION,
     **dict.fromkeys(("cancel", "uphold", "void", "suspend", "reinstate", "revoke"), GROUNDS),
 }
 
@@ -133,6 +137,8 @@ PATHS_ON_A_PERMIT = [
     ("cancel", "submit send_back withdraw"),
     ("cancel", "submit send_back lapse"),
     ("correct", "propose decide"),
+    ("request_correction", "submit approve"),
+    ("request_correction", "submit reject"),
     ("void", "propose decide"),
     ("suspend", "propose decide"),
     ("suspend", "propose drop"),
@@ -148,4 +154,4 @@ AFTER_A_DECISION = [
 ]
 DONE = ("issued", "granted", "certified", "decided")
 COMES_TO = {"cancel": "closed", "void": "void", "suspend": "suspended", "revoke": "revoked"}
-NEW_PAPER = ("amend", "transfer", "complete", "correct")
+NEW_PAPER = ("amend", "transfer", "complete", "correct", "request_correction")

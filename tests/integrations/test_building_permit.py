@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from foundation.database import Database
-from foundation.errors import Conflict, InvalidInput, PermissionDenied
+from foundation.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from tests.integrations import paths
 from tests.integrations.building_permit_paths import (
     AFTER_A_DECISION,
@@ -210,7 +210,7 @@ def test_a_permit_that_ran_out_is_expired_and_can_be_renewed_from_its_end(agent:
     permit = agent.issued(ISSUE)
     agent.on(date(2029, 10, 20))
     assert agent.licence(permit)["status"] == "expired"
-    for procedure in ("amend", "transfer", "copy"):
+    for procedure in ("amend", "transfer"):
         with pytest.raises(Conflict, match="expired"):
             agent.ask(procedure, permit)
     agent.follow(("renew", f"submit approve {GRANTED}"), permit)
@@ -228,6 +228,18 @@ def test_what_is_completed_says_so_to_everybody_and_is_not_renewed(agent: Walker
         assert agent.follow(path, permit)["state"] == "finished"
     number = agent.ask("amend", permit)
     assert agent.desk.state(number) == "finished"
+    # Of a house that stands its owner wants the paper long after the three years.
+    agent.on(date(2040, 1, 2))
+    himself(agent).follow(("copy", f"submit {GRANTED}"), permit)
+
+
+def test_an_owner_who_finds_a_mistake_proves_it_and_has_it_corrected_free(agent: Walker) -> None:
+    permit = agent.issued(ISSUE)
+    number = himself(agent).ask("request_correction", permit)
+    with pytest.raises(Conflict, match="lacks: Paper that proves"):
+        agent.desk.do.take(caller_of(["reviewer"]), number, "approve", comment="ثبت الخطأ.")
+    himself(agent).go(number, ["approve"])
+    assert "1285" in str(agent.licence(permit)["lines"])
 
 
 def test_only_what_is_complete_is_found_complete(agent: Walker) -> None:
@@ -290,6 +302,25 @@ def test_each_stage_is_decided_by_its_own_people(agent: Walker) -> None:
         agent.go(number, [action])
 
 
+def test_the_electricity_company_judges_a_supply_and_sees_nobody(agent: Walker) -> None:
+    number = agent.ask("issue", form={**FORM, "electric_load_kva": 400})
+    agent.hand_in(number)
+    utility = caller_of(["utility"])
+    told = agent.desk.licensing.cases.case(utility, number)
+    assert (told["applicant"], told["form"]["electric_load_kva"]) == (None, 400)
+    assert {each["code"] for each in told["documents"]} == {"electrical_drawings", "transformer_room"}
+    for said in (*APPLICANT.values(), *OTHER_APPLICANT.values()):
+        assert said not in str(told)
+    with pytest.raises(NotFound):
+        agent.desk.licensing.files.get(utility, number, "deed")
+    assert agent.desk.licensing.files.get(utility, number, "transformer_room")[1] == "application/pdf"
+    agent.go(number, ["utility_send_back"])
+    assert [each["answer"] for each in agent.desk.case(number)["checks"]] == ["failed"]
+    agent.desk.do.take(CENTRE, number, "resubmit", form={"electric_load_kva": 500})
+    # What was said of another load is forgotten.
+    assert [each["answer"] for each in agent.desk.case(number)["checks"]] == [None]
+
+
 def test_the_papers_are_complete_before_the_engineers_see_them(agent: Walker) -> None:
     number = agent.ask("issue", form={**FORM, "use": "commercial", "floors": 6, "electric_load_kva": 400})
     agent.go(number, ["utility_approve"])
@@ -302,6 +333,7 @@ def test_the_papers_are_complete_before_the_engineers_see_them(agent: Walker) ->
     assert needed == {
         "deed",
         "survey_decision_copy",
+        "site_sketch",
         "architectural_drawings",
         "structural_drawings",
         "electrical_drawings",
