@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from foundation import audit
@@ -16,7 +16,7 @@ from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.service import Service
 
-# More than any case takes; a journal is shown whole.
+# More than a case takes; of one that somebody talks to death the latest are shown.
 _JOURNAL = 1_000
 _STEP = ("from", "to", "version")
 
@@ -71,7 +71,7 @@ def full(work: Work, definitions: Definitions) -> dict[str, Any]:
         "applicant": None if asked_only else dict(work.applicant) or None,
         "form": case.form if asked_only else work.whole_form,
         "erased_at": maybe(case.erased_at),
-        "intact": journal.intact(work.office.vault, case, entries),
+        "intact": journal.intact(work.office.vault, case, _telling(session, case, entries)),
         "licence": around.licence,
         "parent": around.parent,
         "quote": None if asked_only else _quote(session, definitions, case),
@@ -151,6 +151,15 @@ def _checks(service: Service, case: Case) -> list[dict[str, Any]]:
         }
         for name in names
     ]
+
+
+def _telling(session: Session, case: Case, entries: list[audit.Entry]) -> list[audit.Entry]:
+    # What was last applied for may stand before the entries that are shown.
+    if len(entries) < _JOURNAL:
+        return entries
+    of_form = audit.Entry.details.has_key("application")
+    last = select(audit.Entry).where(audit.Entry.chain == case.context, of_form)
+    return list(session.scalars(last.order_by(audit.Entry.position.desc()).limit(1)))
 
 
 def _entry(entry: audit.Entry, asked_only: bool) -> Mapping[str, Any]:
