@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 from zoneinfo import ZoneInfo
 
-from foundation.errors import DeviceUnreachable, NotFound, RakeezaError
+from foundation.errors import DeviceUnreachable, NotFound, RakeezaError, Unavailable
 from foundation.wire.verification import Verdict
 from kiosks.codes import licence_number, offline_verdict
 from kiosks.device_classes import (
@@ -256,8 +256,9 @@ class Agent:
                     self._events.tell("lists", newer=newer)
                 await asyncio.sleep(_LISTS_EVERY)
             except RakeezaError as error:
-                # Those held still serve, and tell their age.
-                log.info("%s", error)
+                # Those held still serve, and tell their age. That headquarters is away is nothing new; that
+                # it says something that is not to be believed is.
+                log.log(logging.DEBUG if isinstance(error, Unavailable) else logging.WARNING, "%s", error)
                 await asyncio.sleep(_LISTS_AGAIN)
 
     def _trouble(self, key: str, verdict: Verdict | None = None) -> None:
