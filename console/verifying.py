@@ -233,7 +233,7 @@ def _tell_claims(claims: LicenceClaims, key: str) -> None:
 def _tell_paper(paper: "PaperVerdict") -> None:
     colour = _colour(_paper_exit_code(paper))
     click.secho(f"PAPER - {paper.text.en}", fg=colour, bold=True)
-    click.secho(f"الوثيقة - {paper.text.ar}", fg=colour, bold=True)
+    click.secho(f"توقيع الوثيقة - {paper.text.ar}", fg=colour, bold=True)
     # Whoever is not trusted calls himself what he likes.
     if paper.signer is not None and paper.municipality is not None:
         _line("signer", paper.signer.en)

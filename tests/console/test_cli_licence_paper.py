@@ -84,7 +84,7 @@ def test_a_paper_as_it_was_signed_is_told_with_its_code_and_who_signed(desk: Des
     for words in (
         "VALID - Shop licence 2026-004512",
         "PAPER - The document is as the municipality signed it",
-        "الوثيقة - الوثيقة كما وقّعتها البلدية",
+        "توقيع الوثيقة - الوثيقة كما وقّعتها",
         NAME.en,
         NAME.ar,
     ):
