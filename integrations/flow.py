@@ -113,13 +113,10 @@ class Flow(Strict):
     actions: tuple[Action, ...] = Field(min_length=1)
 
     def is_silent(self, state: str) -> bool:
-        """Whether nothing may be said of a case in a state: nobody says anything in words of his own there.
-
-        Where nobody takes a step, as at its end, that is so if it is so in the whole flow.
-        """
-        steps = [each for each in self.actions if each.from_ and each.taker == "role"]
-        taken = [each for each in steps if state in each.from_ and each.effect != "settle"]
-        return not any(action.takes_own_words for action in taken or steps)
+        """Whether nothing may be said of a case in a state: no step of a person from it takes own words."""
+        # A payment has none either.
+        taken = [a for a in self.actions if state in a.from_ and a.taker == "role" and a.effect != "settle"]
+        return bool(taken) and not any(action.takes_own_words for action in taken)
 
     @property
     def opening(self) -> Action:

@@ -141,7 +141,8 @@ class InboxDesk:
                     f"The personal data of {number} is erased; nothing is added to it.",
                     message_ar="مُحيت البيانات الشخصية لهذه المعاملة ولا يضاف إليها شيء.",
                 )
-            if self.desk.definitions.of(session, case).flow_of(case.procedure).is_silent(case.state):
+            service = self.desk.definitions.of(session, case)
+            if service.own_words == "none" or service.flow_of(case.procedure).is_silent(case.state):
                 raise Conflict(
                     f"Nothing may be said of the case {number} as it stands.",
                     remedy="Take the action alone.",

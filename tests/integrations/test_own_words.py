@@ -13,7 +13,7 @@ from sqlalchemy import text
 from foundation.database import Database
 from foundation.errors import Conflict, DefinitionError, InvalidInput, RakeezaError
 from foundation.identity import Caller
-from integrations.service import load_service
+from integrations.service import load_service, load_services
 from tests.integrations.desk import (
     AUDITOR,
     CENTRE,
@@ -201,3 +201,9 @@ def test_a_payment_and_an_application_carry_no_words(desk: Desk) -> None:
         desk.do.submit(CENTRE, {**message(FORM, "health_card"), "comment": SAID})
     number = Walker(desk, CARD, FORMS).issued(("issue", f"{EXAMINED} {PAID}"))
     assert number.startswith("HL-")
+
+
+def test_where_a_service_says_nothing_of_it_a_case_that_nobody_moves_may_be_spoken_of() -> None:
+    closing = load_services(()).get("advertising_licence").flows["closing"]
+    assert [state for state in closing.states if closing.is_silent(state)] == []
+    assert CARD.flows["examined"].is_silent("medical")
