@@ -218,7 +218,8 @@ class Headquarters:
                 method, path, headers=headers, data=data, auth=login or httpx.USE_CLIENT_DEFAULT
             ) as answer:
                 return await self._whole(answer)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, UnicodeError) as error:
+            # UnicodeError: a name that no name server could be asked for.
             raise Unavailable(
                 f"Headquarters does not answer ({type(error).__name__}).",
                 place=self._url,

@@ -228,7 +228,8 @@ def _fetched(url: str, folder: Path, keys: KeySet) -> Iterator[StatusList]:
                     refused = error
             if refused is not None:
                 raise refused
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        # UnicodeError: a name that no name server could be asked for.
         raise Unavailable(
             f"The status lists cannot be had ({type(error).__name__}).",
             place=url,
