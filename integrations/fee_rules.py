@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from integrations.cases.explore import Fault, Place
 from integrations.condition_rules import row_fields
+from integrations.dated import broken_dates
 from integrations.fee_table import Fee, Rate, Zones
 from integrations.form import ChoiceField, IntegerField, ListField, NumberField, PlainField
 
@@ -18,7 +19,8 @@ def broken_fees(service: "Service") -> Iterator[Fault]:
     """Every fault of the fees, as the procedures charge them."""
     for index, fee in enumerate(service.fees):
         place: Place = ("fees", index)
-        yield from _dates(fee, place)
+        for where, reason in broken_dates(fee.rates, "a rate"):
+            yield (*place, "rates", *where), reason
         yield from _exemptions(fee, place)
         for number, rate in enumerate(fee.rates):
             yield from _rate(fee, rate, (*place, "rates", number))
@@ -89,18 +91,6 @@ def _zones(table: Zones, known: Mapping[str, PlainField], procedure: str, place:
     for code in table.factors:
         if code not in choices:
             yield (*place, "zones", "factors", code), f"{code!r} is no choice of {field.name!r}"
-
-
-def _dates(fee: Fee, place: Place) -> Iterator[Fault]:
-    for number, rate in enumerate(fee.rates):
-        here = (*place, "rates", number)
-        if rate.effective_until is not None and rate.effective_until < rate.effective_from:
-            yield (*here, "effective_until"), "the last day is before the first"
-        if number == 0:
-            continue
-        before = fee.rates[number - 1].effective_until
-        if before is None or (rate.effective_from - before).days != 1:
-            yield (*here, "effective_from"), "a rate starts the day after the one before it ends"
 
 
 def _exemptions(fee: Fee, place: Place) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from foundation.definitions import Strict
 from integrations.cases.conditions import Condition
 from integrations.cases.money import Amount
+from integrations.dated import Dated
 from integrations.form import Name, Text
 
 FeeClass = Annotated[int, Field(ge=1, le=5)]
@@ -23,19 +24,6 @@ def _no_float(value: object) -> object:
 Factor = Annotated[
     Decimal, BeforeValidator(_no_float), Field(ge=0, le=1_000, decimal_places=6, allow_inf_nan=False)
 ]
-
-
-class Dated(Strict):
-    """Something in effect from a day to a day, both inclusive; without a last day it has no end yet."""
-
-    effective_from: date
-    effective_until: date | None = None
-    source: str = Field(min_length=1)
-    sample: bool = False
-
-    def covers(self, day: date) -> bool:
-        """Whether it is in effect on a day."""
-        return self.effective_from <= day and (self.effective_until is None or day <= self.effective_until)
 
 
 class Slab(Strict):

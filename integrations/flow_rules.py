@@ -25,13 +25,10 @@ def broken_flows(service: "Service") -> Iterator[Fault]:
             yield from _taker(action, here)
             yield from _known_roles(service, action.roles, (*here, "roles"))
             yield from _clock(flow, action, here)
-            yield from _answers(service, flow, action, (*here, "answers"))
             yield from _words(service, action, here)
-            yield from _restarts(flow, action, (*here, "restarts"))
         yield from _names(flow, place)
         yield from _opening(flow, place)
         yield from _states(service, flow, place)
-        yield from _parties(service, flow, place)
     for name, procedure in service.procedures.items():
         yield from _offered(service, name, procedure)
         yield from _edits(service, name, procedure)
@@ -84,42 +81,12 @@ def _clock(flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
             yield place, f"no deadline of the state {state_name!r} names the timed action {action.name!r}"
 
 
-def _answers(service: "Service", flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
-    asked = {check for state in flow.states.values() for check in state.checks}
-    for name in action.answers or {}:
-        here, party = (*place, name), service.checks[name].by
-        if party is None:
-            yield here, f"the check {name!r} is answered by a back-end, and by no action"
-        elif name not in asked:
-            yield here, f"no state of the flow asks the check {name!r}"
-        elif strangers := [role for role in action.roles if role not in party]:
-            yield here, f"the role {strangers[0]!r} is none of the party that {name!r} is asked of"
-
-
 def _words(service: "Service", action: Action, place: Place) -> Iterator[Fault]:
     if action.reasons is not None and action.comment == "none":
         yield (*place, "reasons"), "where nothing may be said, no reason is chosen"
     if service.own_words == "none" and action.takes_own_words:
         reason = f"the service takes nobody's own words: {action.name!r} needs reasons, or comment: none"
         yield (*place, "comment"), reason
-
-
-def _restarts(flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
-    if action.restarts is None:
-        return
-    if action.from_ != (action.to,) or action.taker != "role":
-        yield place, "a deadline is restarted by somebody, in the one state that the action leads from and to"
-    elif flow.states[action.to].deadline is None:
-        yield place, f"the state {action.to!r} has no deadline that could begin anew"
-
-
-def _parties(service: "Service", flow: Flow, place: Place) -> Iterator[Fault]:
-    given = {name for action in flow.actions if action.taker == "role" for name in action.answers or {}}
-    for state_name, state in flow.states.items():
-        for index, name in enumerate(state.checks):
-            if service.checks[name].by is not None and name not in given:
-                here = (*place, "states", state_name, "checks", index)
-                yield here, f"no action lets the party answer the check {name!r}"
 
 
 def _names(flow: Flow, place: Place) -> Iterator[Fault]:

@@ -26,7 +26,8 @@ from foundation.working_time import DEFAULT, load_calendars
 from integrations.cases import fees, invoices, notices, payments, stays
 from integrations.cases.application import Reader
 from integrations.cases.definitions import Definitions
-from integrations.cases.engine import Effects, Engine
+from integrations.cases.engine import Engine
+from integrations.cases.moves import Effects
 from integrations.desks.cases import Cases
 from integrations.desks.closures import follow_closures
 from integrations.desks.desk import Desk

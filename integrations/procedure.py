@@ -1,13 +1,15 @@
 """A procedure of a service: what is applied for, by whom, and what becomes of it in the end."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from foundation.calendar import Calendar
 from foundation.definitions import Strict
-from integrations.cases.conditions import Condition, Facts
+from integrations.cases.conditions import CheckAnswer, Condition, Facts
+from integrations.dated import Dated
 from integrations.form import Name, Names, Text, Words, one_or_more
 
 Outcome = Literal[
@@ -31,6 +33,8 @@ record of what was agreed), all others act on a licence: `close` ends it for its
 holder, `revoke` takes it away, `uphold` grants an objection (what was suspended or revoked holds again),
 `excuse` notes that it lapsed by our own fault."""
 LicenceStatus = Literal["valid", "expired", "suspended", "revoked", "closed", "void"]
+Standing = Literal["valid", "expired", "suspended"]
+"""How a licence that has not ended may stand."""
 Capacity = Literal["owner", "manager", "agent"]
 Channel = Literal["centre", "kiosk", "online", "office"]
 
@@ -86,6 +90,9 @@ class Procedure(Strict):
         on: which licence it may be opened on; all outcomes but `issue` and `agree` need it.
         promise: what the applicant is told.
         channels: where it is offered; at the office alone where the office begins.
+        bars: what stands in its way; names of the service's bars.
+        agreed: the field that holds the number of an earlier case of the applicant, in which this was agreed
+            (outcome `agree`).
     """
 
     title: Text
@@ -99,6 +106,9 @@ class Procedure(Strict):
     on: Window | None = None
     promise: Promise | None = None
     channels: Annotated[tuple[Channel, ...], BeforeValidator(one_or_more)] = Field(("centre",), min_length=1)
+    # None and not empty: the content of a definition without the keys stays what it was.
+    bars: Annotated[tuple[Name, ...] | None, BeforeValidator(one_or_more)] = Field(None, min_length=1)
+    agreed: Name | None = None
 
     @property
     def acts_on_licence(self) -> bool:
@@ -140,6 +150,26 @@ class Requirement(Strict):
     parties: bool | None = None
 
 
+class Period(Dated):
+    """How long a party has to answer, where it is asked while this is in effect.
+
+    Args:
+        working_days: until the end of that working day; the day on which it is asked does not count.
+        hours: of the clock.
+        extensions: how often it may be extended, each time by as much again.
+    """
+
+    working_days: int | None = Field(None, ge=1, le=365)
+    hours: int | None = Field(None, ge=1, le=8_760)
+    extensions: int = Field(0, ge=0, le=10)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Period":
+        if (self.working_days is None) == (self.hours is None):
+            raise ValueError("a period is either working_days or hours")
+        return self
+
+
 class Check(Strict):
     """A question to a back-end or to a party, asked when a case enters a state that names it.
 
@@ -149,6 +179,8 @@ class Check(Strict):
         attempts: tries before the question is parked for a person.
         by: in place of a back-end, roles of the party that is asked; its people answer by actions that have
             `answers`.
+        periods: how long the party has, in the order of their dates; without one it is waited for.
+        silence: what a party has answered that lets its period pass without a word.
     """
 
     title: Text
@@ -156,6 +188,12 @@ class Check(Strict):
     asks: dict[Name, str] | None = Field(None, min_length=1)
     attempts: int = Field(8, ge=1, le=50)
     by: Annotated[tuple[Name, ...] | None, BeforeValidator(one_or_more)] = None
+    periods: tuple[Period, ...] | None = Field(None, min_length=1)
+    silence: CheckAnswer | None = None
+
+    def period_on(self, day: date) -> Period | None:
+        """How long the party has that is asked on a day."""
+        return next((period for period in self.periods or () if period.covers(day)), None)
 
     @model_validator(mode="after")
     def _one(self) -> "Check":
@@ -163,6 +201,10 @@ class Check(Strict):
             raise ValueError("a check is asked of either a backend or, with by, the roles of a party")
         if (self.backend is None) != (self.asks is None):
             raise ValueError("backend and asks go together")
+        if (self.periods is None) != (self.silence is None):
+            raise ValueError("periods and silence go together")
+        if self.periods is not None and self.by is None:
+            raise ValueError("a period is a party's; a back-end is asked again until it answers")
         return self
 
 
@@ -248,6 +290,20 @@ class Parent(Strict):
     service: Name
     remaining_months: int = Field(0, ge=0, le=120)
     ends_with_parent: bool = True
+
+
+class Bar(Strict):
+    """What keeps somebody from being given more: how other licences of the service stand.
+
+    Args:
+        title: what stands against it, as the applicant is told.
+        same: the field in which those others have the same value; "applicant" are those of the applicant.
+        statuses: what one of them has to be, that it stands in the way.
+    """
+
+    title: Text
+    same: Name
+    statuses: Annotated[tuple[Standing, ...], BeforeValidator(one_or_more)] = Field(min_length=1)
 
 
 class Retention(Strict):

@@ -34,7 +34,7 @@ from integrations.form import (
     schema_of_fields,
 )
 from integrations.identifiers import Kind, title
-from integrations.procedure import Check, Parent, Procedure, Requirement, Retention, Validity
+from integrations.procedure import Bar, Check, Parent, Procedure, Requirement, Retention, Validity
 from integrations.service_rules import broken_rules
 
 Prefix = Annotated[str, Field(pattern=r"^[A-Z]{2,5}$")]
@@ -79,7 +79,8 @@ class Service(Strict):
         place: field of the form that says which part of the town a case belongs to; inboxes are by place.
         form: the fields that procedures choose from.
         documents: the checklist that procedures choose from.
-        checks: questions to back-ends, by name.
+        checks: questions to back-ends and to parties, by name.
+        bars: what may stand in the way of being given more, by name.
         public: fields that anyone may see on a licence.
         own_words: with "none" nothing is kept that anybody says in words of his own: texts of the form have a
             pattern, comments are chosen among reasons, a file is called as its document is, and no document
@@ -102,6 +103,8 @@ class Service(Strict):
     payment: Payment
     validity: Validity
     parent: Parent | None = None
+    # None and not empty: the content of a definition without the key stays what it was.
+    bars: dict[Name, Bar] | None = Field(None, min_length=1)
     flows: dict[Name, Flow] = Field(min_length=1)
     procedures: dict[Name, Procedure] = Field(min_length=1)
     public: Words = ()

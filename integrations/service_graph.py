@@ -12,6 +12,7 @@ from typing import Literal
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, Unavailable
 from integrations.flow import Action, Deadline, Effect, Flow, State
+from integrations.procedure import Check, Period
 from integrations.service import Service
 
 Format = Literal["dot", "svg", "png", "pdf"]
@@ -129,12 +130,14 @@ def role_title(service: Service, role: str) -> Bilingual:
     return service.roles.get(role) or _ROLES.get(role) or Bilingual(ar=role, en=role)
 
 
-def span_text(deadline: Deadline) -> Bilingual:
-    """How long a state may last."""
-    if deadline.working_days is not None:
-        days = deadline.working_days
+def span_text(span: Deadline | Period) -> Bilingual:
+    """How long a state may last, or a party may take to answer."""
+    if isinstance(span, Deadline) and span.periods is not None:
+        return Bilingual(ar="آخر مهل الجهات", en="the last of the parties' periods")
+    if span.working_days is not None:
+        days = span.working_days
         return Bilingual(ar=f"{days} يوم عمل", en=f"{days} working day{'s' if days > 1 else ''}")
-    hours = deadline.hours
+    hours = span.hours
     return Bilingual(ar=f"{hours} ساعة", en=f"{hours} hour{'s' if hours != 1 else ''}")
 
 
@@ -165,9 +168,7 @@ def _box(service: Service, name: str, state: State, first: bool, inside: list[Ac
     fill, border, text = _COLOURS[_kind(state, first)]
     faint = "#b8c4cd" if state.final else border
     rows = [_arabic(state.title.ar, 15, text), _latin(state.title.en, 10.5, text), _latin(name, 8, faint)]
-    if state.checks:
-        asked = ", ".join(service.checks[check].title.en for check in state.checks)
-        rows.append(_latin(f"asks: {asked}", 8.5, text))
+    rows += [_latin(f"asks: {_asked(service.checks[check])}", 8.5, text) for check in state.checks]
     if state.deadline is not None:
         rows.append(_latin(_deadline(service, state.deadline), 9, text))
     for action in inside:
@@ -180,6 +181,14 @@ def _box(service: Service, name: str, state: State, first: bool, inside: list[Ac
         f'<TABLE BORDER="{2 if first else 1}" STYLE="ROUNDED" CELLBORDER="0" CELLSPACING="0" CELLPADDING="6"'
         f' BGCOLOR="{fill}" COLOR="{border}"><TR><TD WIDTH="120">{_rows(rows)}</TD></TR></TABLE>'
     )
+
+
+def _asked(check: Check) -> str:
+    if check.periods is None:
+        return check.title.en
+    # The picture is of the definition and not of a day: the newest period is shown.
+    span = span_text(check.periods[-1]).en
+    return f"{check.title.en} ({_CLOCK} {span}, then {check.silence})"
 
 
 def _deadline(service: Service, deadline: Deadline) -> str:
@@ -226,16 +235,21 @@ def _asks(service: Service, start: str, action: Action) -> list[str]:
             ("documents complete", action.complete),
             ("may change the form", bool(action.edits) and start != "begin"),
             (_answers(service, action), bool(action.answers)),
-            ("the deadline begins anew", bool(action.restarts)),
+            (_extends(service, action), bool(action.extends)),
             (_EFFECTS.get(action.effect, "") if action.effect else "", action.effect is not None),
         )
         if holds
     ]
 
 
+def _extends(service: Service, action: Action) -> str:
+    parties = [service.checks[name].title.en for name in action.extends or ()]
+    return f"more time for {', '.join(parties)}"
+
+
 def _answers(service: Service, action: Action) -> str:
     given = action.answers or {}
-    whose = "" if action.taker == "role" else "for who is silent, "
+    whose = "" if action.taker == "role" else "for who is not concerned, "
     return whose + ", ".join(f"{service.checks[name].title.en}: {said}" for name, said in given.items())
 
 

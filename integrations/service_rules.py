@@ -1,7 +1,7 @@
 """Rules of a definition that no single field can hold: names that mean something, procedures that make sense.
 
-Those of its fees stand in `fee_rules`, those of its flows in `flow_rules`, those of conditions in
-`condition_rules`; `integrations.cases.explore` then walks what they let pass.
+Those of its fees stand in `fee_rules`, those of its flows in `flow_rules`, those of parties in `party_rules`,
+those of conditions in `condition_rules`; `integrations.cases.explore` then walks what they let pass.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
 
+from integrations.bar_rules import broken_bars
 from integrations.cases.explore import Fault, Place, dead_ends
 from integrations.condition_rules import broken_conditions
 from integrations.document_rules import broken_document
@@ -23,6 +24,7 @@ from integrations.form import (
     PartyField,
     TextField,
 )
+from integrations.party_rules import broken_parties
 from integrations.procedure import LicenceStatus, Outcome, Procedure, Term
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def broken_rules(service: "Service") -> list[Fault]:
         *_licence(service),
         *broken_fees(service),
         *broken_flows(service),
+        *broken_parties(service),
+        *broken_bars(service),
         *broken_conditions(service),
     ]
     # What is wrong for two procedures alike is one fault.
@@ -82,6 +86,7 @@ def _duplicates(service: "Service") -> Iterator[Fault]:
             ((*place, "form"), procedure.form),
             ((*place, "documents"), procedure.documents),
             ((*place, "fees"), procedure.fees),
+            ((*place, "bars"), procedure.bars or ()),
         ]
     for index, field in enumerate(service.form):
         if isinstance(field, ChoiceField):
@@ -127,12 +132,12 @@ def _names(service: "Service") -> Iterator[Fault]:
                         f"{check!r} is no check",
                     )
         for index, action in enumerate(flow.actions):
-            for check in action.answers or {}:
+            here: Place = ("flows", flow_name, "actions", index)
+            named: list[tuple[Place, str]] = [(("answers", each), each) for each in action.answers or {}]
+            named += [(("extends", number), each) for number, each in enumerate(action.extends or ())]
+            for where, check in named:
                 if check not in service.checks:
-                    yield (
-                        ("flows", flow_name, "actions", index, "answers", check),
-                        f"{check!r} is no check",
-                    )
+                    yield (*here, *where), f"{check!r} is no check"
             for key, states in (("from", action.from_), ("to", (action.to,))):
                 for state_name in states:
                     if state_name not in flow.states:

@@ -1,7 +1,7 @@
 """Answers to a case's checks: asked on entering a state, given by back-ends later and by parties' actions."""
 
 from foundation.chain import JSON
-from integrations.cases import calls
+from integrations.cases import calls, journal, periods
 from integrations.cases.case import Work
 from integrations.flow import Action
 
@@ -27,8 +27,7 @@ def forget(work: Work) -> None:
 def give(work: Work, action: Action) -> dict[str, JSON]:
     """Note what a party answers with an action, in place of what it answered before.
 
-    Who has answered himself is not answered for by silence: an action that is taken by itself or by the
-    clock answers only what has no answer.
+    An action that is taken by itself answers for who is not concerned, and for nobody who has answered.
 
     Returns:
         What the journal says of it.
@@ -37,5 +36,18 @@ def give(work: Work, action: Action) -> dict[str, JSON]:
     said = {
         name: answer for name, answer in (action.answers or {}).items() if himself or name not in case.checks
     }
+    if not said:
+        return {}
     case.checks = {**case.checks, **said}
-    return {"answers": dict(said)} if said else {}
+    periods.answer_in_person(case, said)
+    return {"answers": dict(said)}
+
+
+def deem(work: Work, name: str) -> None:
+    """Write down what a party's silence says, now that its period is over."""
+    case, silence = work.case, work.service.checks[name].silence
+    assert silence is not None, "who has a period has something that silence says"
+    case.checks = {**case.checks, name: silence}
+    periods.answer_by_silence(case, name)
+    case.changed_at = work.at
+    journal.noted(work, "deemed", journal.DEEMED, {"answers": {name: silence}})

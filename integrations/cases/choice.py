@@ -6,7 +6,7 @@ from typing import Any
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, FieldError, InvalidInput, NotFound, PermissionDenied, Stale
 from foundation.identity import Caller
-from integrations.cases import facts
+from integrations.cases import facts, periods
 from integrations.cases.case import Case, Work
 from integrations.flow import Action, Effect, Flow
 from integrations.procedure import Channel, Procedure, Requirement
@@ -15,7 +15,7 @@ from integrations.service import Service
 
 def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
     """Those of some actions that the case's state and facts allow, whoever takes them."""
-    here = [action for action in actions if work.case.state in action.from_]
+    here = [each for each in actions if work.case.state in each.from_ and periods.may_extend(work, each)]
     if not any(action.when is not None for action in here):
         return here
     known = facts.of(work)

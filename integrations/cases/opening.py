@@ -72,6 +72,7 @@ def new_case(
         form=application.form,
         done=[],
         checks={},
+        periods={},
         quote_free=False,
         desk=None,
         place=place_of(service, application.form, licence),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.errors import Malformed
-from integrations.cases import checklist, choice, files, invoices, journal, parties
+from integrations.cases import checklist, choice, files, invoices, journal, parties, periods
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.service import Service
@@ -19,6 +19,8 @@ from integrations.service import Service
 # More than a case takes; of one that somebody talks to death the latest are shown.
 _JOURNAL = 1_000
 _STEP = ("from", "to", "version")
+# What parties are told of each other: what was answered, and until when it may be.
+_OF_PARTIES = frozenset({"answers", "periods"})
 
 _AROUND = text(
     """
@@ -148,6 +150,8 @@ def _checks(service: Service, case: Case) -> list[dict[str, Any]]:
             "name": name,
             "title": service.checks[name].title.model_dump(),
             "answer": case.checks.get(name),
+            "until": moment(periods.until(case, name)) if name in case.periods else None,
+            "deemed": periods.deemed(case, name),
         }
         for name in names
     ]
@@ -163,7 +167,7 @@ def _telling(session: Session, case: Case, entries: list[audit.Entry]) -> list[a
 
 
 def _entry(entry: audit.Entry, asked_only: bool) -> Mapping[str, Any]:
-    kept = ("answers",) if asked_only else entry.details.keys() - _STEP
+    kept = _OF_PARTIES if asked_only else entry.details.keys() - _STEP
     return {
         "at": moment(entry.at),
         "actor": entry.actor,

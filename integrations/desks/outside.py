@@ -30,7 +30,9 @@ LARGEST_PAGE = 200
 _MENDS = (Role.REVIEWER, Role.ADMINISTRATOR, Role.ENGINEER)
 # Calls hold nothing of a person: whoever keeps the platform running may see all of them.
 _KEEPS = frozenset({Role.ADMINISTRATOR, Role.ENGINEER})
-_OF_PARTIES = frozenset({"case.submitted", "case.moved", "case.escalated", "case.deadline_moved"})
+_OF_PARTIES = frozenset(
+    {"case.submitted", "case.moved", "case.deemed", "case.escalated", "case.deadline_moved"}
+)
 _WATCHES = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 
 
