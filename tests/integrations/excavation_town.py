@@ -73,13 +73,18 @@ def utc(day: int, hour: int, minute: int = 0) -> datetime:
 
 @dataclass
 class Town:
-    """A municipality, its parties, and the clock."""
+    """A municipality, its parties, and the clock.
+
+    Args:
+        service: code of the one that is asked for.
+    """
 
     desk: Desk
+    service: str = "excavation_permit"
 
     def ask(self, form: Mapping[str, Any] = NEW, procedure: str = "issue", **parts: Any) -> str:
         """Apply; the case."""
-        said = message(form, "excavation_permit", procedure=procedure, **parts)
+        said = message(form, self.service, procedure=procedure, **parts)
         return str(self.desk.do.submit(CENTRE, said).body["number"])
 
     def send(self, number: str, action: str = "send") -> str:
@@ -125,6 +130,15 @@ class Town:
         """What the parties said so far."""
         return {each["name"]: each["answer"] for each in self.desk.case(number)["checks"]}
 
+    def until(self, number: str) -> dict[str, str | None]:
+        """When the period of each party ends."""
+        return {each["name"]: each["until"] for each in self.desk.case(number)["checks"]}
+
+    def deemed(self, number: str) -> list[dict[str, str]]:
+        """What silence answered, as the journal has it, oldest first."""
+        journal = self.desk.case(number)["journal"]
+        return [each["details"]["answers"] for each in journal if each["action"] == "deemed"]
+
     def state(self, number: str) -> str:
         """Where a case stands."""
         return self.desk.state(number)
@@ -146,7 +160,7 @@ class Town:
     def office(self, procedure: str, licence: str) -> None:
         """One officer proposes, another decides."""
         form = {"grounds": "العمل بلا حواجز سلامة حول الحفرة."}
-        said = message(form, "excavation_permit", applicant=None, procedure=procedure, licence=licence)
+        said = message(form, self.service, applicant=None, procedure=procedure, licence=licence)
         number = str(self.desk.do.submit(INSPECTOR, said).body["number"])
         self.desk.do.take(REVIEWER, number, "decide")
 

@@ -61,6 +61,19 @@ def test_a_coordination_names_no_licence_and_a_permit_names_a_coordination_by_it
     assert refused.value.fields[0].pointer == "/form/coordination"
 
 
+def test_a_connection_that_closes_a_road_brings_a_plan_that_traffic_has_approved(town: Town) -> None:
+    form = {**NEW, "paths": SHORT, "building_permit": "BP-2026-17", "closes_road": True}
+    number = town.ask(form, "connect")
+    for code in ("route_plan", "safety_plan", "building_permit_copy", "team_classification"):
+        town.desk.do.put(CENTRE, number, code)
+    with pytest.raises(Conflict, match="approved by the traffic department") as refused:
+        town.desk.do.take(CENTRE, number, "send")
+    assert "معتمدة من إدارة المرور" in refused.value.message_ar
+    town.desk.do.put(CENTRE, number, "approved_traffic_plan")
+    town.desk.do.take(CENTRE, number, "send")
+    assert town.state(number) == "under_review"
+
+
 def test_a_connection_is_reviewed_in_24_hours_by_the_clock(town: Town) -> None:
     number = town.sent({**NEW, "paths": SHORT, "building_permit": "BP-2026-17"}, "connect")
     assert town.due(number) == "2026-11-23T07:00:00Z"

@@ -15,6 +15,7 @@ from tests.integrations.desk import (
     CENTRE,
     PERSONAL,
     REVIEWER,
+    SUPERVISOR,
     open_desk,
 )
 from tests.integrations.excavation_town import (
@@ -94,17 +95,21 @@ def test_traffic_has_no_say_where_no_road_is_closed(town: Town) -> None:
         town.say(number, "traffic", "objects", WHY)
 
 
-def test_silence_is_agreement_when_five_working_days_are_over_and_not_a_second_before(town: Town) -> None:
+def test_the_silence_of_each_party_is_agreement_when_its_own_period_is_over(town: Town) -> None:
     number = town.sent()
-    # Monday to Thursday, the weekend, and Sunday until the office closes.
+    # Three working days for telecommunication: Monday to Wednesday, until the office closes.
+    town.clock(utc(25, 11, 29))
+    assert town.answers(number)["telecom"] is None
+    town.clock(utc(25, 11, 30))
+    assert town.answers(number) == {"water": None, "power": None, "telecom": "passed", "traffic": "passed"}
+    # Five for water and power: Thursday, the weekend, and Sunday.
     assert town.due(number) == "2026-11-29T11:30:00Z"
     town.clock(utc(29, 11, 29))
     assert town.state(number) == "coordination"
     town.clock(utc(29, 11, 30))
     assert town.state(number) == "under_review"
     assert set(town.answers(number).values()) == {"passed"}
-    [step] = [each for each in town.steps(number) if each["action"] == "end_period"]
-    assert step["answers"] == {"water": "passed", "power": "passed", "telecom": "passed"}
+    assert town.deemed(number) == [{"telecom": "passed"}, {"water": "passed"}, {"power": "passed"}]
 
 
 def test_silence_answers_for_nobody_who_has_objected(town: Town) -> None:
@@ -116,8 +121,7 @@ def test_silence_answers_for_nobody_who_has_objected(town: Town) -> None:
     assert town.answers(number) == {
         "water": "passed", "power": "failed", "telecom": "passed", "traffic": "passed",
     }  # fmt: skip
-    [step] = [each for each in town.steps(number) if each["action"] == "end_period"]
-    assert step["answers"] == {"water": "passed"}
+    assert town.deemed(number) == [{"water": "passed"}]
 
 
 def test_our_own_outage_does_not_put_off_a_deemed_approval_and_a_storm_does(town: Town) -> None:
@@ -128,6 +132,9 @@ def test_our_own_outage_does_not_put_off_a_deemed_approval_and_a_storm_does(town
     town.closure(utc(24, 4), utc(24, 12), outage=False)
     town.desk.licensing.rounds()
     assert town.due(number) == "2026-11-30T11:30:00Z"
+    assert town.until(number)["telecom"] == "2026-11-26T11:30:00Z"
+    town.clock(utc(25, 11, 30))
+    assert town.answers(number)["telecom"] is None
 
 
 def test_an_objection_is_sent_back_and_the_changed_form_is_asked_of_every_party_anew(town: Town) -> None:
@@ -156,13 +163,16 @@ def test_an_objection_that_stands_is_refused_and_nothing_was_paid(town: Town) ->
     assert town.desk.count("case_invoice") == 0
 
 
-def test_an_objection_that_waits_is_shown_to_the_supervisor(town: Town) -> None:
+def test_an_objection_that_waits_is_shown_to_the_supervisor_who_decides(town: Town) -> None:
     number = town.sent()
     town.say(number, "water", "objects", WHY)
     town.clock(utc(29, 11, 30))
     # Three working days after Sunday, the 29th: Wednesday, 2 December.
     town.clock(datetime(2026, 12, 2, 11, 30, tzinfo=UTC))
     assert (town.state(number), town.desk.case(number)["escalated"]) == ("objected", True)
+    # Whom it is shown to decides it.
+    town.desk.do.take(SUPERVISOR, number, "reject", comment=WHY)
+    assert town.state(number) == "rejected"
 
 
 def test_an_answer_may_change_until_the_coordination_ends_and_no_later(town: Town) -> None:
@@ -190,20 +200,38 @@ def test_the_coordinator_ends_the_coordination_once_all_have_answered(town: Town
     assert town.state(number) == "objected"
 
 
-def test_the_period_is_extended_once_and_who_has_answered_need_not_answer_again(town: Town) -> None:
+def test_the_period_of_a_party_is_extended_once_by_as_much_again(town: Town) -> None:
     number = town.sent()
-    town.say(number, "water", "objects", WHY)
+    town.say(number, "power", "objects", WHY)
     town.desk.now.append(utc(26, 9))
-    town.desk.do.take(COORDINATOR, number, "extend_period", comment=WHY)
-    # Five working days after Thursday, the 26th: Thursday, 3 December.
-    assert town.due(number) == "2026-12-03T11:30:00Z"
-    assert town.answers(number)["water"] == "failed"
+    town.desk.do.take(COORDINATOR, number, "extend_water", comment=WHY)
+    # Five working days after Sunday, the 29th: Sunday, 6 December. It is the last of the periods.
+    assert town.until(number) == {
+        "water": "2026-12-06T11:30:00Z", "power": "2026-11-29T11:30:00Z", "telecom": "2026-11-25T11:30:00Z",
+        "traffic": None,
+    }  # fmt: skip
+    assert town.due(number) == "2026-12-06T11:30:00Z"
+    assert town.answers(number)["power"] == "failed"
     with pytest.raises(Conflict):
-        town.desk.do.take(COORDINATOR, number, "extend_period", comment=WHY)
+        town.desk.do.take(COORDINATOR, number, "extend_water", comment=WHY)
     town.clock(utc(29, 11, 30))
     assert town.state(number) == "coordination"
-    town.clock(datetime(2026, 12, 3, 11, 30, tzinfo=UTC))
+    town.clock(datetime(2026, 12, 6, 11, 30, tzinfo=UTC))
     assert town.state(number) == "objected"
+    assert town.deemed(number) == [{"telecom": "passed"}, {"water": "passed"}]
+
+
+@pytest.mark.parametrize("party", ["power", "telecom", "traffic"])
+def test_nobody_gets_more_time_who_has_answered_is_silent_by_now_or_is_not_concerned(
+    town: Town, party: str
+) -> None:
+    number = town.sent()
+    town.say(number, "power")
+    town.clock(utc(25, 11, 30))
+    with pytest.raises(Conflict):
+        town.desk.do.take(COORDINATOR, number, f"extend_{party}", comment=WHY)
+    offered = {each["name"] for each in town.desk.licensing.cases.case(COORDINATOR, number)["actions"]}
+    assert offered == {"extend_water"}
 
 
 def test_a_party_answers_for_itself_alone_and_says_why_it_objects(town: Town) -> None:

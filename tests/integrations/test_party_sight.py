@@ -12,7 +12,7 @@ from foundation.errors import NotFound, PermissionDenied
 from foundation.events import StoredEvent, read
 from foundation.identity import Caller
 from tests.integrations.desk import CENTRE, PERSONAL, PNG, REVIEWER, new_key, open_desk
-from tests.integrations.excavation_town import COORDINATOR, NEW, TRAFFIC, WATER, WHY, Town
+from tests.integrations.excavation_town import COORDINATOR, NEW, TRAFFIC, WATER, WHY, Town, utc
 
 PLANS = ["route_plan", "safety_plan", "traffic_plan"]
 
@@ -57,7 +57,7 @@ def test_a_party_hands_in_nothing_in_the_place_of_the_applicants_papers(town: To
 
 
 def test_a_party_reads_its_own_words_and_nobody_elses(town: Town, sent: str) -> None:
-    town.desk.do.take(COORDINATOR, sent, "extend_period", comment=f"اتصل بنا {PERSONAL[2]}.")
+    town.desk.do.take(COORDINATOR, sent, "extend_water", comment=f"اتصل بنا {PERSONAL[2]}.")
     town.say(sent, "power", "objects", WHY)
     town.say(sent, "water", "objects", WHY)
     told = town.desk.licensing.inbox.comments(WATER, sent)
@@ -74,7 +74,7 @@ def test_a_party_sees_of_the_journal_who_did_what_and_the_answers(town: Town, se
     assert [word for word in PERSONAL if word in str(shown)] == []
     details = [each["details"] for each in shown["journal"] if each["details"]]
     assert {"answers": {"water": "passed"}} in details
-    assert {name for each in details for name in each} == {"answers"}
+    assert {name for each in details for name in each} == {"answers", "periods"}
     whole = town.desk.case(sent)
     assert whole["invoice"] is not None
     assert whole["applicant"] is not None
@@ -94,7 +94,9 @@ def test_a_party_has_no_part_in_the_permit(town: Town, sent: str) -> None:
 
 
 def test_a_party_follows_the_case_and_not_what_is_paid_for_it(town: Town, sent: str) -> None:
-    town.all_agree(sent)
+    town.clock(utc(25, 11, 30))
+    town.say(sent, "water")
+    town.say(sent, "power")
     town.desk.do.take(REVIEWER, sent, "approve")
     town.pay(sent)
     with town.desk.database.transaction() as session:
@@ -103,7 +105,7 @@ def test_a_party_follows_the_case_and_not_what_is_paid_for_it(town: Town, sent: 
     def kinds(caller: Caller) -> set[str]:
         return {each.kind for each in written if _sees(town, caller, each)}
 
-    assert kinds(WATER) == {"case.submitted", "case.moved"}
+    assert kinds(WATER) == {"case.submitted", "case.moved", "case.deemed"}
     assert {"invoice.presented", "licence.issued"} <= kinds(REVIEWER)
 
 
