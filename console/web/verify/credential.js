@@ -10,7 +10,8 @@ import { NotSigned, isSignedBy, parts } from "./cose.js";
 import { dayOf } from "./days.js";
 import { covers } from "./keys.js";
 
-const PREFIX = "RKZ1:";
+/** How the text of a licence's code begins. */
+export const PREFIX = "RKZ1:";
 const MOST_CHARACTERS = 4296; // of the largest QR code there is, version 40-L
 const MOST_BYTES = 4096; // unpacked
 const ISS = 1, SUB = 2, EXP = 4, NBF = 5, IAT = 6, STATUS = 65535, LICENCE = -70001;
@@ -77,15 +78,15 @@ function claimsOf(payload) {
     throw error;
   }
   const licence = member(content, LICENCE);
-  const [ar, en, ...more] = member(licence, TITLE) ?? [];
-  const fields = [...(member(licence, PUBLIC) ?? [null])];
-  const texts = [member(content, ISS), member(content, SUB), member(licence, SERVICE), ar, en];
+  const title = member(licence, TITLE);
+  const fields = member(licence, PUBLIC);
+  const texts = [member(content, ISS), member(content, SUB), member(licence, SERVICE)];
   const moments = [member(content, EXP), member(content, NBF), member(content, IAT)];
   const right =
-    texts.every((text) => typeof text === "string") &&
+    texts.every(isText) &&
     moments.every((moment) => Number.isInteger(moment) && moment >= EARLIEST && moment < LATEST) &&
-    fields.every((pair) => Array.isArray(pair) && pair.every((text) => typeof text === "string")) &&
-    !more.length;
+    Array.isArray(title) && title.length === 2 && title.every(isText) &&
+    fields instanceof Map && [...fields].flat().every(isText);
   if (!right) throw new Refused("damaged");
   const [end, first] = moments.map(dayOf);
   // A day begins at midnight in Riyadh; the end is the midnight after the last day.
@@ -93,12 +94,12 @@ function claimsOf(payload) {
   return {
     number: texts[1],
     service: texts[2],
-    title: { ar, en },
+    title: { ar: title[0], en: title[1] },
     municipality: texts[0],
     firstDay: first,
     lastDay: end - 1,
     issuedAt: moments[2],
-    fields,
+    fields: [...fields],
     status: statusOf(content.get(STATUS)),
   };
 }
@@ -110,6 +111,10 @@ function statusOf(claim) {
   const uri = member(list, "uri");
   if (!Number.isInteger(index) || index < 0 || typeof uri !== "string" || !uri) throw new Refused("damaged");
   return { index, uri };
+}
+
+function isText(value) {
+  return typeof value === "string";
 }
 
 function member(map, key) {

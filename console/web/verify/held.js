@@ -19,16 +19,27 @@ export class Held {
   keysAt = null; // milliseconds since 1970
   #refreshing = null;
 
-  /** What was kept on an earlier visit. */
-  async restore() {
-    const cache = await opened();
-    if (!cache) return;
-    const kept = await cache.match(KEYS);
-    if (kept) await this.#takeKeys(await kept.text(), Number(kept.headers.get(HELD_AT)));
-    for (const request of await cache.keys()) {
-      if (!new URL(request.url).pathname.startsWith(LISTS)) continue;
-      const list = await cache.match(request);
-      await this.#takeList(new Uint8Array(await list.arrayBuffer()), null);
+  /** What was kept on an earlier visit, as far as the browser still has it. */
+  restore() {
+    // A refresh asked for meanwhile comes after it: what was kept may not take the place of what is newer.
+    this.#refreshing = this.#restoreAll();
+    return this.#refreshing;
+  }
+
+  async #restoreAll() {
+    try {
+      const cache = await opened();
+      const kept = await cache?.match(KEYS);
+      if (!kept) return;
+      await this.#takeKeys(await kept.text(), Number(kept.headers.get(HELD_AT)));
+      for (const request of await cache.keys()) {
+        if (!new URL(request.url).pathname.startsWith(LISTS)) continue;
+        const list = await cache.match(request);
+        await this.#takeList(new Uint8Array(await list.arrayBuffer()), null);
+      }
+    } catch (error) {
+      // A storage that cannot be read holds nothing; the network may give it again.
+      console.error(error);
     }
   }
 
@@ -51,12 +62,11 @@ export class Held {
 
   async #refreshAll(uri) {
     const cache = await opened();
-    const text = await (await got(KEYS)).text();
+    const text = textOf(await got(KEYS));
     const at = Date.now();
     if (!(await this.#takeKeys(text, at))) return false;
     await keep(cache, KEYS, text, "application/jwk-set+json", at);
-    await this.#reopen();
-    const wanted = new Set(named(await (await got(INDEX)).json()));
+    const wanted = new Set(named(JSON.parse(textOf(await got(INDEX)))));
     for (const list of this.lists.all()) wanted.add(list.uri);
     // A list that no index names is asked for here only where it says that it lies here.
     if (uri !== null && liesHere(uri)) wanted.add(uri);
@@ -69,7 +79,7 @@ export class Held {
     // The name of a list may have the public's address, and this page another: what counts is the signature.
     const { pathname } = new URL(uri, location.origin);
     if (!pathname.startsWith(LISTS)) return false;
-    const token = new Uint8Array(await (await got(pathname)).arrayBuffer());
+    const token = await got(pathname);
     if (!(await this.#takeList(token, uri))) return false;
     await keep(cache, pathname, token, "application/statuslist+cwt", Date.now());
     return true;
@@ -77,8 +87,11 @@ export class Held {
 
   async #takeKeys(text, at) {
     try {
-      this.keys = await keySet(text);
-      this.keysAt = at;
+      const keys = await keySet(text);
+      // A list whose key was revoked meanwhile is not held any longer.
+      const lists = new StatusLists();
+      for (const { token } of this.lists.all()) await this.#takeList(token, null, keys, lists);
+      [this.keys, this.lists, this.keysAt] = [keys, lists, at];
       return true;
     } catch (error) {
       if (error instanceof BadKeys) return false;
@@ -86,17 +99,9 @@ export class Held {
     }
   }
 
-  // A list whose key was revoked meanwhile is not held any longer.
-  async #reopen() {
-    const before = this.lists.all();
-    const after = new StatusLists();
-    for (const { token } of before) await this.#takeList(token, null, after);
-    this.lists = after;
-  }
-
-  async #takeList(token, uri, lists = this.lists) {
+  async #takeList(token, uri, keys = this.keys, lists = this.lists) {
     try {
-      return lists.hold({ ...(await openList(token, this.keys, uri)), token });
+      return lists.hold({ ...(await openList(token, keys, uri)), token });
     } catch (error) {
       if (error instanceof ListRefused) return false;
       throw error;
@@ -118,9 +123,20 @@ function liesHere(uri) {
 }
 
 async function got(path) {
-  const answer = await fetch(path, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE) });
-  if (!answer.ok || answer.redirected) throw new Error(`${path}: ${answer.status}`);
-  return answer;
+  // Not AbortSignal.timeout: the browsers of old phones do all the rest, and have it not.
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), PATIENCE);
+  try {
+    const answer = await fetch(path, { cache: "no-cache", credentials: "omit", signal: stop.signal });
+    if (!answer.ok || answer.redirected) throw new Error(`${path}: ${answer.status}`);
+    return new Uint8Array(await answer.arrayBuffer());
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function textOf(bytes) {
+  return new TextDecoder().decode(bytes);
 }
 
 // Where nothing may be kept, as in a private window, the page still works while it is open.

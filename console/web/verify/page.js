@@ -3,14 +3,17 @@
 import { ageWords } from "./answers.js";
 import { momentWords } from "./days.js";
 import { Held } from "./held.js";
-import { closeCamera, openCamera, readFile, reader, scan } from "./scanning.js";
+import { CameraGone, NotAPicture, closeCamera, lampOf, openCamera } from "./scanning.js";
+import { readFile, reader, scan } from "./scanning.js";
 import { UNDECIDED, verify } from "./verification.js";
-import { cameraView, kindOf, resultView, startView, troubleView, workingView } from "./views.js";
+import { cameraView, kindOf, resultView, startView, toldOf, troubleView, workingView } from "./views.js";
 import { words } from "./words.js";
 
 const LANGUAGE = "rakeeza-language";
 const OFTEN = 10 * 60_000; // milliseconds between two updates while the page is looked at
 const IMPATIENT = 8_000; // milliseconds that a reader waits for newer keys or lists before he is answered
+const LONG = 12_000; // milliseconds after which the camera's reader is told what may help
+const ASKED_AND_REFUSED = ["NotAllowedError", "SecurityError"];
 
 const main = document.querySelector("main");
 const video = document.createElement("video");
@@ -26,6 +29,7 @@ let update = ""; // what became of the last update: a key of words
 let updatedAt = 0;
 let kept = false; // whether the page opens without a network
 let registration = null;
+let replaced = false; // whether a newer set of files took over beneath this page
 let restored = null;
 
 function firstLanguage() {
@@ -35,7 +39,9 @@ function firstLanguage() {
   } catch {
     // A browser that keeps nothing asks anew each time.
   }
-  return navigator.language.startsWith("en") ? "en" : "ar";
+  // Whoever reads neither first may read one of them after it.
+  const known = navigator.languages.find((each) => /^(ar|en)\b/.test(each)) ?? "ar";
+  return known.slice(0, 2);
 }
 
 function show(next) {
@@ -43,7 +49,13 @@ function show(next) {
   render();
   main.querySelector("h1").focus({ preventScroll: true });
   scrollTo(0, 0);
+  tell();
   renew();
+}
+
+// What a screen reader says after the heading.
+function tell() {
+  document.querySelector("#said").textContent = toldOf(state, language);
 }
 
 function render() {
@@ -55,6 +67,7 @@ function render() {
   main.setAttribute("aria-busy", String(state.view === "working"));
   main.replaceChildren(...view());
   document.title = `${main.querySelector("h1").textContent} – ${words("page", language)}`;
+  document.querySelector("footer").hidden = state.trouble === "unsupported";
   document.querySelector("#who").textContent = words("page", language);
   const other = document.querySelector("#language");
   other.textContent = words("other_language", language);
@@ -65,7 +78,7 @@ function render() {
 function view() {
   switch (state.view) {
     case "camera":
-      return cameraView(language, video, start);
+      return cameraView(language, video, state, start);
     case "working":
       return workingView(language);
     case "result":
@@ -88,7 +101,10 @@ function renderFoot() {
   document.querySelector("#keys").textContent = keys;
   document.querySelector("#list").textContent = ageWords(age, language);
   document.querySelector("#update").textContent = words("update", language);
-  document.querySelector("#told").textContent = update ? words(update, language) : "";
+  const told = document.querySelector("#told");
+  const text = update ? words(update, language) : "";
+  // Written again it would be read out again.
+  if (told.textContent !== text) told.textContent = text;
   document.body.dataset.offline = kept && held.keysAt !== null ? "ready" : "";
   document.body.dataset.update = update;
 }
@@ -104,25 +120,61 @@ function stopLooking() {
 }
 
 async function lookByCamera() {
-  const stop = new AbortController();
   stopLooking();
+  const stop = new AbortController();
   camera = stop;
-  let stream = null;
+  let stream;
   try {
-    stream = await openCamera(video);
-    if (stop.signal.aborted) return;
-    show({ view: "camera" });
-    const text = await scan(video, stop.signal);
-    if (text !== null) {
-      navigator.vibrate?.(80);
-      await judge(text);
-    }
+    stream = await openCamera(video, stop.signal);
   } catch (error) {
     if (stop.signal.aborted) return;
-    const denied = ["NotAllowedError", "SecurityError"].includes(error.name);
+    const denied = ASKED_AND_REFUSED.includes(error.name);
     show({ view: "trouble", trouble: denied ? "camera_denied" : "camera_none" });
+    return;
+  }
+  if (stream === null) return;
+  const text = await textSeen(stream, stop.signal);
+  if (text === null) return;
+  navigator.vibrate?.(80);
+  await judge(text);
+}
+
+// The text of the code that the camera is held to; null when there is none, and the page has turned.
+async function textSeen(stream, signal) {
+  show({ view: "camera", lamp: lampOf(stream), switchLamp, lit: false, slow: false });
+  const slow = setTimeout(sayWhatHelps, LONG);
+  try {
+    return await scan(video, stream, signal);
+  } catch (error) {
+    if (!signal.aborted) show({ view: "trouble", trouble: troubleOf(error) });
+    return null;
   } finally {
-    if (stream) closeCamera(stream);
+    clearTimeout(slow);
+    closeCamera(video, stream);
+  }
+}
+
+function troubleOf(error) {
+  if (error instanceof CameraGone) return "camera_none";
+  if (error instanceof NotAPicture) return "no_picture";
+  console.error(error);
+  return "failed";
+}
+
+function sayWhatHelps() {
+  state.slow = true;
+  main.querySelector("#help").textContent = words("scanning_slow", language);
+  tell();
+}
+
+async function switchLamp(event) {
+  const button = event.currentTarget;
+  try {
+    await state.lamp(!state.lit);
+    state.lit = !state.lit;
+    button.setAttribute("aria-pressed", String(state.lit));
+  } catch {
+    // It stays as it is: some cameras have a lamp only for photographs.
   }
 }
 
@@ -132,8 +184,8 @@ async function lookAtFile(file) {
   let text;
   try {
     text = await readFile(file);
-  } catch {
-    return show({ view: "trouble", trouble: "no_picture" });
+  } catch (error) {
+    return show({ view: "trouble", trouble: troubleOf(error) });
   }
   if (text === null) return show({ view: "trouble", trouble: "no_code" });
   return judge(text);
@@ -145,9 +197,8 @@ async function judge(text) {
   try {
     await restored;
     let verdict = await verify(text, held.keys, held.lists, Date.now());
-    // What is missing here may be had; a clock is not among it.
-    if (UNDECIDED.includes(verdict.answer) && verdict.answer !== "clock_wrong" && navigator.onLine) {
-      const uri = verdict.claims?.status?.uri ?? null;
+    if (maySettle(verdict) && navigator.onLine) {
+      const uri = verdict.claims?.status.uri ?? null;
       await Promise.race([refresh(uri), new Promise((resolve) => setTimeout(resolve, IMPATIENT))]);
       verdict = await verify(text, held.keys, held.lists, Date.now());
     }
@@ -156,6 +207,11 @@ async function judge(text) {
     console.error(error);
     show({ view: "trouble", trouble: "failed" });
   }
+}
+
+// What is missing here may be had; a clock is not among it, nor the list of a licence that names none.
+function maySettle({ answer, claims }) {
+  return UNDECIDED.includes(answer) && answer !== "clock_wrong" && claims?.status !== null;
 }
 
 async function refresh(uri = null) {
@@ -175,53 +231,77 @@ function refreshIfDue() {
 
 // A newer set of files takes over only while nobody is in the middle of something.
 function renew() {
-  const idle = state.view === "start" && !document.querySelector("#text")?.value;
-  if (idle) registration?.waiting?.postMessage("take over");
+  const idle = state.view === "start" && camera === null && !document.querySelector("#text")?.value;
+  if (!idle) return;
+  if (replaced) location.reload();
+  else registration?.waiting?.postMessage("take over");
 }
 
 async function keepOffline() {
   let controlled = Boolean(navigator.serviceWorker.controller);
   navigator.serviceWorker.addEventListener("controllerchange", () => {
-    // The first worker only begins to keep what is shown; a later one brings other files.
-    if (controlled) location.reload();
+    // The first worker only begins to keep what is shown; a later one brings other files. Another page may
+    // have asked it to, while this one shows an answer.
+    replaced = controlled;
     controlled = true;
+    renew();
   });
   registration = await navigator.serviceWorker.register("worker.js");
   registration.addEventListener("updatefound", () => {
     registration.installing?.addEventListener("statechange", renew);
   });
-  await navigator.serviceWorker.ready;
-  kept = true;
+  const { active } = await navigator.serviceWorker.ready;
+  kept = await isKept(active);
   renderFoot();
   renew();
 }
 
+function isKept(worker) {
+  const { port1, port2 } = new MessageChannel();
+  worker.postMessage("is all kept?", [port2]);
+  return new Promise((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data);
+  });
+}
+
 async function loadLabels() {
   try {
-    labels = await (await fetch("labels.json")).json();
+    const answer = await fetch("labels.json");
+    if (!answer.ok) return;
+    labels = await answer.json();
+    if (state.view === "result") render();
   } catch {
     // Fields then bear the names that the code gives them.
   }
 }
 
+function changeLanguage() {
+  language = language === "ar" ? "en" : "ar";
+  try {
+    localStorage.setItem(LANGUAGE, language);
+  } catch {
+    // It holds until the page is closed.
+  }
+  const typed = document.querySelector("#text")?.value;
+  render();
+  tell();
+  if (!typed) return;
+  const field = document.querySelector("#text");
+  field.value = typed;
+  field.closest("details").open = true;
+}
+
 async function begin() {
-  document.querySelector("#language").addEventListener("click", () => {
-    language = language === "ar" ? "en" : "ar";
-    try {
-      localStorage.setItem(LANGUAGE, language);
-    } catch {
-      // It holds until the page is closed.
-    }
-    render();
-  });
+  document.querySelector("#language").addEventListener("click", changeLanguage);
   document.querySelector("#update").addEventListener("click", () => refresh());
   const needed = ["DecompressionStream", "OffscreenCanvas"];
   const able = isSecureContext && crypto.subtle && needed.every((name) => name in window);
   if (!able) return show({ view: "trouble", trouble: "unsupported" });
   restored = held.restore();
   render();
-  await reader.prepare();
-  await loadLabels();
+  // Nobody waits for these: a browser's own reader may never say what it can.
+  reader.prepare();
+  loadLabels();
   await restored;
   renderFoot();
   document.addEventListener("visibilitychange", refreshIfDue);

@@ -21,19 +21,23 @@ const SHARPER = 0.3; // part of its neighbours' ink that a blurred module is fre
  * @param {Uint8Array} grey one byte a pixel, 0 black.
  * @param {number} width
  * @param {number} height
- * @param {{invert?: boolean, thorough?: boolean}} options thorough: try everything, as for a single picture;
- *   otherwise what a stream of pictures leaves time for, `invert` telling which of both colourings.
- * @returns {string|null}
+ * @param {{invert?: boolean, thorough?: boolean, wanted?: string}} options thorough: try everything, as for a
+ *   single picture; otherwise what a stream of pictures leaves time for, `invert` telling which of both
+ *   colourings. wanted: how the text begins that is looked for, where there are several symbols.
+ * @returns {string|null} one that begins so if it is found, else any.
  */
-export function readQr(grey, width, height, { invert = false, thorough = false } = {}) {
+export function readQr(grey, width, height, { invert = false, thorough = false, wanted = "" } = {}) {
+  let other = null;
   for (const turned of thorough ? [false, true] : [invert]) {
-    const text = readOne(turned ? inverted(grey) : grey, width, height, thorough);
-    if (text !== null) return text;
+    for (const text of textsIn(turned ? inverted(grey) : grey, width, height, thorough)) {
+      if (text.startsWith(wanted)) return text;
+      other ??= text;
+    }
   }
-  return null;
+  return other;
 }
 
-function readOne(grey, width, height, thorough) {
+function* textsIn(grey, width, height, thorough) {
   const whole = pictureOf(grey, width, height);
   const sizes = [{ picture: whole, scale: 1 }];
   while (sizes[0].picture.grey.length > SMALL) {
@@ -47,10 +51,9 @@ function readOne(grey, width, height, thorough) {
     for (const corners of triples(found).slice(0, thorough ? 4 * MOST_TRIPLES : MOST_TRIPLES)) {
       const shape = shapeOf(dark, picture.width, picture.height, corners);
       const text = shape && readShape(whole, enlarged(shape, scale), thorough);
-      if (text != null) return text;
+      if (text != null) yield text;
     }
   }
-  return null;
 }
 
 function enlarged(shape, scale) {

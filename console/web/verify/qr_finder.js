@@ -1,6 +1,7 @@
 // Finder patterns, and which three of them belong to one symbol: ISO/IEC 18004, section 13.
 
 const MOST_PATTERNS = 18; // candidates looked at; more are texture
+const MOST_SEEN = 400; // candidates noted; each is compared with all of them
 const ROW_STEP = 3; // a pattern is at least seven modules high
 
 /**
@@ -70,6 +71,7 @@ function check(dark, width, height, x, y, size, found) {
   if (!across) return;
   // Along a diagonal too: letters and tables pass the first two.
   if (!crossing(dark, width, height, across.x, down.y, Math.SQRT1_2, Math.SQRT1_2)) return;
+  if (found.length === MOST_SEEN) return;
   found.push({ x: across.x, y: down.y, size: Math.max(across.size, down.size), seen: 1 });
 }
 

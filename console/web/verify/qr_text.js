@@ -35,11 +35,11 @@ class Bits {
  *
  * @param {Uint8Array} data corrected data codewords.
  * @param {number} version 1 to 40.
- * @returns {string|null} null where the data is no text.
+ * @returns {string|null} null where the data is no text, or none at all.
  */
 export function textOf(data, version) {
   try {
-    return segments(new Bits(data), version < 10 ? 0 : version < 27 ? 1 : 2);
+    return segments(new Bits(data), version < 10 ? 0 : version < 27 ? 1 : 2) || null;
   } catch (error) {
     if (error instanceof Unreadable) return null;
     throw error;

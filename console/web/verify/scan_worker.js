@@ -8,15 +8,15 @@ const PHOTO = 4096; // the same of a single picture, in which the code may be sm
 
 const canvas = new OffscreenCanvas(1, 1);
 
-addEventListener("message", ({ data: { id, bitmap, thorough, invert } }) => {
-  let text = null;
+addEventListener("message", ({ data: { id, bitmap, ...options } }) => {
+  // An answer in any case: the page waits for it.
   try {
-    const { grey, width, height } = pixels(bitmap, thorough ? PHOTO : FRAME);
-    text = readQr(grey, width, height, { thorough, invert });
+    const { grey, width, height } = pixels(bitmap, options.thorough ? PHOTO : FRAME);
+    postMessage({ id, text: readQr(grey, width, height, options) });
+  } catch (error) {
+    postMessage({ id, failure: String(error) });
   } finally {
     bitmap.close();
-    // An answer in any case: the page waits for it.
-    postMessage({ id, text });
   }
 });
 
@@ -29,7 +29,9 @@ function pixels(bitmap, longest) {
     canvas.height = height;
   }
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.clearRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0, width, height);
-  return { grey: greyOf(context.getImageData(0, 0, width, height).data), width, height };
+  const grey = greyOf(context.getImageData(0, 0, width, height).data);
+  // Nothing of what was seen stays behind, nor under the next picture where that is transparent.
+  context.clearRect(0, 0, width, height);
+  return { grey, width, height };
 }

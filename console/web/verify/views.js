@@ -70,13 +70,15 @@ export function startView(language, { camera, picture, text }) {
   ];
 }
 
-export function cameraView(language, video, stop) {
+export function cameraView(language, video, { lamp, lit, switchLamp, slow }, stop) {
   video.setAttribute("aria-label", words("viewfinder", language));
+  const light = lamp && button("", words("lamp", language), switchLamp);
+  light?.setAttribute("aria-pressed", String(lit));
   return [
     heading(words("scanning", language)),
     el("div", { class: "viewfinder" }, video, el("div", { class: "frame", "aria-hidden": "true" })),
-    el("p", { class: "hint" }, words("scanning_hint", language)),
-    el("div", { class: "actions" }, button("", words("stop", language), stop)),
+    el("p", { class: "hint", id: "help" }, words(slow ? "scanning_slow" : "scanning_hint", language)),
+    el("div", { class: "actions" }, light, button("", words("stop", language), stop)),
   ];
 }
 
@@ -92,8 +94,11 @@ export function troubleView(language, trouble, back) {
       heading(words(trouble, language)),
       el("p", { class: "hint" }, words(`${trouble}_hint`, language)),
     ),
-    el("div", { class: "actions" }, button("strong", words("back", language), back)),
-  ];
+    // Nothing can be done here with such a browser.
+    trouble === "unsupported"
+      ? null
+      : el("div", { class: "actions" }, button("strong", words("back", language), back)),
+  ].filter(Boolean);
 }
 
 export function resultView(language, { answer, claims, listAge }, labels, again) {
@@ -112,6 +117,16 @@ export function resultView(language, { answer, claims, listAge }, labels, again)
     claims ? licence(language, claims, labels) : null,
     el("div", { class: "actions" }, button("strong", words("again", language), again)),
   ].filter(Boolean);
+}
+
+/** What a screen reader says of a state, beside its heading. */
+export function toldOf({ view, trouble, verdict, slow }, language) {
+  if (view === "camera") return words(slow ? "scanning_slow" : "scanning_hint", language);
+  if (view === "trouble") return words(`${trouble}_hint`, language);
+  if (view !== "result") return "";
+  const { sentence, remedy } = ANSWERS[verdict.answer][language];
+  const age = verdict.claims ? ageWords(verdict.listAge, language) : "";
+  return `${words(kindOf(verdict.answer), language)}. ${sentence} ${remedy} ${age}`;
 }
 
 function licence(language, claims, labels) {

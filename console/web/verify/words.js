@@ -18,6 +18,11 @@ const WORDS = {
     ar: "قرّب الهاتف حتى يملأ الرمز معظم الإطار، وأبقه ثابتًا.",
     en: "Move closer until the code fills most of the frame, and hold still.",
   },
+  scanning_slow: {
+    ar: "لم يُقرأ الرمز بعد: جرّب إضاءة أفضل أو أبعد الهاتف قليلًا، أو أغلق الكاميرا واختر صورة للرمز.",
+    en: "Not read yet: try more light, hold a little farther away, or close the camera and choose a picture.",
+  },
+  lamp: { ar: "المصباح", en: "Light" },
   viewfinder: { ar: "صورة الكاميرا", en: "Picture of the camera" },
   stop: { ar: "أغلق الكاميرا", en: "Close the camera" },
   working: { ar: "جارٍ التحقق", en: "Verifying" },

@@ -12,9 +12,12 @@ self.addEventListener("install", (event) => event.waitUntil(keep()));
 
 self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
 
-// The page says when it is idle; see page.js.
 self.addEventListener("message", (event) => {
+  // The page says when it is idle; see page.js.
   if (event.data === "take over") self.skipWaiting();
+  if (event.data === "is all kept?") {
+    event.waitUntil(isKept().then((kept) => event.ports[0].postMessage(kept)));
+  }
 });
 
 self.addEventListener("fetch", (event) => {
@@ -42,6 +45,18 @@ async function digest(body) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// A browser short of room may throw the files away and keep the worker; they are then kept anew.
+async function isKept() {
+  try {
+    const cache = await caches.open(KEPT);
+    const files = await Promise.all(Object.keys(FILES).map((name) => cache.match(name)));
+    if (!files.every(Boolean)) await keep();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function takeOver() {
   const names = await caches.keys();
   const older = names.filter((name) => name.startsWith(PREFIX) && name !== KEPT);
@@ -51,7 +66,15 @@ async function takeOver() {
 }
 
 async function answer(request, url) {
-  const cache = await caches.open(KEPT);
   const name = url.href.slice(registration.scope.length).replace(/[?#].*$/, "") || "index.html";
-  return (await cache.match(name)) ?? fetch(request);
+  return (await found(name)) ?? fetch(request);
+}
+
+async function found(name) {
+  try {
+    return await (await caches.open(KEPT)).match(name);
+  } catch {
+    // A storage that cannot be read holds nothing.
+    return undefined;
+  }
 }

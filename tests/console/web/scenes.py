@@ -72,6 +72,32 @@ def scene(
     return seen
 
 
+def desk() -> Image.Image:
+    """The desk with nothing on it."""
+    return Image.new("L", (WIDTH, HEIGHT), _DESK)
+
+
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two papers on the desk."""
+    picture = desk()
+    for paper, x in ((left, 10), (right, WIDTH // 2 + 10)):
+        picture.paste(paper.resize((WIDTH // 2 - 20, WIDTH // 2 - 20), Image.Resampling.BOX), (x, 50))
+    return picture
+
+
+def finders_only() -> Image.Image:
+    """A carpet of finder patterns, as many as there is room for."""
+    one = Image.new("L", (9, 9), 255)
+    draw = ImageDraw.Draw(one)
+    for inset, grey in ((1, 0), (2, 255), (3, 0)):
+        draw.rectangle((inset, inset, 8 - inset, 8 - inset), fill=grey)
+    carpet = Image.new("L", (WIDTH, HEIGHT), 255)
+    for x in range(0, WIDTH, 9):
+        for y in range(0, HEIGHT, 9):
+            carpet.paste(one, (x, y))
+    return carpet
+
+
 def stained(paper: Image.Image, share: float, chance: random.Random) -> Image.Image:
     """The paper with drops on it, outside the three finder patterns, over a share of its area."""
     dirty = paper.copy()

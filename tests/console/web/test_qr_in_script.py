@@ -3,7 +3,6 @@
 import base64
 import io
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from playwright.sync_api import Browser, Page
 
 from foundation.wire.qr import Symbol
 from tests.console.web.phone import imported, opened, phone
-from tests.console.web.scenes import scene, stained, symbol
-from tests.console.web.town import running_town
+from tests.console.web.scenes import finders_only, scene, side_by_side, stained, symbol
+from tests.console.web.town import Town
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 $%*+-./:"
 _READ = """async (m, given) => {
@@ -30,12 +29,11 @@ _READ = """async (m, given) => {
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Page]:
-    with running_town() as town:
-        yield opened(phone(browser), town.url)
+def page(browser: Browser, standing_town: Town) -> Page:
+    return opened(phone(browser), standing_town.url)
 
 
-def read(page: Page, picture: Image.Image, **options: bool) -> str | None:
+def read(page: Page, picture: Image.Image, **options: bool | str) -> str | None:
     """What the page's reader reads in a picture."""
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=1)
@@ -130,6 +128,20 @@ def test_damaged_symbols_are_read_as_well_as_by_zxing(page: Page) -> None:
     assert ours >= theirs >= 20
 
 
+def test_of_two_symbols_the_wanted_one_is_read(page: Page) -> None:
+    menu, licence = "https://example.com/menu", "RKZ1:" + "A" * 300
+    for first, second in ((menu, licence), (licence, menu)):
+        picture = side_by_side(symbol(first), symbol(second))
+        assert read(page, picture, wanted="RKZ1:") == licence
+        assert read(page, picture, wanted="https:") == menu
+        assert read(page, picture, wanted="tel:") in (menu, licence)
+
+
+def test_a_symbol_with_no_text_is_none(page: Page) -> None:
+    for data in ([0] * 16, [0x20, 0x00, 0x00, 0xEC]):
+        assert imported(page, "async (m, data) => m.textOf(Uint8Array.from(data), 1)", data) is None
+
+
 def test_what_is_no_symbol_is_not_read(page: Page) -> None:
     pictures = [
         Image.effect_noise((1280, 720), 80),
@@ -138,6 +150,7 @@ def test_what_is_no_symbol_is_not_read(page: Page) -> None:
         Image.new("L", (1, 1), 255),
         Image.new("L", (3, 900), 255),
         symbol("A" * 20).crop((0, 0, 200, 100)),
+        finders_only(),
     ]
     for picture in pictures:
         assert read(page, picture, thorough=True) is None

@@ -9,16 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import base45  # type: ignore[import-untyped] # it ships no types
+import cbor2
 import pytest
 from playwright.sync_api import Browser, Page
 
+from foundation.wire.cose import sign1
 from foundation.wire.credential import PREFIX, KeySet
 from foundation.wire.status_list import StatusLists
 from foundation.wire.verdict_words import WORDS
 from foundation.wire.verification import verify
 from lab.credential_vectors import packed, unpacked
 from tests.console.web.phone import imported, opened, phone
-from tests.console.web.town import Town, running_town
+from tests.console.web.town import Town
 from tests.processes import ROOT
 
 VECTORS = json.loads((ROOT / "tests/foundation/credential_vectors.json").read_text(encoding="utf-8"))
@@ -47,9 +49,9 @@ _LISTS = """async (m, given) => {
 
 
 @pytest.fixture(scope="module")
-def town() -> Iterator[Town]:
-    with running_town() as running:
-        yield running
+def town(standing_town: Town) -> Town:
+    """One for all tests here: they only read it."""
+    return standing_town
 
 
 @pytest.fixture(scope="module")
@@ -90,20 +92,9 @@ def test_answers_and_ages_are_told_in_the_same_words(page: Page) -> None:
 def test_changed_codes_get_the_same_answer_from_both(page: Page, town: Town) -> None:
     text, chance = town.licence(), random.Random(4)
     texts = [*_changed_texts(text, chance), *_changed_messages(unpacked(text), chance)]
-    now = datetime.now(UTC)
-    keys = KeySet.from_json(town.keys().to_json())
-    given: dict[str, Any] = {
-        "keys": json.loads(keys.to_json()),
-        "lists": {},
-        "codes": [{"text": each, "lists": [], "now": now.isoformat()} for each in texts],
-    }
-    told = imported(page, _VERIFY, given)
-    answers = set()
-    for each, verdict in zip(texts, told, strict=True):
-        expected = verify(each, keys, StatusLists(), now)
-        assert verdict["answer"] == expected.answer.value, each
-        answers.add(verdict["answer"])
-    assert {"damaged", "wrong_signature", "not_ours", "unknown_key"} <= answers
+    answers = _both(page, town, texts)
+    assert {"damaged", "wrong_signature", "not_ours", "unknown_key"} <= set(answers)
+    assert "valid" not in answers
 
 
 def _changed_texts(text: str, chance: random.Random) -> Iterator[str]:
@@ -120,6 +111,70 @@ def _changed_messages(message: bytes, chance: random.Random) -> Iterator[str]:
         at, bit = chance.randrange(len(message)), 1 << chance.randrange(8)
         yield packed(message[:at] + bytes([message[at] ^ bit]) + message[at + 1 :])
         yield packed(message[:at] + message[at + 1 :])
+
+
+def test_what_is_signed_and_no_licence_is_damaged_to_both(page: Page, town: Town) -> None:
+    right: dict[int, Any] = cbor2.loads(cbor2.loads(unpacked(town.licence())).value[2])
+    licence = right[-70001]
+    wrong: list[Any] = [
+        {**right, 1: 7},
+        {**right, 2: b"SC"},
+        {**right, 4: "late"},
+        {**right, 4: right[5]},
+        {**right, 5: right[5] + 1},
+        {**right, 6: 1 << 50},
+        {**right, 4: 1 << 60},
+        {**right, 65535: 7},
+        {**right, 65535: {"status_list": {"idx": -1, "uri": "x"}}},
+        {**right, 65535: {"status_list": {"idx": 1, "uri": ""}}},
+        {**right, 65535: {"status_list": {"idx": "1", "uri": "x"}}},
+        {**right, -70001: []},
+        *(
+            {**right, -70001: {**licence, 2: title}}
+            for title in ("ab", 7, ["a"], ["a", "b", "c"], {"a": "b"})
+        ),
+        *({**right, -70001: {**licence, 3: given}} for given in ("ab", 7, [["a", "b"]], {"a": 1}, {1: "a"})),
+        {key: value for key, value in right.items() if key != 6},
+        [1, 2],
+        "text",
+        7,
+        cbor2.CBORTag(61, right),
+    ]
+    texts = [packed(sign1(cbor2.dumps(each), town.key)) for each in wrong]
+    assert _both(page, town, texts) == ["damaged"] * len(texts)
+
+
+def test_hostile_cbor_is_damaged_to_both(page: Page, town: Town) -> None:
+    hostile = {
+        "deep": b"\x81" * 4000 + b"\x00",
+        "deep tags": b"\xd2" * 4000 + b"\x00",
+        "an endless list": b"\xd2\x9f" + b"\x00" * 4000,
+        "a list of 2^53 - 1": b"\xd2\x9b\x00\x1f" + b"\xff" * 6 + b"\x00" * 4000,
+        "a list of 2^64 - 1": b"\xd2\x9b" + b"\xff" * 8,
+        "bytes of 2^53 - 1": b"\xd2\x84\x5b\x00\x1f" + b"\xff" * 6,
+        "text of 4 GB": b"\xd2\x84\x7a" + b"\xff" * 4,
+        "a map of 2^32 - 1": b"\xd2\x84\xba" + b"\xff" * 4 + b"\x00" * 4000,
+        "a map with lists for keys": b"\xd2\xa1\x80\x00",
+        "numbers only": b"\xd2\x99\x0f\xa0" + b"\x00" * 4000,
+        "no number": b"\xd2\x84\xf9\x7e\x00\xa0\x40\x40",
+        "nothing": b"",
+    }
+    assert _both(page, town, [packed(each) for each in hostile.values()]) == ["damaged"] * len(hostile)
+
+
+def _both(page: Page, town: Town, texts: list[str]) -> list[str]:
+    """What the page answers to codes; the platform answers the same."""
+    now = datetime.now(UTC)
+    keys = KeySet.from_json(town.keys().to_json())
+    given: dict[str, Any] = {
+        "keys": json.loads(keys.to_json()),
+        "lists": {},
+        "codes": [{"text": each, "lists": [], "now": now.isoformat()} for each in texts],
+    }
+    told = [verdict["answer"] for verdict in imported(page, _VERIFY, given)]
+    for each, answer in zip(texts, told, strict=True):
+        assert answer == verify(each, keys, StatusLists(), now).answer.value, each
+    return told
 
 
 def test_a_bomb_is_refused_before_it_has_gone_off(page: Page) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from console.web import verify_page
 from foundation.wire.credential import SigningKey
-from tests.console.web.phone import answer_to, opened, phone
+from tests.console.web.phone import answer_to, assert_accessible, each_language, opened, phone
 from tests.console.web.town import REVOKED, Town
 from tests.foundation.http_face import served
 
@@ -185,3 +185,137 @@ def test_a_newer_page_takes_over_whole_and_only_when_nobody_is_in_the_middle(
         assert len([name for name in names if name.startswith("rakeeza-verify-")]) == 1
         # What was held stays.
         assert answer_to(page, town.licence(REVOKED)) == "revoked"
+
+
+def _update(page: Page) -> None:
+    page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
+    page.wait_for_function("navigator.serviceWorker.ready.then((kept) => kept.waiting !== null)")
+
+
+def test_a_page_that_shows_an_answer_goes_on_when_another_is_exchanged(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = Town()
+    town.publish()
+    changing = _Changing(town)
+    with served(changing.app()) as origin:
+        context = phone(browser, "en")
+        first, second = (opened(context, f"{origin}/verify/") for _ in range(2))
+        assert answer_to(first, town.licence()) == "valid"
+        answer_to(second, town.licence())
+        _versioned(tmp_path / "two", monkeypatch, "two")
+        changing.exchange()
+        _update(first)
+        second.click("main .actions .strong")
+        second.wait_for_selector(".hint.small.two")
+        first.wait_for_function("navigator.serviceWorker.ready.then((kept) => kept.waiting === null)")
+        assert first.get_attribute("body", "data-answer") == "valid"
+        first.click("main .actions .strong")
+        first.wait_for_selector(".hint.small.two")
+        assert _marks(first) == (True, True)
+
+
+_FORGET_FILES = """caches.keys().then((names) => Promise.all(
+  names.filter((name) => name.startsWith("rakeeza-verify-")).map((name) => caches.delete(name))))"""
+
+
+_IS_KEPT = """async () => {
+  const { active } = await navigator.serviceWorker.ready;
+  const { port1, port2 } = new MessageChannel();
+  const told = new Promise((resolve) => { port1.onmessage = (event) => resolve(event.data) });
+  active.postMessage("is all kept?", [port2]);
+  return told;
+}"""
+
+
+def test_files_that_the_browser_threw_away_are_kept_anew(town: Town, browser: Browser) -> None:
+    context = phone(browser, "en")
+    page = opened(context, town.url)
+    page.evaluate(_FORGET_FILES)
+    page.reload()
+    page.wait_for_selector("body[data-offline=ready]")
+    context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("body[data-offline=ready]")
+    assert answer_to(page, town.licence()) == "valid"
+
+
+def test_a_page_that_could_not_be_kept_does_not_say_that_it_is(browser: Browser) -> None:
+    town = Town()
+    town.publish()
+    changing = _Changing(town)
+    with served(changing.app()) as origin:
+        page = opened(phone(browser, "en"), f"{origin}/verify/")
+        page.evaluate(_FORGET_FILES)
+        changing.broken = "/mark.svg"
+        page.reload()
+        page.wait_for_selector("body[data-update=updated]")
+        assert page.evaluate(_IS_KEPT) is False
+        expect(page.locator("#offline")).to_have_text("This page is not kept for use without a network yet.")
+        assert answer_to(page, town.licence()) == "valid"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "CacheStorage.prototype.open = async () => { throw new DOMException('closed', 'SecurityError') }",
+        "Cache.prototype.match = async () => { throw new DOMException('lost', 'UnknownError') }",
+        "Cache.prototype.put = async () => { throw new DOMException('full', 'QuotaExceededError') }",
+        "ServiceWorkerContainer.prototype.register = async () => { throw new TypeError('private') }",
+        "delete Navigator.prototype.serviceWorker",
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no') } })",
+        "delete AbortSignal.timeout",
+        "delete HTMLVideoElement.prototype.requestVideoFrameCallback",
+    ],
+    ids=["no cache", "lost", "full", "no worker", "no workers", "no storage", "old", "older"],
+)
+def test_where_nothing_may_be_kept_the_page_works_while_it_is_open(
+    town: Town, browser: Browser, broken: str
+) -> None:
+    context = phone(browser, "en")
+    context.add_init_script(broken)
+    for _ in range(2):
+        page = context.new_page()
+        page.goto(town.url)
+        page.wait_for_selector("body[data-update=updated]")
+        assert answer_to(page, town.licence()) == "valid"
+        before = page.get_attribute("html", "lang") or ""
+        page.click("#language")
+        expect(page.locator("html")).not_to_have_attribute("lang", before)
+
+
+def test_a_page_without_a_worker_says_that_it_is_not_kept(town: Town, browser: Browser) -> None:
+    page = phone(browser, "en", service_workers="block").new_page()
+    page.goto(town.url)
+    page.wait_for_selector("body[data-update=updated]")
+    expect(page.locator("#offline")).to_have_text("This page is not kept for use without a network yet.")
+
+
+def test_without_the_names_of_fields_their_codes_are_shown(town: Town, browser: Browser) -> None:
+    context = phone(browser, "en", service_workers="block")
+    context.route("**/labels.json", lambda route: route.fulfill(status=503, json={"title": "Not now"}))
+    page = context.new_page()
+    page.goto(town.url)
+    page.wait_for_selector("body[data-update=updated]")
+    assert answer_to(page, town.licence()) == "valid"
+    expect(page.locator("dt", has_text="trade_name")).to_have_count(1)
+
+
+def test_an_address_without_encryption_is_told_and_offers_nothing(town: Town, browser: Browser) -> None:
+    page = phone(browser, "en").new_page()
+    page.goto(town.url.replace("127.0.0.1", "plain.example"))
+    page.wait_for_selector("body[data-state=trouble]")
+    assert not page.evaluate("isSecureContext")
+    for _ in each_language(page):
+        assert_accessible(page)
+    expect(page.locator("h1")).to_have_text("This browser cannot verify")
+    expect(page.locator("main button, footer:visible")).to_have_count(0)
+
+
+def test_a_browser_too_old_for_the_script_is_told_so(town: Town, browser: Browser) -> None:
+    context = phone(browser, "en", service_workers="block")
+    # As a browser that does not understand it: the script never runs.
+    context.route("**/page.js", lambda route: route.fulfill(body="class {", content_type="text/javascript"))
+    page = context.new_page()
+    page.goto(town.url)
+    expect(page.get_by_text("the browser is too old to verify")).to_be_visible()

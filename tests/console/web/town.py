@@ -48,6 +48,11 @@ class Town:
     url: str = ""
     asked: list[str] = field(default_factory=list)
 
+    def renew(self) -> None:
+        """Begin anew at the same address: other keys, and one list, three hours old."""
+        vars(self).update(vars(Town()) | {"url": self.url})
+        self.publish()
+
     def keys(self) -> KeySet:
         return KeySet(
             [
