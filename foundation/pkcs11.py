@@ -26,7 +26,8 @@ from foundation.wire.credential_keys import PublicKey
 
 _UNCOMPRESSED = 4  # first byte of a point that is written as both its coordinates (SEC 1, section 2.3.3)
 _COORDINATE = 32
-_OCTET_STRING = b"\x04\x41"
+_POINT = 1 + 2 * _COORDINATE
+_OCTET_STRING = bytes((4, _POINT))
 # Of the whole process: two tokens may be behind one module.
 _ALONE = threading.Lock()
 
@@ -138,14 +139,29 @@ class Token:
             DeviceUnreachable: the token does not answer.
         """
         point = self._run(lambda session: self._point(session, label))
-        if len(point) != 1 + 2 * _COORDINATE or point[0] != _UNCOMPRESSED:
+        try:
+            public = PublicKey(*coordinates(point), municipality)
+        except ValueError as error:
             raise SettingsError(
                 "The key in the token is not on the curve P-256.",
                 place=f"{self.place}, key {label}",
                 remedy="Let rakeeza make its own: rakeeza keys rotate",
-            )
-        x, y = point[1 : 1 + _COORDINATE], point[1 + _COORDINATE :]
-        return TokenSigner(PublicKey(x, y, municipality), self, label)
+            ) from error
+        return TokenSigner(public, self, label)
+
+    def labels(self) -> list[str]:
+        """The names of the private keys in the token, sorted.
+
+        Raises:
+            SettingsError: the token, its module or its PIN cannot be used.
+            DeviceUnreachable: the token does not answer.
+        """
+
+        def read(session: pkcs11.Session) -> list[str]:
+            keys = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
+            return sorted(str(key[Attribute.LABEL]) for key in keys)
+
+        return self._run(read)
 
     def check(self) -> None:
         """Log in, to see whether it can be used; raises as `make_key` does."""
@@ -198,8 +214,7 @@ class Token:
         self._key(session, label)
         public = session.get_key(ObjectClass.PUBLIC_KEY, KeyType.EC, label)
         point: bytes = public[Attribute.EC_POINT]
-        # As the standard has it, DER; some tokens give the bare point.
-        return point.removeprefix(_OCTET_STRING)
+        return point
 
     def _key(self, session: pkcs11.Session, label: str) -> SignMixin:
         if label not in self._private:
@@ -314,6 +329,24 @@ def token_of(settings: Settings, secrets: SecretFile) -> Token:
             remedy="Name its module and its label in pkcs11.module and pkcs11.token.",
         )
     return Token(module, label, lambda: secrets.get(settings.pkcs11.pin_secret))
+
+
+def coordinates(point: bytes) -> tuple[bytes, bytes]:
+    """The coordinates of a point on P-256, as a token gives it.
+
+    Args:
+        point: as the standard has it, in DER; some tokens give it bare.
+
+    Raises:
+        ValueError: it is none.
+
+    Source: OASIS PKCS#11 specification 3.1, section 6.3.3 (CKA_EC_POINT).
+    """
+    # By its length: a bare point, too, may begin with what is the frame of the other.
+    bare = point.removeprefix(_OCTET_STRING) if len(point) == len(_OCTET_STRING) + _POINT else point
+    if len(bare) != _POINT or bare[0] != _UNCOMPRESSED:
+        raise ValueError("no uncompressed point of a curve of 256 bits")
+    return bare[1 : 1 + _COORDINATE], bare[1 + _COORDINATE :]
 
 
 def _row(error: pkcs11.PKCS11Error) -> _Row:

@@ -10,9 +10,10 @@ import pkcs11
 import pytest
 from pkcs11 import Attribute, ObjectClass
 from pkcs11 import exceptions as pkcs11_errors
+from pkcs11.util.ec import encode_named_curve_parameters
 
 from foundation.errors import Conflict, NotFound, RakeezaError, SettingsError
-from foundation.pkcs11 import ERRORS, Token, token_of
+from foundation.pkcs11 import ERRORS, Token, coordinates, token_of
 from foundation.secret import Secret, SecretFile
 from foundation.settings import load
 from foundation.wire import cose
@@ -67,6 +68,38 @@ def test_a_name_is_given_once(token: Token) -> None:
     with pytest.raises(Conflict, match="has a key of this name"):
         token.make_key("one", "sample")
     assert token.signer("one", "sample").public == made.public
+
+
+@pytest.mark.parametrize("first", [0x00, 0x04, 0x41])
+def test_a_point_is_read_framed_and_bare_whatever_it_begins_with(first: int) -> None:
+    x, y = bytes([first, *range(31)]), bytes(range(32))
+    bare = b"\x04" + x + y
+    assert coordinates(bare) == (x, y)
+    assert coordinates(b"\x04\x41" + bare) == (x, y)
+
+
+@pytest.mark.parametrize("point", [b"", b"\x04", b"\x02" + bytes(64), bytes(65), b"\x04\x41" + bytes(64)])
+def test_what_is_no_point_is_not_read_as_one(point: bytes) -> None:
+    with pytest.raises(ValueError, match="no uncompressed point"):
+        coordinates(point)
+
+
+def test_a_key_on_another_curve_is_named(token: Token, label: str) -> None:
+    token.check()
+    with pkcs11.lib(str(MODULE)).get_token(token_label=label).open(rw=True) as session:
+        curve = session.create_domain_parameters(
+            pkcs11.KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256k1")}, local=True
+        )
+        curve.generate_keypair(label="one", store=True)
+    with pytest.raises(SettingsError, match="key one: The key in the token is not on the curve P-256"):
+        token.signer("one", "sample")
+
+
+def test_a_token_tells_the_names_of_its_keys(token: Token) -> None:
+    assert token.labels() == []
+    token.make_key("two", "sample")
+    token.make_key("one", "sample")
+    assert token.labels() == ["one", "two"]
 
 
 _ELSEWHERE = """
