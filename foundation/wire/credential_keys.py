@@ -316,16 +316,15 @@ def licence_key(secrets: SecretFile, municipality: str) -> SigningKey:
 
 
 def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
-    """The public keys this machine trusts: those of a file beside the secrets, and its own.
+    """The public keys this machine trusts: those of its file of keys, and its own first while that has none.
 
-    Nothing is made by asking. What the file says of a key of ours holds: it knows when it signed and whether
-    it is revoked, and the secrets do not.
+    Nothing is made by asking. Once the file speaks for the municipality, a private key that lies here makes
+    nothing trusted: it may have been retired since, or it was never published.
 
     Args:
         secrets: the platform's secrets file.
         municipality: code of the municipality that issues here.
-        file: a JWK Set, as of another municipality, or of this one on a machine without its secrets; it need
-            not exist.
+        file: a JWK Set, brought up to date by `key_file.keep_keys`; it need not exist.
 
     Returns:
         The keys; none where neither has any.
@@ -334,16 +333,23 @@ def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
         Malformed: the file is no JWK Set.
         SettingsError: the file or the secrets cannot be read.
     """
-    keys: list[PublicKey] = []
-    if secrets.exists():
-        for name in secrets.names():
-            if name == LICENCE_KEY or name.startswith(f"{LICENCE_KEY}/"):
-                keys.append(SigningKey.from_pem(secrets.get(name), municipality, name).public)
-    if file.exists():
-        try:
-            keys += KeySet.from_json(file.read_text(encoding="utf-8"), str(file))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"The public keys cannot be read ({error}).", place=str(file), remedy="Export them again."
-            ) from error
+    keys = list(read_keys(file)) if file.exists() else []
+    spoken_for = any(key.municipality == municipality for key in keys)
+    if not spoken_for and secrets.exists() and LICENCE_KEY in secrets.names():
+        keys.append(SigningKey.from_pem(secrets.get(LICENCE_KEY), municipality).public)
     return KeySet(keys)
+
+
+def read_keys(file: Path) -> KeySet:
+    """The public keys in a file.
+
+    Raises:
+        Malformed: it is no JWK Set.
+        SettingsError: it cannot be read.
+    """
+    try:
+        return KeySet.from_json(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The public keys cannot be read ({error}).", place=str(file), remedy="Export them again."
+        ) from error

@@ -1,6 +1,7 @@
 """Where the private half of a signing key lies: in the secrets file, or in a hardware token."""
 
 import secrets as random
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -90,6 +91,26 @@ class KeyStores:
                 label,
             )
         return signer
+
+    def unknown(self, known: Collection[tuple[Store, str]]) -> list[tuple[Store, str]]:
+        """Private keys of licences that lie here and stand in no table: of a rotation that was cut short.
+
+        They sign nothing and nobody trusts them; whoever reads the store could sign with them all the same.
+
+        Args:
+            known: store and name of each key in the table.
+
+        Raises as `first` does.
+        """
+        kept = self._secrets.names() if self._secrets.exists() else []
+        found: list[tuple[Store, str]] = [("file", name) for name in kept]
+        if self._in_use_is_token or any(store == "pkcs11" for store, _ in known):
+            found += [("pkcs11", name) for name in self._token.labels()]
+        return [
+            each
+            for each in found
+            if each not in known and (each[1] == LICENCE_KEY or each[1].startswith(f"{LICENCE_KEY}/"))
+        ]
 
     @property
     def _in_use_is_token(self) -> bool:

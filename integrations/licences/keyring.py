@@ -73,6 +73,9 @@ class Keyring:
         self._cache_s = cache_s
         self._believed: tuple[float, tuple[Key, ...]] | None = None
         self._signers: dict[str, Signer] = {}
+        # Made, and perhaps not written down: should its transaction fail, the next one uses it, or a token
+        # would fill with keys that nobody knows.
+        self._made: Made | None = None
 
     def signer(self, session: Session, at: datetime) -> Signer:
         """The key that signs what is issued at a moment; the first is made, or taken over, on first use.
@@ -101,6 +104,14 @@ class Keyring:
     def keys(self, session: Session) -> list[Key]:
         """Every key, in the order in which they sign, as the table has it now; nothing is made by asking."""
         return list(read(session))
+
+    def find(self, session: Session, kid: str) -> Key:
+        """The key of this municipality with an identifier of 16 hexadecimal digits.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return _named(self._own(read(session)), kid)
 
     def open(self, key: Key) -> Signer:
         """A key's private half, whatever its state; raises as `signer` does."""
@@ -181,13 +192,7 @@ class Keyring:
             )
         present = self._locked(session)
         now = self.now(session)
-        key = next((each for each in present if each.kid == kid.strip().lower()), None)
-        if key is None:
-            raise NotFound(
-                f"No key is called {kid}.",
-                remedy="List them with: rakeeza keys list",
-                message_ar="لا يوجد مفتاح بهذا الرقم.",
-            )
+        key = _named(present, kid)
         if key.public.revoked_at is not None:
             raise Conflict(
                 f"The key {key.kid} is retired since {_text(key.public.revoked_at)}.",
@@ -242,10 +247,11 @@ class Keyring:
         return self._own(read(session))
 
     def _first(self, session: Session, actor: str) -> Key:
-        made = self._stores.first(self._municipality)
+        made = self._made or self._stores.first(self._municipality)
         if any(key.kid == made.signer.public.kid.hex() for key in read(session)):
             # It is another municipality's, which this machine issued for before.
             made = self._stores.make(self._municipality)
+        self._made = made
         # Without a beginning: it may have signed before it was written down here.
         return self._add(session, made, actor, self.now(session), None)
 
@@ -277,6 +283,17 @@ class Keyring:
         if key.kid not in self._signers:
             self._signers[key.kid] = self.open(key)
         return self._signers[key.kid]
+
+
+def _named(keys: Sequence[Key], kid: str) -> Key:
+    for key in keys:
+        if key.kid == kid.strip().lower():
+            return key
+    raise NotFound(
+        f"No key is called {kid}.",
+        remedy="List them with: rakeeza keys list",
+        message_ar="لا يوجد مفتاح بهذا الرقم.",
+    )
 
 
 def _signing(keys: Sequence[Key], at: datetime) -> Key | None:

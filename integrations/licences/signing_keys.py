@@ -4,15 +4,17 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import DateTime, Row, Table, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from foundation.database import Base
+from foundation.database import Base, Database
 from foundation.errors import Damaged
-from foundation.wire.credential_keys import KeySet, PublicKey
+from foundation.wire.credential_keys import KEYS_FILE, KeySet, PublicKey
+from foundation.wire.key_file import keep_keys
 from integrations.licences.key_stores import Store
 
 
@@ -97,6 +99,27 @@ def read(session: Session) -> tuple[Key, ...]:
         return ()
     bare = KeySet.from_json(json.dumps({"keys": [row.jwk for row in rows]}), "table licence_key")
     return tuple(_key(row, bare) for row in rows)
+
+
+def keep_here(database: Database, folder: Path) -> bool:
+    """Let whoever verifies on this machine without the database know the keys as the table has them.
+
+    Args:
+        folder: the platform's.
+
+    Returns:
+        Whether the file of keys was changed.
+
+    Raises:
+        Malformed: the file is no JWK Set.
+        SettingsError: it cannot be read or written.
+    """
+
+    def known() -> list[PublicKey]:
+        with database.transaction() as session:
+            return [key.public for key in read(session)]
+
+    return keep_keys(folder / KEYS_FILE, known)
 
 
 def _key(row: Row[Any], bare: KeySet) -> Key:

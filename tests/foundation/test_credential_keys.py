@@ -144,22 +144,43 @@ def test_processes_and_threads_that_start_together_use_one_key(tmp_path: Path) -
     assert [racer.returncode for racer in racers] == [0, 0, 0, 0]
 
 
-def test_trusted_are_the_keys_of_the_file_and_our_own_and_asking_makes_none(tmp_path: Path) -> None:
-    secrets = SecretFile(tmp_path / "secrets.json", tmp_path / "secrets.key")
+@pytest.fixture
+def secrets(tmp_path: Path) -> SecretFile:
+    return SecretFile(tmp_path / "secrets.json", tmp_path / "secrets.key")
+
+
+def test_without_a_file_our_own_first_key_is_trusted_and_asking_makes_none(
+    secrets: SecretFile, tmp_path: Path
+) -> None:
     file = tmp_path / "keys.json"
     assert len(trusted_keys(secrets, "sample", file)) == 0
     assert list(tmp_path.iterdir()) == []
-    file.write_text(KEYS.to_json())
     own = licence_key(secrets, "sample").public
-    later = SigningKey.generate("sample")
-    secrets.set(f"{LICENCE_KEY}/{later.public.kid.hex()}", later.to_pem())
-    trusted = trusted_keys(secrets, "sample", file)
-    assert {key.kid for key in trusted} == {KEY.public.kid, own.kid, later.public.kid}
-    # The file has been told that a key of ours is revoked; the secrets know nothing of that.
-    file.write_text(KeySet([replace(own, revoked_at=datetime(2026, 1, 1, tzinfo=UTC))]).to_json())
-    known = trusted_keys(secrets, "sample", file).get(own.kid)
-    assert known is not None
-    assert known.revoked_at is not None
+    assert set(trusted_keys(secrets, "sample", file)) == {own}
+    # Another municipality's file says nothing of ours.
+    other = SigningKey.generate("other").public
+    file.write_text(KeySet([other]).to_json())
+    assert set(trusted_keys(secrets, "sample", file)) == {own, other}
+
+
+def test_what_the_file_says_of_our_keys_is_all_that_is_trusted_of_them(
+    secrets: SecretFile, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.json"
+    own = licence_key(secrets, "sample").public
+    # Made, and its rotation was cut short: nobody has published it.
+    unpublished = SigningKey.generate("sample")
+    secrets.set(f"{LICENCE_KEY}/{unpublished.public.kid.hex()}", unpublished.to_pem())
+    assert set(trusted_keys(secrets, "sample", file)) == {own}
+    revoked = replace(own, revoked_at=datetime(2026, 1, 1, tzinfo=UTC))
+    file.write_text(KeySet([revoked]).to_json())
+    assert set(trusted_keys(secrets, "sample", file)) == {revoked}
+    file.write_text(KeySet([KEY.public]).to_json())
+    assert set(trusted_keys(secrets, "sample", file)) == {KEY.public}
+
+
+def test_a_file_of_keys_that_cannot_be_read_is_named(secrets: SecretFile, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="cannot be read"):
         trusted_keys(secrets, "sample", file)

@@ -1,6 +1,9 @@
 """Where signing keys lie: the secrets file or a token; what is said where one is not, or is another's."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +15,9 @@ from foundation.database import Database
 from foundation.errors import Damaged, NotFound, SettingsError
 from foundation.secret import Secret, SecretFile
 from foundation.wire.credential_keys import LICENCE_KEY, SigningKey
+from integrations.licences.key_stores import KeyStores
 from tests.integrations.keyring_house import HOUR, START, House, house_of
+from tests.processes import ROOT
 from tests.soft_token import MODULE, PIN, fresh_token
 
 
@@ -123,3 +128,77 @@ def test_a_key_that_its_token_has_no_more_is_named(tokened: Callable[[], House])
     other = house_of(house.database, house.settings.platform.folder, **variables)
     with pytest.raises(SettingsError, match=f"{kid} is not in the token"):
         other.signer()
+
+
+def test_a_first_key_that_failed_again_and_again_is_one_key_in_the_token(
+    tokened: Callable[[], House],
+) -> None:
+    house = tokened()
+
+    def failing() -> None:
+        with house.database.transaction() as session:
+            house.ring.signer(session, house.now)
+            raise RuntimeError("the action fails after it")
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            failing()
+    token = house.ring._stores._token
+    (label,) = token.labels()
+    assert house.listed() == []
+    house.opens(house.now)
+    assert [key.label for key in house.listed()] == [label] == token.labels()
+
+
+@pytest.fixture(params=["file", "pkcs11"])
+def either(request: pytest.FixtureRequest, house: House, tokened: Callable[[], House]) -> House:
+    """A machine whose new keys are made in the secrets file, or in a token."""
+    return tokened() if request.param == "pkcs11" else house
+
+
+_CUT_SHORT = """
+import os, sys
+from datetime import timedelta
+from pathlib import Path
+from foundation.database import Database
+from integrations.licences import keyring
+from integrations.licences.key_stores import KeyStores
+from tests.integrations.keyring_house import house_of
+
+url, folder, *variables = sys.argv[1:]
+house = house_of(Database(url), Path(folder), **dict(each.split("=", 1) for each in variables))
+keyring.Keyring._add = lambda *_: os.kill(os.getpid(), 9)
+house.rotate(timedelta(0))
+"""
+
+
+def test_what_is_killed_between_a_key_and_its_row_signs_nothing_is_found_and_is_repeated(
+    either: House, database_url: str, tmp_path: Path
+) -> None:
+    house = either
+    first = house.kid()
+    settings = house.settings
+    variables = [f"LICENCES_KEY_STORE={settings.licences.key_store}"]
+    if settings.pkcs11.token is not None:
+        variables += [f"PKCS11_MODULE={MODULE}", f"PKCS11_TOKEN={settings.pkcs11.token}"]
+    killed = subprocess.run(
+        [sys.executable, "-c", _CUT_SHORT, database_url, str(tmp_path), *variables],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert house.states() == {first: "signing"}
+    assert house.kid(START + HOUR) == first
+    assert [key.kid.hex() for key in house.published()] == [first]
+    stores = KeyStores(settings, house.secrets)
+    known = {(key.store, key.label) for key in house.listed()}
+    ((store, label),) = stores.unknown(known)
+    assert store == settings.licences.key_store
+    assert label.startswith(f"{LICENCE_KEY}/")
+    # Again, with another key: one that lies there could have been put there.
+    key = house.rotate(timedelta(0))
+    assert key.label != label
+    assert house.kid(START + HOUR) == key.kid
+    assert stores.unknown(known | {(key.store, key.label)}) == [(store, label)]
