@@ -1,4 +1,4 @@
-"""Signing keys of licences: which, where their private half lies, when each signs, and which are revoked."""
+"""Signing keys of licences, and how far the licences are that a retired one signed."""
 
 from alembic import op
 
@@ -34,4 +34,28 @@ def upgrade() -> None:
         CREATE UNIQUE INDEX uq_licence_key_last ON licence_key (municipality)
         WHERE not_after IS NULL AND retired_at IS NULL
         """
+    )
+    op.execute(
+        """
+        CREATE TABLE licence_reissue (
+            kid text CONSTRAINT pk_licence_reissue PRIMARY KEY
+                CONSTRAINT fk_licence_reissue_kid REFERENCES licence_key (kid),
+            began_at timestamptz NOT NULL,
+            seen bigint NOT NULL DEFAULT 0,
+            done integer NOT NULL DEFAULT 0,
+            failed integer NOT NULL DEFAULT 0,
+            turn integer NOT NULL DEFAULT 0,
+            job bigint,
+            ended_at timestamptz
+        )
+        """
+    )
+    # A version that no case made: its paper was signed anew. Still, whatever runs twice, a case is fulfilled
+    # once.
+    op.execute("ALTER TABLE licence_version DROP CONSTRAINT pk_licence_version")
+    op.execute("ALTER TABLE licence_version ALTER COLUMN case_id DROP NOT NULL")
+    op.execute("ALTER TABLE licence_version ADD CONSTRAINT uq_licence_version_case_id UNIQUE (case_id)")
+    op.execute(
+        "ALTER TABLE licence_version ADD CONSTRAINT ck_licence_version_case_id "
+        "CHECK ((case_id IS NULL) = (outcome = 'reissue'))"
     )
