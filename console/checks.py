@@ -144,49 +144,12 @@ def _secrets(settings: Settings) -> str:
 
 
 def _signing_keys(settings: Settings) -> str:
-    from foundation.wire.credential_keys import LICENCE_KEY, SigningKey
+    from console.key_checks import look_at_keys
 
-    code, secrets = settings.platform.municipality, settings.secrets()
-    known = _ring(settings)
-    if known:
-        return f"{code}: {known}"
-    if settings.licences.key_store == "pkcs11":
-        from foundation.pkcs11 import token_of
-
-        token_of(settings, secrets).check()
-    if not secrets.exists() or LICENCE_KEY not in secrets.names():
-        return f"the key of {code} will be made with its first licence"
-    key = SigningKey.from_pem(secrets.get(LICENCE_KEY), code)
-    return f"{code} signs with key {key.public.kid.hex()}"
-
-
-def _ring(settings: Settings) -> str:
-    # Empty where no table tells: it has no key yet, or the line of the database says why it cannot be read.
-    from foundation.database import open_database, pending
-    from foundation.errors import DatabaseUnavailable
-    from integrations.licences.keyring import Keyring
-    from integrations.licences.signing_keys import State
-
-    if settings.database.url is None and not (settings.platform.folder / "postgres" / "data").exists():
-        return ""
-    ring = Keyring(settings, settings.secrets())
-    try:
-        with open_database(settings, role="doctor") as database:
-            if pending(database):
-                return ""
-            with database.transaction() as session:
-                keys, now = ring.keys(session), ring.now(session)
-    except DatabaseUnavailable:
-        return ""
-    told = []
-    for key in keys:
-        state = key.state(now)
-        if state in (State.SIGNING, State.NEXT) and key.public.municipality == settings.platform.municipality:
-            # Opened, and used: a private half that is not here is found now, not at the next licence.
-            ring.open(key).sign(b"doctor")
-            since = f" from {key.public.not_before:%Y-%m-%d %H:%M} UTC" if state is State.NEXT else ""
-            told.append(f"{key.kid} signs{since} ({key.store})")
-    return "; ".join(told)
+    found, remedy = look_at_keys(settings)
+    if remedy:
+        raise _Advice(found, remedy=remedy)
+    return found
 
 
 def _database(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.secret import SecretFile
 from foundation.wire.credential import LicenceClaims, open_credential, seal
-from foundation.wire.credential_keys import LICENCE_KEY, KeySet, SigningKey
+from foundation.wire.credential_keys import LICENCE_KEY, KeySet, SigningKey, read_keys
 from tests.console.rakeeza_types import Rakeeza
 from tests.soft_token import MODULE, PIN, fresh_token
 
@@ -135,6 +135,85 @@ def test_a_machine_without_a_database_lists_each_key_that_it_trusts_once(
     assert not (folder / "postgres").exists()
 
 
+def verified(rakeeza: Rakeeza, *keys: str) -> str:
+    """What `rakeeza licence verify` answers to `CLAIMS` on this machine."""
+    done = rakeeza("licence", "verify", *keys, "--format", "json")
+    answer: str = json.loads(done.out)["licences"][0]["answer"]
+    return answer
+
+
+def test_whoever_verifies_on_this_machine_knows_of_a_rotation_and_a_retirement_at_once(
+    rakeeza: Rakeeza, folder: Path, secrets: SecretFile
+) -> None:
+    own = SigningKey.generate("sample")
+    secrets.set(LICENCE_KEY, own.to_pem())
+    code = seal(CLAIMS, own)
+    # Believed, without a list: the key is known, and no more is asked here.
+    assert verified(rakeeza, code) == "list_missing"
+    rakeeza("keys", "rotate")
+    first, second = listed(rakeeza)
+    file = folder / "rakeeza-keys.json"
+    told = {key.kid.hex(): key for key in read_keys(file)}
+    assert set(told) == {first["key"], second["key"]}
+    assert told[second["key"]].not_before == told[first["key"]].not_after is not None
+    assert verified(rakeeza, code) == "list_missing"
+    rakeeza("keys", "retire", first["key"], "--because", "A backup was lost.")
+    assert verified(rakeeza, code) == "revoked_key"
+    assert read_keys(file).to_json() == KeySet.from_json(rakeeza("keys", "export").out).to_json()
+
+
+def test_what_a_command_was_killed_before_the_next_one_makes_up_for(
+    rakeeza: Rakeeza, folder: Path, settings_file: Path
+) -> None:
+    rakeeza("keys", "rotate")
+    first, _ = listed(rakeeza)
+    file = folder / "rakeeza-keys.json"
+    before = file.read_text()
+    rakeeza("keys", "retire", first["key"], "--because", "A backup was lost.")
+    # As if it had been killed when the table had it, and the file did not.
+    file.write_text(before)
+    found = signing_keys(settings_file)
+    assert (found.state, first["key"] in found.detail) == (checks.State.WRONG, True)
+    assert "rakeeza keys export" in found.remedy
+    again = rakeeza("keys", "retire", first["key"], "--because", "A backup was lost.")
+    assert again.code == 65
+    assert signing_keys(settings_file).state is checks.State.GOOD
+    revoked = read_keys(file).get(bytes.fromhex(first["key"]))
+    assert revoked is not None
+    assert revoked.revoked_at is not None
+
+
+def test_a_key_is_not_changed_where_the_file_of_keys_cannot_be_brought_up_to_date(
+    rakeeza: Rakeeza, folder: Path, secrets: SecretFile
+) -> None:
+    rakeeza("keys", "export")
+    before = listed(rakeeza)
+    (folder / "rakeeza-keys.json").write_text("{}")
+    done = rakeeza("keys", "rotate")
+    assert done.code == 65
+    assert "rakeeza-keys.json" in done.err
+    (folder / "rakeeza-keys.json").unlink()
+    assert listed(rakeeza) == before
+    assert secrets.names() == [LICENCE_KEY]
+
+
+def test_how_far_the_licences_of_a_retired_key_are_is_told(rakeeza: Rakeeza) -> None:
+    rakeeza("keys", "rotate")
+    first, _ = listed(rakeeza)
+    early = rakeeza("keys", "reissue", first["key"])
+    assert early.code == 65
+    assert "is not retired" in early.err
+    unknown = rakeeza("keys", "reissue", "0011223344556677")
+    assert unknown.code == 66
+    done = rakeeza("keys", "retire", first["key"], "--because", "A backup was lost.")
+    assert f"rakeeza keys reissue {first['key']}" in done.out
+    told = rakeeza("keys", "reissue", first["key"])
+    assert (told.code, told.out) == (
+        0,
+        "Waits for the worker: 0 licences signed anew, 0 could not be.\n",
+    )
+
+
 @pytest.mark.parametrize("overlap", ["-1", "2161", "soon"])
 def test_an_overlap_that_is_none_is_refused(rakeeza: Rakeeza, overlap: str) -> None:
     assert rakeeza("keys", "rotate", "--overlap", overlap).code == 2
@@ -209,3 +288,55 @@ def test_a_key_that_was_changed_in_the_table_is_not_listed_as_ours(
     done = rakeeza("keys", "list")
     assert done.code == 65
     assert first["key"] in done.err
+
+
+def test_the_doctor_finds_a_private_key_that_was_never_published(
+    rakeeza: Rakeeza, settings_file: Path, secrets: SecretFile
+) -> None:
+    rakeeza("keys", "export")
+    assert signing_keys(settings_file).state is checks.State.GOOD
+    stray = SigningKey.generate("sample")
+    secrets.set(f"{LICENCE_KEY}/{stray.public.kid.hex()}", stray.to_pem())
+    found = signing_keys(settings_file)
+    assert found.state is checks.State.ADVICE
+    assert f"rakeeza secret remove {LICENCE_KEY}/{stray.public.kid.hex()}" in found.remedy
+    assert rakeeza("secret", "remove", f"{LICENCE_KEY}/{stray.public.kid.hex()}").code == 0
+    assert signing_keys(settings_file).state is checks.State.GOOD
+
+
+def test_the_doctor_tells_of_licences_that_could_not_be_signed_anew(
+    rakeeza: Rakeeza, settings_file: Path, database: Database
+) -> None:
+    rakeeza("keys", "rotate")
+    first, _ = listed(rakeeza)
+    rakeeza("keys", "retire", first["key"], "--because", "A backup was lost.")
+    assert signing_keys(settings_file).state is checks.State.GOOD
+    with database.transaction() as session:
+        session.execute(
+            text("INSERT INTO licence_reissue (kid, began_at, failed) VALUES (:kid, now(), 3)"),
+            {"kid": first["key"]},
+        )
+    found = signing_keys(settings_file)
+    assert found.state is checks.State.ADVICE
+    assert f"of the licences of {first['key']}, 3 could not be signed anew" in found.detail
+    assert f"rakeeza keys reissue {first['key']} --again" in found.remedy
+
+
+def test_no_command_of_keys_shows_a_private_half(
+    rakeeza: Rakeeza, folder: Path, secrets: SecretFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    shown = []
+    for words in (["export"], ["rotate"], ["list"], ["rotate"]):
+        done = rakeeza("keys", *words)
+        shown += [done.out, done.err]
+    first, _ = listed(rakeeza)
+    done = rakeeza("keys", "retire", first["key"], "--because", "A backup was lost.")
+    shown += [done.out, done.err, caplog.text, (folder / "rakeeza-keys.json").read_text()]
+    for name in secrets.names():
+        pem = secrets.get(name).reveal()
+        for line in pem.splitlines()[1:-1]:
+            assert not any(line in each for each in shown)
+    for each in folder.iterdir():
+        if each.name.startswith("secrets"):
+            assert each.stat().st_mode & 0o077 == 0, each
