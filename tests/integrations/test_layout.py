@@ -15,6 +15,7 @@ from foundation.errors import DefinitionError
 from foundation.wire import qr_reader
 from foundation.wire.paper_certificates import PaperCertificates
 from foundation.wire.paper_check import PaperAnswer, check_paper
+from integrations.form import ListField, PlainField, TextField
 from integrations.licences.document import LicenceDocument, Line, Part, TablePart, render
 from integrations.licences.layout import laid_out, notes_of, parts_of
 from integrations.licences.paper_signature import sign
@@ -251,3 +252,51 @@ def test_much_stays_on_one_page_within_the_frame(licence: LicenceDocument, tmp_p
     pdf = render(licence, FONTS)
     assert pages(pdf) == 1
     assert outside(pdf, tmp_path) == []
+
+
+SERVICES = sorted((Path(__file__).parents[2] / "integrations" / "services").glob("*.yaml"))
+
+
+def longest(field: PlainField) -> Any:
+    """A value of a field that takes as much room as any."""
+    example = field.json_schema()["examples"][0]
+    if isinstance(field, ListField):
+        return [{name: longest(each) for name, each in field.row.items()}] * field.max_rows
+    if isinstance(field, TextField) and field.pattern is None:
+        return ("شركة عبدالرحمن بن عبدالعزيز آل الشيخ وإخوانه للتجارة والمقاولات " * 20)[
+            : field.max_length
+        ].strip()
+    return example
+
+
+@pytest.mark.parametrize("definition", SERVICES, ids=[each.stem for each in SERVICES])
+def test_the_longest_form_of_each_kind_is_printed(definition: Path, tmp_path: Path) -> None:
+    service = load_service(definition)
+    form = {name: longest(field) for name, field in service.licence_fields.items()}
+    holder = {**HOLDER, "name": "عبدالرحمن بن عبدالعزيز " * 5}
+    layout = laid_out(service, form, holder, "SL-2026-000001")
+    paper = replace(
+        LICENCE,
+        title=service.licence_title,
+        lines=(),
+        parts=parts_of(layout),
+        notes=notes_of(layout),
+        version=12,
+        copy=3,
+    )
+    pdf = render(paper, FONTS)
+    assert outside(pdf, tmp_path) == []
+    rows = max([len(part.rows) for part in paper.parts if isinstance(part, TablePart)], default=0)
+    assert pages(pdf) == 1 if rows <= 5 else pages(pdf) > 1
+    assert smallest_print(pdf) >= 4.5
+
+
+def smallest_print(pdf: bytes) -> float:
+    """Size of the smallest letters, in points."""
+    with pypdfium2.PdfDocument(pdf) as document:
+        text = document[0].get_textpage()
+        return min(
+            float(pypdfium2.raw.FPDFText_GetFontSize(text.raw, index))
+            for index in range(text.count_chars())
+            if text.get_text_range(index, 1).strip()
+        )
