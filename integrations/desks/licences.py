@@ -139,7 +139,7 @@ class LicencesDesk:
             return {
                 **views.verification(licence, self.desk.today()),
                 "parent": parent,
-                "steps": [views.step(version, numbers[version.case_id]) for version in made],
+                "steps": [views.step(version, numbers.get(version.case_id)) for version in made],
                 "entries": [views.entry(written) for written in chain],
                 "children": self._children(session, licence),
             }
@@ -238,7 +238,7 @@ class LicencesDesk:
         copies = [each.copy for each in licences.versions(session, licence) if each.version == version]
         return max(copies, default=0)
 
-    def _case_numbers(self, session: Session, licence: Licence) -> dict[int, str]:
+    def _case_numbers(self, session: Session, licence: Licence) -> dict[int | None, str]:
         rows = session.execute(
             select(CASES.c.id, CASES.c.number)
             .join(VERSIONS, VERSIONS.c.case_id == CASES.c.id)

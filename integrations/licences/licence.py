@@ -69,7 +69,7 @@ LICENCES = Table(
 VERSIONS = Table(
     "licence_version",
     Base.metadata,
-    Column("case_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("case_id", BigInteger),
     Column("licence_id", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
     Column("copy", Integer, nullable=False),
@@ -152,9 +152,10 @@ class Licence:
 
 @dataclass(frozen=True)
 class Version:
-    """What one case made of a licence.
+    """What one case made of a licence, or the retirement of the key that signed it.
 
     Args:
+        case_id: None where no case made it.
         version: of the licence's paper, from then on.
         copy: number of the replacement copy that the case made, or the last one of that version; 0 is none.
         status: how the licence stood after it.
@@ -165,7 +166,7 @@ class Version:
         status_index: the credential's place among all, over all status lists; None in the oldest ones.
     """
 
-    case_id: int
+    case_id: int | None
     licence_id: int
     version: int
     copy: int

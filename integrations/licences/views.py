@@ -59,8 +59,8 @@ def child(licence: Licence, day: date) -> dict[str, Any]:
     }
 
 
-def step(version: Version, case: str) -> dict[str, Any]:
-    """What one case made of a licence; nothing of a person."""
+def step(version: Version, case: str | None) -> dict[str, Any]:
+    """What one case made of a licence, or no case but a key that was retired; nothing of a person."""
     return {
         "case": case,
         "outcome": version.outcome,
