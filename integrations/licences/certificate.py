@@ -65,7 +65,8 @@ class PaperKeys:
         municipality: code of the municipality that issues.
         name: of the municipality; stands in the certificate in both languages.
         clock: the present moment, aware.
-        token: gives the key where a hardware token holds it; None keeps it in the secrets file.
+        token: gives the key where a hardware token holds it, and makes it if told to; None keeps it in the
+            secrets file.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class PaperKeys:
         municipality: str,
         name: Bilingual,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        token: Callable[[], Signer] | None = None,
+        token: Callable[[bool], Signer] | None = None,
     ) -> None:
         self._secrets = secrets
         self._municipality = municipality
@@ -89,8 +90,14 @@ class PaperKeys:
         Raises:
             SettingsError: what is kept cannot be used, or the certificate is of another key.
         """
-        signer = self._signer()
-        kept = self._secrets.get_or_make(self._kept, lambda: Secret(self._self_signed(signer)))
+        if self._token is None:
+            signer = self._in_file()
+            kept = self._secrets.get_or_make(self._kept, lambda: Secret(self._self_signed(signer)))
+        else:
+            token = self._token
+            # Under one lock, so that of two processes that begin together one makes both.
+            kept = self._secrets.get_or_make(self._kept, lambda: Secret(self._self_signed(token(True))))
+            signer = token(False)
         try:
             certificate = _certificate(kept.reveal(), self._municipality)
         except ValueError as error:
@@ -126,15 +133,21 @@ class PaperKeys:
             certificate = _certificate(pem, self._municipality)
             for below, above in pairwise(chain):
                 below.verify_directly_issued_by(above)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            self._check(certificate)
+        except (
+            ValueError,
+            TypeError,
+            InvalidSignature,
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+        ) as error:
             raise Malformed(
                 "This is no chain of certificates.",
                 place="certificate",
                 remedy="Give PEM: the municipality's certificate first, then each one above it in turn.",
             ) from error
-        self._check(certificate)
-        before = self.current().certificate
-        if before.fingerprint != certificate.fingerprint:
+        before = self._before()
+        if before is not None and before.fingerprint != certificate.fingerprint:
             former = f"{PAPER_CERTIFICATE}-former-{before.fingerprint.hex()[:16]}"
             self._secrets.set(former, Secret(before.to_pem()))
         self._secrets.set(self._kept, Secret(certificate.to_pem()))
@@ -167,9 +180,21 @@ class PaperKeys:
                 remedy="Ask for the key usage digitalSignature or nonRepudiation.",
             )
 
+    def _before(self) -> PaperCertificate | None:
+        try:
+            return _certificate(self._secrets.get(self._kept).reveal(), self._municipality)
+        except (NotFound, ValueError):
+            return None
+
     def _signer(self) -> Signer:
-        if self._token is not None:
-            return self._token()
+        if self._token is None:
+            return self._in_file()
+        try:
+            return self._token(False)
+        except NotFound:
+            return self.current().signer
+
+    def _in_file(self) -> Signer:
         made = self._secrets.get_or_make(PAPER_KEY, lambda: SigningKey.generate(self._municipality).to_pem())
         return SigningKey.from_pem(made, self._municipality)
 
@@ -216,10 +241,12 @@ def paper_keys(settings: Settings, clock: Callable[[], datetime] = lambda: datet
     return PaperKeys(secrets, platform.municipality, name, clock, token)
 
 
-def _in_token(token: Callable[[], Token], municipality: str) -> Signer:
+def _in_token(token: Callable[[], Token], municipality: str, make: bool) -> Signer:
     try:
         return token().signer(TOKEN_LABEL, municipality)
     except NotFound:
+        if not make:
+            raise
         return token().make_key(TOKEN_LABEL, municipality)
 
 

@@ -108,10 +108,11 @@ class _Signer(Signer):
     """Signs with whatever holds the key."""
 
     def __init__(self, key: PaperKey) -> None:
-        chain = [x509.Certificate.load(one) for one in key.certificate.chain]
+        leaf, *above = (x509.Certificate.load(one) for one in key.certificate.chain)
         store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
-        store.register_multiple(chain)
-        super().__init__(signing_cert=chain[0], cert_registry=store)
+        store.register_multiple(above)
+        # Whoever trusts a root has it. Source: RFC 5652, section 5.1 (certificates).
+        super().__init__(signing_cert=leaf, cert_registry=store, embed_roots=False)
         self._key = key.signer
 
     async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:

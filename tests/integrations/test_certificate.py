@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, Malformed, SettingsError
@@ -130,6 +131,37 @@ def test_a_certificate_of_another_key_or_a_damaged_one_is_not_signed_with(tmp_pa
         own_certificates(secrets, "sample")
 
 
+def test_a_certificate_that_cannot_be_used_is_mended_by_installing_another(tmp_path: Path) -> None:
+    keys, authority = paper_keys(tmp_path / "ours"), Authority()
+    secrets = SecretFile(tmp_path / "ours" / "secrets.json", tmp_path / "ours" / "key")
+    secrets.set(PAPER_CERTIFICATE, Secret("-----BEGIN CERTIFICATE-----"))
+    assert keys.install(authority.issued(keys.request())).certificate == keys.current().certificate
+    other = paper_keys(tmp_path / "theirs").current().certificate
+    secrets.set(PAPER_CERTIFICATE, Secret(other.to_pem()))
+    mended = keys.install(authority.issued(keys.request())).certificate
+    assert keys.current().certificate == mended
+    # Whatever stood there may have signed papers.
+    assert own_certificates(secrets, "sample").get(other.fingerprint) is not None
+
+
+def test_a_certificate_whose_extensions_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    keys, authority = paper_keys(tmp_path), Authority()
+    asked = x509.load_pem_x509_csr(keys.request().encode())
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(asked.subject)
+        .issuer_name(authority.certificate.subject)
+        .public_key(asked.public_key())
+        .serial_number(9)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.UnrecognizedExtension(ExtensionOID.KEY_USAGE, b"\x01"), critical=True)
+        .sign(authority.key, hashes.SHA256())
+    )
+    with pytest.raises(Malformed, match="no chain"):
+        keys.install(pem(made) + pem(authority.certificate))
+
+
 def test_trusted_are_our_own_and_those_of_the_file(tmp_path: Path) -> None:
     settings = Settings(platform=Platform(folder=tmp_path / "platform"))
     settings.platform.folder.mkdir()
@@ -156,6 +188,17 @@ def test_a_key_in_a_token_signs_papers_and_requests(tmp_path: Path, monkeypatch:
     assert settings.secrets().names() == [f"{PAPER_CERTIFICATE}-token", "pkcs11-pin"]
     again = certificates.paper_keys(settings, lambda: NOW).current()
     assert again.certificate == keys.current().certificate
+
+
+def test_of_many_that_begin_together_one_makes_the_key_in_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_token(tmp_path, monkeypatch)
+    shared = certificates.paper_keys(settings, lambda: NOW)
+    with ThreadPoolExecutor(6) as pool:
+        each_its_own = pool.map(lambda _: certificates.paper_keys(settings, lambda: NOW).current(), range(3))
+        made = [*each_its_own, *pool.map(lambda _: shared.current(), range(3))]
+    assert len({key.certificate.fingerprint for key in made}) == 1
 
 
 def with_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -40,6 +40,11 @@ def test_poppler_finds_the_signature_valid_and_over_the_whole_file(tmp_path: Pat
     assert told.count("Signature #") == 1
 
 
+def test_the_certificate_that_signed_itself_is_in_the_file_once(tmp_path: Path) -> None:
+    key = paper_keys(tmp_path).current()
+    assert sign(PAGE, key, NOW).lower().count(key.certificate.chain[0].hex().encode()) == 1
+
+
 def test_openssl_verifies_the_cms_over_the_signed_bytes(tmp_path: Path) -> None:
     key = paper_keys(tmp_path).current()
     pdf = sign(PAGE, key, NOW)
@@ -103,7 +108,9 @@ def test_a_paper_with_a_national_certificate_carries_the_chain_below_the_root(tm
     key = keys.install(Authority().issued(keys.request()))
     pdf = sign(PAGE, key, NOW)
     assert "Signature is Valid." in signatures(pdf, tmp_path)
-    assert key.certificate.chain[1].hex().encode() in pdf.lower()
+    leaf, above, root = (each.hex().encode() for each in key.certificate.chain)
+    # Each once: what stands twice makes every paper larger, and no reader surer.
+    assert [pdf.lower().count(each) for each in (leaf, above, root)] == [1, 1, 0]
     assert check_paper(pdf, PaperCertificates([key.certificate]), CLAIMS).answer is PaperAnswer.INTACT
 
 
