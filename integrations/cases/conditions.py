@@ -3,9 +3,9 @@
 ::
 
     when: {field: activity.immediate, equals: true}
-    when: {field: area_m2, at_least: 500}
+    when: {field: size, at_least: 500}
     when: {any: [{field: activity.code, one_of: [fuel, gas]}, {not: {done: approve}}]}
-    when: {check: commercial_register, is: passed}
+    when: {check: register, is: passed}
     when: {field: examined_on, known: true}
     when: {checks: [water, power, telecom], are: passed, at_least: 2}
 """

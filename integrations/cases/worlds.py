@@ -258,6 +258,6 @@ def activity_facts(activity: Any) -> dict[str, Any]:
 
 
 def told(world: World) -> str:
-    """A world as a fault tells of it: " when area_m2 = 500", or nothing."""
+    """A world as a fault tells of it: " when size = 500", or nothing."""
     known = ", ".join(f"{name} = {value}" for name, value in world.items() if value not in (_OTHER, None))
     return f" when {known}" if known else ""

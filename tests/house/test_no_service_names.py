@@ -1,10 +1,14 @@
 """What runs the services knows none of them: a service is a file, and no program is changed for one."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from integrations.service import load_service
+from integrations.flow import Effect
+from integrations.service import Service, load_service
 from tests.house.repository import ROOT
 
 SERVICES = sorted((ROOT / "integrations/services").glob("*.yaml"))
@@ -29,6 +33,20 @@ def named(path: Path, words: list[str]) -> list[str]:
     return [word for word in words if word in text]
 
 
+def own_names(service: Service) -> set[str]:
+    """What a service calls its own: names of two words, since one may be anybody's."""
+    names = {*_parts(service)} - {*get_args(Effect)}
+    return {name for name in names if "_" in name}
+
+
+def _parts(service: Service) -> Iterator[str]:
+    yield from (*service.roles, *service.checks, *(service.bars or ()), *service.fields)
+    yield from (*service.flows, *service.procedures)
+    yield from (*(each.code for each in service.documents), *(each.code for each in service.fees))
+    for flow in service.flows.values():
+        yield from (*flow.states, *(action.name for action in flow.actions))
+
+
 def test_there_are_services_and_sources_to_look_at() -> None:
     assert {"shop_licence", "health_card", "building_permit"} <= {path.stem for path in SERVICES}
     assert len(sources()) > 100
@@ -40,6 +58,17 @@ def test_no_program_names_a_service(service: Path) -> None:
     # As a word of the program and as one of its names: health_card, HealthCard.
     words = [code, code.title().replace("_", "")]
     assert [(str(path.relative_to(ROOT)), found) for path in sources() if (found := named(path, words))] == []
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: str(path.stem))
+def test_no_program_knows_what_a_service_calls_its_own(service: Path) -> None:
+    names = own_names(load_service(service))
+    assert len(names) > 5
+    word = re.compile(r"\b(" + "|".join(sorted(names)) + r")\b")
+    found = {
+        str(path.relative_to(ROOT)): word.findall(path.read_text(encoding="utf-8")) for path in sources()
+    }
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_a_name_would_be_found(tmp_path: Path) -> None:
