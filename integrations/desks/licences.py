@@ -24,7 +24,7 @@ from integrations.licences.admission import STATUS_TITLES
 from integrations.licences.certificate import own_certificates, paper_keys
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
-from integrations.licences.papers import Papers
+from integrations.licences.papers import DOCUMENT_ATTEMPTS, Papers
 from integrations.licences.status_lists import Published, StatusLists
 
 # Who acts for applicants sees what he did for their licences, and not all that his role could act on.
@@ -67,7 +67,7 @@ class LicencesDesk:
             timedelta(hours=self.settings.licences.status_ttl_hours),
         )
         object.__setattr__(self, "lists", lists)
-        office.jobs.register(DOCUMENT_JOB, papers.make)
+        office.jobs.register(DOCUMENT_JOB, papers.make, attempts=DOCUMENT_ATTEMPTS)
 
     def licence(self, number: str) -> dict[str, Any]:
         """What the public part of a licence's paper shows, and how it stands today.

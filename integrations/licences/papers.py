@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from foundation.chain import JSON
 from foundation.database import Base, Database
 from foundation.definitions import Bilingual
-from foundation.errors import NotFound
+from foundation.errors import NotFound, Refused, SettingsError, Unavailable
 from foundation.jobs import Jobs
 from foundation.personal import Vault
 from integrations.cases.case import MOMENT
@@ -40,8 +40,17 @@ PAPERS = Table(
 )
 
 
+DOCUMENT_ATTEMPTS = 10_000
+"""How often a paper is tried: every ten minutes for ten weeks. A licence that was paid for has its paper as
+soon as fonts, certificate or time-stamp server are mended, and nobody has to ask for it again."""
+
+
 class NotReady(NotFound):
     """The paper of a licence is not made yet."""
+
+
+class NotNow(Unavailable):
+    """Papers cannot be made until the platform's settings are mended; the job is tried again."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,11 @@ class Papers:
             if row is None or row["personal"] is None or self._kept(session, licence, version, copy):
                 return
         # Between two transactions: making it takes a while, and holds nothing meanwhile.
-        pdf = self._signed(render(self._page(licence, row, copy, code or row["credential"]), self.fonts))
+        try:
+            pdf = self._signed(render(self._page(licence, row, copy, code or row["credential"]), self.fonts))
+        except (SettingsError, Refused) as error:
+            # Only the time-stamp server of the settings refuses here.
+            raise NotNow(error.message, place=error.place, remedy=error.remedy) from error
         with self.database.transaction() as session:
             if licences.by_id(session, licence.id, lock=True).personal is None:
                 return
