@@ -11,12 +11,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from foundation.database import Database
 from foundation.errors import Conflict, DeviceUnreachable
@@ -347,19 +348,25 @@ def test_one_licence_that_cannot_be_signed_holds_up_no_other(town: Town) -> None
     assert town.progress(key) == Progress(Stage.ENDED, 3, 0)
 
 
-def test_a_token_that_is_away_fails_no_licence(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("signatures", "done"), [(0, 0), (1, 0), (2, 1)])
+def test_a_token_that_is_away_fails_no_licence(
+    town: Town, monkeypatch: pytest.MonkeyPatch, signatures: int, done: int
+) -> None:
     licences = town.issued(2)
     key = town.stolen()
     town.reissue.follow()
+    signer, asked = town.ring.signer, itertools.count()
 
-    def unreachable(*_: object) -> Signer:
-        raise DeviceUnreachable("The token does not answer.", place="token test")
+    def for_a_while(session: Session, at: datetime) -> Signer:
+        if next(asked) >= signatures:
+            raise DeviceUnreachable("The token does not answer.", place="token test")
+        return signer(session, at)
 
     with monkeypatch.context() as patch:
-        patch.setattr(town.ring, "signer", unreachable)
+        patch.setattr(town.ring, "signer", for_a_while)
         with pytest.raises(DeviceUnreachable):
             town.step()
-    assert town.progress(key) == Progress(Stage.RUNS, 0, 0)
+    assert town.progress(key) == Progress(Stage.RUNS, done, 0)
     town.finish()
     assert [town.answer(each) for each in licences] == [Answer.VALID] * 2
     assert town.progress(key) == Progress(Stage.ENDED, 2, 0)
