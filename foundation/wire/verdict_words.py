@@ -33,6 +33,7 @@ class Answer(StrEnum):
     OTHER_MUNICIPALITY = "other_municipality"
     KEY_OUT_OF_PERIOD = "key_out_of_period"
     CLOCK_WRONG = "clock_wrong"
+    NOT_REGISTERED = "not_registered"
 
 
 UNDECIDED = frozenset({Answer.LIST_TOO_OLD, Answer.LIST_MISSING, Answer.UNKNOWN_KEY, Answer.CLOCK_WRONG})
@@ -40,6 +41,9 @@ UNDECIDED = frozenset({Answer.LIST_TOO_OLD, Answer.LIST_MISSING, Answer.UNKNOWN_
 
 LAPSED = frozenset({Answer.NOT_YET_VALID, Answer.EXPIRED, Answer.SUSPENDED, Answer.REVOKED, Answer.REPLACED})
 """Answers of a licence that is genuine, and does not hold today."""
+
+BY_REGISTER = frozenset({Answer.NOT_REGISTERED})
+"""Answers that only the municipality's own register can give, and no verifier without a network."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,17 @@ WORDS: dict[Answer, Words] = {
             "صدرت الرخصة أو قائمتها في وقت لاحق لما تشير إليه ساعة هذا الجهاز.",
         ),
         ("Set the date and time of this device, and verify again.", "اضبط تاريخ الجهاز ووقته ثم أعد التحقق."),
+    ),
+    Answer.NOT_REGISTERED: _words(
+        ("Not in the register", "غير مقيّدة في السجل"),
+        (
+            "The signature is right, and the municipality's register does not have this licence.",
+            "التوقيع صحيح، لكن سجل الجهة المصدرة لا يتضمن هذه الرخصة.",
+        ),
+        (
+            "Do not accept it; tell the municipality: its key may be in other hands.",
+            "لا تعتمدها، وأبلغ الجهة المصدرة؛ فقد يكون مفتاح توقيعها في يد غيرها.",
+        ),
     ),
 }
 

@@ -66,7 +66,7 @@ class Verdict:
         answer: the finding.
         at: when it was judged, aware.
         claims: what the code says; None where it is not to be believed.
-        key: the key that verified it; None with `claims`.
+        key: the key that signed it; None where none did.
         listed: what its list says; None without a list.
     """
 
@@ -128,18 +128,34 @@ def verify(text: str, keys: KeySet, lists: StatusLists, now: datetime) -> Verdic
     Returns:
         One answer, whatever the text is.
     """
-    return verify_by(text, keys, lambda claims: look_up(claims, lists), now)
+    opened = _opened(text, keys, now)
+    return opened if isinstance(opened, Verdict) else judge(opened, look_up(opened.claims, lists), now)
 
 
 def verify_by(
     text: str, keys: KeySet, standing: Callable[[LicenceClaims], Listed | None], now: datetime
 ) -> Verdict:
-    """Judge a licence's code as `verify` does, with any source that knows how licences stand."""
+    """Judge a licence's code as `verify` does, by the register of the municipality itself.
+
+    Whoever has its key can sign what he likes; that it was never issued, only the register knows.
+
+    Args:
+        standing: what the register says of a credential; None where it has none that says this.
+    """
+    opened = _opened(text, keys, now)
+    if isinstance(opened, Verdict):
+        return opened
+    listed = standing(opened.claims)
+    if listed is None:
+        return Verdict(Answer.NOT_REGISTERED, now, key=opened.key)
+    return judge(opened, listed, now)
+
+
+def _opened(text: str, keys: KeySet, now: datetime) -> Credential | Verdict:
     try:
-        opened = open_credential(text, keys, today=today(now=now))
+        return open_credential(text, keys, today=today(now=now))
     except credential.REFUSALS as error:
         return Verdict(_REFUSED[type(error)], now)
-    return judge(opened, standing(opened.claims), now)
 
 
 def look_up(claims: LicenceClaims, lists: StatusLists) -> Listed | None:

@@ -3,7 +3,7 @@
 import threading
 import zlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -348,6 +348,12 @@ def test_a_code_is_verified_online_by_the_register_itself(api: Face, desk: Desk)
     assert told(again)["answer"] == "replaced"
     stranger = seal(read_claims(licence), SigningKey.generate(read_claims(licence).municipality))
     assert told(stranger)["answer"] == "unknown_key"
+    # Whoever has the key can sign what he likes; the register knows what it issued.
+    with desk.licensing.desk.database.transaction() as session:
+        stolen = desk.licensing.desk.office.keys.signer(session, read_claims(licence).issued_at)
+    for change in ({"number": "SL-2026-999999"}, {"valid_to": date(2099, 1, 1)}, {"status": None}):
+        forged: dict[str, Any] = change
+        assert told(seal(replace(read_claims(licence), **forged), stolen))["answer"] == "not_registered"
     assert api.call(None, "GET", "/v1/verify").status_code == 422
 
 

@@ -208,6 +208,18 @@ export const ANSWERS = {
       remedy: "Set the date and time of this device, and verify again.",
     },
   },
+  not_registered: {
+    ar: {
+      title: "غير مقيّدة في السجل",
+      sentence: "التوقيع صحيح، لكن سجل الجهة المصدرة لا يتضمن هذه الرخصة.",
+      remedy: "لا تعتمدها، وأبلغ الجهة المصدرة؛ فقد يكون مفتاح توقيعها في يد غيرها.",
+    },
+    en: {
+      title: "Not in the register",
+      sentence: "The signature is right, and the municipality's register does not have this licence.",
+      remedy: "Do not accept it; tell the municipality: its key may be in other hands.",
+    },
+  },
 };
 
 const HOUR = 3600;
