@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, insert, text
+from sqlalchemy import Row, RowMapping, text
 from sqlalchemy.orm import Session
 
 from foundation import audit
@@ -34,7 +34,7 @@ from foundation.errors import Conflict, NotFound, RakeezaError, SettingsError, U
 from foundation.wire.credential import REFUSALS, KeySet, RevokedKey, Signer, open_credential, read_claims
 from integrations.licences import licence as licences
 from integrations.licences import sealing, signing_keys
-from integrations.licences.licence import VERSIONS, Licence
+from integrations.licences.licence import Licence, Version
 from integrations.licences.outcomes import DOCUMENT_JOB
 from integrations.licences.signing_keys import Key
 from integrations.licences.status_lists import new_place
@@ -245,9 +245,11 @@ class Reissue:
         licence.version += 1
         licence.copies = 0
         licences.save(session, licence)
-        session.execute(insert(VERSIONS), _row(licence, at, place.index))
+        licences.add_version(session, _version(licence, at, place.index))
         self.office.jobs.enqueue(
-            session, DOCUMENT_JOB, {"licence": licence.number, "version": licence.version, "copy": 0}
+            session,
+            DOCUMENT_JOB,
+            {"licence": licence.number, "version": licence.version, "copy": licence.copies},
         )
         self._tell(session, licence, kid, signer)
 
@@ -305,24 +307,24 @@ def _signed_by(keys: KeySet, code: str) -> bool:
     return False
 
 
-def _row(licence: Licence, at: datetime, index: int) -> dict[str, Any]:
-    return {
-        "case_id": None,
-        "licence_id": licence.id,
-        "version": licence.version,
-        "copy": 0,
-        "outcome": OUTCOME,
-        "status": licence.status,
-        "subject": licence.subject,
-        "valid_from": licence.valid_from,
-        "valid_to": licence.valid_to,
-        "shown": {"title": licence.title, "municipality": licence.municipality, "lines": licence.lines},
-        "form": licence.form,
-        "personal": licence.personal,
-        "credential": licence.credential,
-        "made_at": at,
-        "status_index": index,
-    }
+def _version(licence: Licence, at: datetime, index: int) -> Version:
+    return Version(
+        case_id=None,
+        licence_id=licence.id,
+        version=licence.version,
+        copy=licence.copies,
+        outcome=OUTCOME,
+        status=licence.status,
+        subject=licence.subject,
+        valid_from=licence.valid_from,
+        valid_to=licence.valid_to,
+        shown={"title": licence.title, "municipality": licence.municipality, "lines": licence.lines},
+        form=licence.form,
+        personal=licence.personal,
+        credential=licence.credential,
+        made_at=at,
+        status_index=index,
+    )
 
 
 def _check_retired(key: Key) -> None:
