@@ -13,7 +13,15 @@ from tests.integrations.machine.office import Office
 from tests.integrations.machine.ops import Op
 from tests.integrations.machine.steps import Sight
 from tests.integrations.machine.terms import channel
-from tests.integrations.machine.world import Case, Delegation, Refused, Who, World, day_of
+from tests.integrations.machine.world import (
+    Case,
+    Delegation,
+    Refused,
+    Who,
+    World,
+    day_of,
+    personal_free,
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,13 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
         world, terms, parent, office.at, office.at
     ):
         why.add("Conflict")
+    whom = held_by if sent.applicant is None else _who(sent.applicant)
+    assert whom is not None
+    form = {**(licence.form if licence else {}), **personal_free(terms, sent.form)}
+    if world.is_barred(terms, sent.procedure, sent.licence, whom, form, office.at):
+        why.add("Conflict")
+    if world.rests_on_nothing(terms, sent.procedure, whom, sent.form):
+        why.add("InvalidInput")
     above = world.licences.get(sent.parent or "")
     if above is not None and sent.applicant is not None:
         who = _who(sent.applicant)

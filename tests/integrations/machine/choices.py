@@ -64,6 +64,9 @@ class Chooser:
         if asked["initiator"] == "applicant":
             kinds = terms.content["applicant"]["identifiers"]
             applicant = self._applicant(kinds, asked["capacities"], licence or parent)
+            agreed = self.world.agreements(terms, (applicant["kind"], applicant["identifier"]))
+            if "agreed" in asked and agreed:
+                form[asked["agreed"]] = rng.choice(agreed)
         return Application(service, procedure, applicant, form, licence, parent)
 
     def open_right(
@@ -272,8 +275,8 @@ class Chooser:
 
     # ---------------------------------------------------------------- people
 
-    def delegate(self) -> Op:
-        """A delegation, right or wrong."""
+    def delegate(self, whole: bool = False) -> Op:
+        """A delegation, right or wrong; a whole one lets an agent do everything, and for long."""
         rng = self.rng
         principal, agent = rng.sample([each for each in self.people if each.kind != "border_number"], 2)
         if agent.kind == "unified_number":
@@ -282,17 +285,17 @@ class Chooser:
         message: dict[str, Any] = {
             "principal": {name: principal.said()[name] for name in said},
             "agent": {name: agent.said()[name] for name in said},
-            "capacity": rng.choice(["manager", "agent"]),
+            "capacity": "agent" if whole else rng.choice(["manager", "agent"]),
         }
-        days = rng.choice([None, 0, 90, 900, -1 if rng.random() < 0.2 else 300])
+        days = 900 if whole else rng.choice([None, 0, 90, 900, -1 if rng.random() < 0.2 else 300])
         if days is not None:
             message["valid_until"] = (day_of(self.office.at) + timedelta(days=days)).isoformat()
-        if rng.random() < 0.3:
+        if not whole and rng.random() < 0.3:
             message["services"] = [rng.choice(sorted(self.office.terms))]
-        if rng.random() < 0.1:
+        if not whole and rng.random() < 0.1:
             message["actor"] = {name: agent.said()[name] for name in said}
         centres = [each for each in self.office.callers if "centre" in each.roles]
-        caller = rng.choice(centres if rng.random() < 0.9 else self.office.callers)
+        caller = rng.choice(centres if whole or rng.random() < 0.9 else self.office.callers)
         return applying.delegate(self.office, caller, message)
 
     def end_delegation(self) -> Op | None:
@@ -354,7 +357,9 @@ class Chooser:
         )
         for caller in callers:
             version = case.version if self.rng.random() < 0.5 else None
-            comment = None if action["comment"] == "none" else COMMENT
+            comment = (
+                None if action["comment"] == "none" else self.rng.choice([*action.get("reasons", [COMMENT])])
+            )
             words: dict[str, Any] = {"version": version, "comment": comment, "form": form}
             op = ops.take(self.office, caller, case.number, name=action["name"], **words)
             if caller.roles & set(action["roles"]) and self._right(op):

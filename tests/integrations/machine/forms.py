@@ -137,12 +137,20 @@ class Writer:
         if schema.get("format") == "date":
             return (date(2026, 1, 1) + timedelta(days=rng.randint(0, 700))).isoformat()
         least, most = int(schema["minLength"]), int(schema["maxLength"])
+        if name in terms.compared():
+            return self._one_of_few(schema)
         if "pattern" in schema:
             digits = "".join(rng.choices("0123456789", k=least))
             return digits if re.fullmatch(schema["pattern"], digits) else str(schema["examples"][0])
         known = any(field["name"] == name for field in terms.content["form"])
         said = f"{rng.choice(_WORDS)} {self.mark}" if known and terms.personal(name) else rng.choice(_WORDS)
         return (said + " و" * least)[: max(least, min(most, 40))]
+
+    def _one_of_few(self, schema: Mapping[str, Any]) -> str:
+        # Another licence with the same value stands in the way: one of this life may, and none of another.
+        few = Random(f"{self.mark}{self.rng.randrange(2)}")
+        said = str(schema["examples"][0])
+        return said[:1] + "".join(few.choice("0123456789") if c.isdigit() else c for c in said[1:])
 
 
 def takes(terms: Terms, procedure: str, form: Any) -> bool:

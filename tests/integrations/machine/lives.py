@@ -67,7 +67,9 @@ class Lives(RuleBasedStateMachine):
         rng = Random(seed)
         self.office.begin(OPENS + timedelta(hours=rng.randrange(24 * 400)))
         self.whole = True
-        # A town has licences already.
+        # A town has licences already, and some of its people act by agents.
+        if rng.random() < 0.5:
+            self.do(self.chooser(seed).delegate(whole=True))
         for number in range(rng.randrange(4)):
             self.apply_and_drive(self.chooser(seed + number), ("issue",), LONG, 0.95)
 
@@ -126,7 +128,7 @@ class Lives(RuleBasedStateMachine):
         op = chooser.open_right(flow=(service, flow))
         if op is None:
             # It may be for an agent alone, and nobody was let act.
-            self.do(chooser.delegate())
+            self.do(chooser.delegate(whole=True))
             chooser.world = self.world
             op = chooser.open_right(flow=(service, flow))
         if op is None:
@@ -264,6 +266,7 @@ class Lives(RuleBasedStateMachine):
         self.a_request_is_repeated(self.born)
         checks.nothing_forbidden(self.office, self.world)
         checks.journals_are(self.office, self.world)
+        checks.checklists_are(self.office, self.world)
         checks.nothing_personal(self.office, self.world, self.people, self.mark, self.started, self.first_job)
         checks.parties_are_told_nothing_personal(self.office, self.world, self.people)
         checks.answers_are_kept(self.office, self.told)

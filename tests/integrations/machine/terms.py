@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -84,6 +85,17 @@ class Terms:
         known = self.content["checks"]
         return {n for n in self.state(procedure, state)["checks"] if known[n].get("backend") is not None}
 
+    def period(self, check: str, day: date) -> Mapping[str, Any] | None:
+        """How long a party has that is asked on a day."""
+        for each in self.content["checks"][check].get("periods") or ():
+            if each["effective_from"] <= day.isoformat() <= each.get("effective_until", "9999"):
+                return dict(each)
+        return None
+
+    def compared(self) -> set[str]:
+        """Fields by which bars look up other licences."""
+        return {bar["same"] for bar in (self.content.get("bars") or {}).values()}
+
     def parties(self) -> set[str]:
         """The roles that answer checks as parties."""
         return {role for check in self.content["checks"].values() for role in check.get("by") or []}
@@ -117,6 +129,18 @@ class Terms:
                 if after is not None:
                     far |= {start: min(far.get(start, 1_000), after + 1) for start in each["from"]}
         return far
+
+    def wants_papers(self, procedure: str, state: str) -> bool:
+        """Whether an action that wants a whole checklist lies ahead of a state, whatever conditions say."""
+        ahead, waiting = {state}, [state]
+        while waiting:
+            for action in self.leaving(procedure, waiting.pop()):
+                if action["complete"]:
+                    return True
+                if action["to"] not in ahead:
+                    ahead.add(action["to"])
+                    waiting.append(action["to"])
+        return False
 
     def roles(self) -> set[str]:
         """Every role that some procedure names."""
