@@ -185,10 +185,11 @@ def test_no_flipped_bit_of_the_message_is_ever_valid(data: st.DataObject) -> Non
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, len(TEXT) - 1), st.integers(0x20, 0x7E))
-def test_no_changed_or_missing_character_is_ever_valid(place: int, code: int) -> None:
+def test_no_changed_or_missing_character_makes_another_message_valid(place: int, code: int) -> None:
     changed = TEXT[:place] + chr(code) + TEXT[place + 1 :]
-    if changed != TEXT:
-        assert not verify(changed, TRUSTED, listed(), NOW).valid
+    # Some bits that fill up the last byte of packed data say nothing: then nothing was changed.
+    if verify(changed, TRUSTED, listed(), NOW).valid:
+        assert unpacked(changed) == unpacked(TEXT)
     assert not verify(TEXT[:place], TRUSTED, listed(), NOW).valid
 
 
