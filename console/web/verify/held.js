@@ -101,7 +101,7 @@ export class Held {
 
   async #takeList(token, uri, keys = this.keys, lists = this.lists) {
     try {
-      return lists.hold({ ...(await openList(token, keys, uri)), token });
+      return lists.hold({ ...(await openList(token, keys, uri)), token }, Date.now());
     } catch (error) {
       if (error instanceof ListRefused) return false;
       throw error;

@@ -13,6 +13,8 @@ const VERSION = 1, SIZE = 2;
 const ENTRIES = 1 << 20;
 const LONGEST_URI = 500;
 const LATEST = Date.UTC(9999, 0, 1) / 1000;
+/** Seconds ahead of the phone's clock at which something may have been made. */
+export const CLOCK_TOLERANCE = 600;
 const VALUES = ["valid", "revoked", "suspended", "replaced"];
 
 /** A list that is not accepted; `reason` is named as the platform's refusal, no list being a damaged one. */
@@ -125,10 +127,17 @@ export class StatusLists {
     return this.#held.get(JSON.stringify([municipality, uri])) ?? null;
   }
 
-  /** Hold a list, unless a newer one is held: somebody may play an old one back. Whether it is held now. */
-  hold(list) {
+  /**
+   * Hold a list, unless a newer one is held: somebody may play an old one back. Whether it is held now.
+   *
+   * @param {StatusList} list
+   * @param {number|null} now milliseconds since 1970. A list that is held and was made after it stands in
+   *   nobody's way: its maker's clock was wrong, and all that he makes at the right time is older.
+   */
+  hold(list, now = null) {
     const held = this.find(list.municipality, list.uri);
-    if (held && isBefore(list, held)) return false;
+    const early = held && now !== null && held.issuedAt > now / 1000 + CLOCK_TOLERANCE;
+    if (held && isBefore(list, held) && !early) return false;
     this.#held.set(JSON.stringify([list.municipality, list.uri]), list);
     return true;
   }

@@ -2,9 +2,7 @@
 
 import { Refused, openCredential } from "./credential.js";
 import { today } from "./days.js";
-import { valueAt } from "./status.js";
-
-const CLOCK_TOLERANCE = 600; // seconds ahead of the phone's clock at which something may have been made
+import { CLOCK_TOLERANCE, valueAt } from "./status.js";
 
 /** Answers that say nothing against the licence: something is missing here, and may be had. */
 export const UNDECIDED = ["list_too_old", "list_missing", "unknown_key", "clock_wrong"];

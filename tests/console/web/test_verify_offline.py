@@ -73,6 +73,16 @@ def test_an_older_list_played_back_does_not_take_the_place_of_a_newer(town: Town
     expect(page.locator("#list")).to_contain_text("3 hours")
 
 
+def test_after_a_clock_that_ran_wild_the_right_time_is_held_again(town: Town, browser: Browser) -> None:
+    town.publish(timedelta(days=-900), version=2)
+    page = opened(phone(browser, "en"), town.url)
+    assert answer_to(page, town.licence()) == "clock_wrong"
+    town.publish(timedelta(hours=1), version=3)
+    page.reload()
+    expect(page.locator("#list")).to_contain_text("1 hour")
+    assert answer_to(page, town.licence()) == "valid"
+
+
 @pytest.mark.parametrize("body", [b"<html>Please pay for this network</html>", b"", b"\xd2\x84"])
 def test_a_page_of_the_network_itself_takes_the_place_of_nothing(
     town: Town, browser: Browser, body: bytes
