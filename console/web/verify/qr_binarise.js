@@ -4,6 +4,8 @@ const BLOCK = 8; // pixels; a block is the unit in which the threshold changes
 const NEAR = 2; // blocks to each side whose contrast counts
 const FAR = 8; // the same, where the near ones have none, as inside a big dark area
 const LEAST_CONTRAST = 20; // grey levels; less than this inside a block is noise
+const LEAST_SHARE = 0.15; // the same, as a part of the contrast that most of the stronger blocks have
+const STRONGER = 0.99; // share of the blocks that have less contrast than this one
 
 /**
  * A grey picture with its thresholds.
@@ -43,14 +45,17 @@ export function inverted(grey) {
 export function pictureOf(grey, width, height) {
   const columns = Math.ceil(width / BLOCK);
   const rows = Math.ceil(height / BLOCK);
+  const blocks = extremes(grey, width, height, columns, rows);
+  const noise = noiseOf(blocks);
   const contrast = new Float64Array((columns + 1) * (rows + 1));
   const weighted = new Float64Array((columns + 1) * (rows + 1));
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0, weights = 0, sums = 0; column < columns; column++) {
-      const { least, most } = extremes(grey, width, height, column * BLOCK, row * BLOCK);
+  for (let row = 0, block = 0; row < rows; row++) {
+    for (let column = 0, weights = 0, sums = 0; column < columns; column++, block++) {
+      const least = blocks.least[block];
+      const most = blocks.most[block];
       const range = most - least;
       // The middle between paper and ink is known where both are; the square lets real edges decide.
-      const weight = range < LEAST_CONTRAST ? 0 : range * range;
+      const weight = range < noise ? 0 : range * range;
       weights += weight;
       sums += weight * (least + most) / 2;
       const at = (row + 1) * (columns + 1) + column + 1;
@@ -71,19 +76,28 @@ export function pictureOf(grey, width, height) {
   return { grey, width, height, limits, columns };
 }
 
-function extremes(grey, width, height, left, top) {
-  const right = Math.min(left + BLOCK, width);
-  const bottom = Math.min(top + BLOCK, height);
-  let least = 255;
-  let most = 0;
-  for (let y = top; y < bottom; y++) {
-    for (let at = y * width + left, end = y * width + right; at < end; at++) {
+// The darkest and the lightest pixel of each block.
+function extremes(grey, width, height, columns, rows) {
+  const least = new Uint8Array(columns * rows).fill(255);
+  const most = new Uint8Array(columns * rows);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0, first = (y >> 3) * columns; x < width; x++, at++) {
+      const block = first + (x >> 3);
       const value = grey[at];
-      if (value < least) least = value;
-      if (value > most) most = value;
+      if (value < least[block]) least[block] = value;
+      if (value > most[block]) most[block] = value;
     }
   }
   return { least, most };
+}
+
+// Contrast below which a block has nothing on it but the camera's noise.
+function noiseOf({ least, most }) {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < least.length; i++) counts[most[i] - least[i]]++;
+  let range = 0;
+  for (let below = counts[0]; below < STRONGER * least.length; below += counts[++range]);
+  return Math.max(LEAST_CONTRAST, LEAST_SHARE * range);
 }
 
 // Weighted mean over a square of blocks, out of sums of all blocks above and to the left.

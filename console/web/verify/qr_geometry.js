@@ -5,6 +5,7 @@ import { crossing } from "./qr_finder.js";
 import { MAX_VERSION, alignmentCentres, alignmentPatterns, sideOf } from "./qr_matrix.js";
 
 const FOUND = 21; // of an alignment pattern's 25 modules, how many must be right
+const FINE = 1.25; // modules within which such a pattern is looked for in steps of a quarter
 const FINDER_CENTRE = 3.5; // modules from the symbol's edge
 
 /**
@@ -137,8 +138,10 @@ function alignmentFit(picture, map, u, v, least) {
 /**
  * How a bent paper lies beside the plane: for each crossing of alignment patterns, by how many modules its
  * pattern is off; between them it is interpolated.
+ *
+ * @param {number} reach modules by which a pattern may be off.
  */
-export function bend(picture, map, version) {
+export function bend(picture, map, version, reach) {
   const centres = alignmentCentres(version);
   const count = centres.length;
   const offU = new Float64Array(count * count);
@@ -151,43 +154,73 @@ export function bend(picture, map, version) {
     const before = centres.indexOf(column) > 0 ? at - 1 : at - count;
     const u = column + 0.5 + (offU[before] ?? 0);
     const v = row + 0.5 + (offV[before] ?? 0);
-    const found = alignmentAt(picture, map, u, v, 1.25, 0.25);
+    const found = alignmentNear(picture, map, u, v, reach);
     offU[at] = (found ? found.u : u) - column - 0.5;
     offV[at] = (found ? found.v : v) - row - 0.5;
   }
   return { centres, count, offU, offV };
 }
 
-function bent({ centres, count, offU, offV }, u, v) {
-  const [column, partU] = cell(centres, u);
-  const [row, partV] = cell(centres, v);
-  const at = row * count + column;
-  const mix = (off) => {
-    const upper = off[at] + (off[at + 1] - off[at]) * partU;
-    const lower = off[at + count] + (off[at + count + 1] - off[at + count]) * partU;
-    return upper + (lower - upper) * partV;
-  };
-  return [u + mix(offU), v + mix(offV)];
+function alignmentNear(picture, map, u, v, reach) {
+  const near = alignmentAt(picture, map, u, v, FINE, 0.25);
+  if (near || reach <= FINE) return near;
+  const far = alignmentAt(picture, map, u, v, reach, 0.5);
+  return far && (alignmentAt(picture, map, far.u, far.v, 0.5, 0.25) ?? far);
 }
 
+// By how much a place is off: a smooth surface through the patterns, which a paper around a column has too.
+function offAt({ centres, count, offU, offV }, u, v) {
+  const column = cell(centres, u);
+  const row = cell(centres, v);
+  let sumU = 0, sumV = 0;
+  for (let i = 0; i < 4; i++) {
+    for (let j = 0; j < 4; j++) {
+      const weight = row.weights[i] * column.weights[j];
+      const at = row.nodes[i] * count + column.nodes[j];
+      sumU += weight * offU[at];
+      sumV += weight * offV[at];
+    }
+  }
+  return [u + sumU, v + sumV];
+}
+
+// The four patterns about a place along one axis, with the weights of Catmull and Rom's spline. Where there is
+// no fourth, the parabola through the other three goes on.
 function cell(centres, u) {
+  const last = centres.length - 1;
   let index = 0;
-  while (index < centres.length - 2 && u > centres[index + 1] + 0.5) index++;
+  while (index < last - 1 && u > centres[index + 1] + 0.5) index++;
   const part = (u - centres[index] - 0.5) / (centres[index + 1] - centres[index]);
-  return [index, Math.min(Math.max(part, 0), 1)];
+  const t = Math.min(Math.max(part, 0), 1); // farther out it is as off as at the last pattern
+  const [a, b, c, d] = [
+    t * (-1 + t * (2 - t)) / 2,
+    1 + t * t * (3 * t - 5) / 2,
+    t * (1 + t * (4 - 3 * t)) / 2,
+    t * t * (t - 1) / 2,
+  ];
+  if (index === 0) return { nodes: [0, 1, 2, 2], weights: [b + 3 * a, c - 3 * a, d + a, 0] };
+  if (index < last - 1) return { nodes: [index - 1, index, index + 1, index + 2], weights: [a, b, c, d] };
+  return { nodes: [0, index - 1, index, last], weights: [0, a + d, b - 3 * d, c + 3 * d] };
 }
 
-/** How dark each module is: the mean of a few places in it, above zero for dark. */
+function placedBent(map, bending, u, v) {
+  if (!bending) return placed(map, u, v);
+  const [bentU, bentV] = offAt(bending, u, v);
+  return placed(map, bentU, bentV);
+}
+
+/** How dark each module is: the mean of a few places about its middle, above zero for dark. */
 export function sampled(picture, map, version, bending) {
   const side = sideOf(version);
   const values = new Float32Array(side * side);
-  const places = [[0.5, 0.5], [0.3, 0.3], [0.7, 0.3], [0.3, 0.7], [0.7, 0.7]];
+  const places = [[0, 0], [-0.2, -0.2], [0.2, -0.2], [-0.2, 0.2], [0.2, 0.2]];
   for (let row = 0; row < side; row++) {
     for (let column = 0; column < side; column++) {
+      // By how much it is off changes little inside a module.
+      const [u, v] = bending ? offAt(bending, column + 0.5, row + 0.5) : [column + 0.5, row + 0.5];
       let sum = 0;
       for (const [du, dv] of places) {
-        const [u, v] = bending ? bent(bending, column + du, row + dv) : [column + du, row + dv];
-        const [x, y] = placed(map, u, v);
+        const [x, y] = placed(map, u + du, v + dv);
         sum += darkness(picture, x, y);
       }
       values[row * side + column] = sum / places.length;
@@ -221,10 +254,10 @@ function known(version) {
 }
 
 /** The part of the modules known beforehand that a map finds in their colour, 0 to 1. */
-export function fitOf(picture, map, modules) {
+export function fitOf(picture, map, modules, bending = null) {
   let right = 0;
   for (const [column, row, dark] of modules) {
-    const [x, y] = placed(map, column + 0.5, row + 0.5);
+    const [x, y] = placedBent(map, bending, column + 0.5, row + 0.5);
     if (darkness(picture, x, y) > 0 === dark) right++;
   }
   return right / modules.length;
@@ -264,6 +297,6 @@ export function settled(picture, map, version) {
 }
 
 /** How well a version fits at all, by what is known of it. */
-export function fitOfVersion(picture, map, version) {
-  return fitOf(picture, map, known(version));
+export function fitOfVersion(picture, map, version, bending) {
+  return fitOf(picture, map, known(version), bending);
 }

@@ -77,6 +77,36 @@ def desk() -> Image.Image:
     return Image.new("L", (WIDTH, HEIGHT), _DESK)
 
 
+def bulging(picture: Image.Image, pixels: float) -> Image.Image:
+    """The picture as of a paper around a column: its sides are this much lower than its middle."""
+    width, height = picture.size
+
+    def fall(x: int) -> float:
+        return pixels * (2 * x / width - 1) ** 2
+
+    strips = []
+    for left in range(0, width, 20):
+        right = min(left + 20, width)
+        corners = (left, fall(left), left, height + fall(left), right, height + fall(right))
+        strips.append(((left, 0, right, height), (*corners, right, fall(right))))
+    return picture.transform(
+        picture.size, Image.Transform.MESH, strips, Image.Resampling.BICUBIC, fillcolor=_DESK
+    )
+
+
+def in_the_dark(picture: Image.Image, light: float, noise: float) -> Image.Image:
+    """The picture with this share of its contrast, and the camera's noise in grey levels."""
+    dim = picture.point([int(30 + value * light) for value in range(256)])
+    return ImageChops.add(dim, Image.effect_noise(dim.size, noise), 1, -128)
+
+
+def pressed(picture: Image.Image, quality: int) -> Image.Image:
+    """The picture as a messenger sends it: JPEG of a poor quality."""
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return Image.open(out).convert("L")
+
+
 def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     """Two papers on the desk."""
     picture = desk()

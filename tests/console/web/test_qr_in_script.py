@@ -3,6 +3,7 @@
 import base64
 import io
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,16 @@ from playwright.sync_api import Browser, Page
 
 from foundation.wire.qr import Symbol
 from tests.console.web.phone import imported, opened, phone
-from tests.console.web.scenes import finders_only, scene, side_by_side, stained, symbol
+from tests.console.web.scenes import (
+    bulging,
+    finders_only,
+    in_the_dark,
+    pressed,
+    scene,
+    side_by_side,
+    stained,
+    symbol,
+)
 from tests.console.web.town import Town
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 $%*+-./:"
@@ -79,26 +89,31 @@ def test_segments_and_a_named_character_set_are_joined(page: Page) -> None:
     assert read(page, scene(Image.open(out).convert("L"), side=300)) == "ÄÖ"
 
 
-@pytest.mark.parametrize(
-    ("how", "least"),
-    [
-        ({"slant": 0.1}, 12),
-        ({"slant": 0.2}, 12),
-        ({"blur": 1.5}, 12),
-        ({"blur": 2.5}, 12),
-        ({"noise": 30, "blur": 1}, 12),
-        ({"shade": 0.25, "noise": 8}, 12),
-    ],
-    ids=lambda how: " ".join(how) if isinstance(how, dict) else "",
-)
-def test_what_a_bad_picture_leaves_is_read(page: Page, how: dict[str, float], least: int) -> None:
+_Bad = Callable[[Image.Image, random.Random], Image.Image]
+_BAD: dict[str, _Bad] = {
+    "blur": lambda paper, chance: scene(paper, side=600, angle=chance.uniform(-25, 25), blur=3),
+    "slant": lambda paper, chance: scene(paper, side=640, angle=chance.uniform(0, 360), slant=0.27, blur=0.7),
+    "dark": lambda paper, _: in_the_dark(scene(paper, side=560, angle=8, blur=1), 0.3, 14),
+    "jpeg": lambda paper, chance: pressed(scene(paper, side=420, angle=chance.uniform(0, 9), blur=0.8), 6),
+    "small": lambda paper, chance: scene(paper, side=200, angle=chance.uniform(-20, 20), blur=0.5, noise=4),
+    "bulging": lambda paper, chance: bulging(scene(paper, side=560, blur=0.7), chance.uniform(60, 140)),
+    "shade": lambda paper, chance: scene(
+        paper, side=560, angle=chance.uniform(0, 360), shade=0.15, noise=6, blur=1
+    ),
+}
+
+
+@pytest.mark.parametrize("how", _BAD)
+def test_a_bad_picture_is_read_as_well_as_by_zxing(page: Page, how: str) -> None:
     chance = random.Random(13)
-    count = 0
-    for _ in range(12):
-        text = code(410, chance)
-        picture = scene(symbol(text), side=600, angle=chance.uniform(0, 360), **how)  # type: ignore[arg-type]
-        count += read(page, picture) == text
-    assert count >= least
+    ours = theirs = 0
+    for _ in range(6):
+        text = code(480, chance)
+        picture = _BAD[how](symbol(text), chance)
+        ours += read(page, picture) == text
+        theirs += text in [found.text for found in zxingcpp.read_barcodes(picture)]
+    assert ours >= theirs
+    assert ours >= 5
 
 
 def test_light_on_dark_and_a_mirror_are_read(page: Page) -> None:
@@ -115,9 +130,9 @@ def test_light_on_dark_and_a_mirror_are_read(page: Page) -> None:
 def test_damaged_symbols_are_read_as_well_as_by_zxing(page: Page) -> None:
     chance = random.Random(77)
     ours = theirs = wrong = 0
-    for number in range(48):
-        text = code(200 + 4 * number, chance)
-        dirty = stained(symbol(text, level="m"), share=0.02 + 0.0015 * number, chance=chance)
+    for number in range(24):
+        text = code(200 + 8 * number, chance)
+        dirty = stained(symbol(text, level="m"), share=0.02 + 0.003 * number, chance=chance)
         picture = scene(dirty, side=600, angle=chance.uniform(-30, 30), blur=0.8)
         mine = read(page, picture, thorough=True)
         other = [found.text for found in zxingcpp.read_barcodes(picture)]
@@ -125,7 +140,7 @@ def test_damaged_symbols_are_read_as_well_as_by_zxing(page: Page) -> None:
         theirs += text in other
         wrong += mine not in (text, None)
     assert wrong == 0
-    assert ours >= theirs >= 20
+    assert ours >= theirs >= 10
 
 
 def test_of_two_symbols_the_wanted_one_is_read(page: Page) -> None:
