@@ -39,6 +39,8 @@ from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
 from integrations.licences import outcomes
 from integrations.licences.keyring import Keyring
+from integrations.licences.reissue import REISSUE_JOB, Reissue
+from integrations.licences.signing_keys import keep_here
 from integrations.municipality import Municipality, Office, OfficeHours
 from integrations.service import Service
 
@@ -110,6 +112,8 @@ class Licensing:
         self.people = PeopleDesk(desk)
         self.money = Money(desk)
         self.licences = LicencesDesk(desk, settings)
+        self._reissue = Reissue(database, office, clock)
+        jobs.register(REISSUE_JOB, self._reissue.step)
         self.outside = Outside(desk, settings, secrets)
 
     def rounds(self, stop: Callable[[], bool] = lambda: False) -> None:
@@ -126,6 +130,8 @@ class Licensing:
             lambda: self._follow_closures(stop),
             lambda: self.cases.time_passed(_AT_ONCE),
             self.licences.resume,
+            self._reissue.follow,
+            lambda: keep_here(self._database, self._settings.platform.folder),
             self.outside.resume,
             lambda: self.people.retain(_AT_ONCE),
             lambda: self._gather_stays(stop),
