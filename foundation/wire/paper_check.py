@@ -12,10 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundation.definitions import Bilingual
+from foundation.wire.apart import TooMuch
 from foundation.wire.credential import LicenceClaims
 from foundation.wire.paper_certificates import PaperCertificate, PaperCertificates
 from foundation.wire.paper_seal import Seal, looks_signed, seals
-from foundation.wire.pdf_pages import Pages, TooMuch, Unreadable, read_apart, read_here
+from foundation.wire.pdf_pages import Pages, Unreadable, read_apart, read_here
 from foundation.wire.qr_reader import MAX_FILE
 
 

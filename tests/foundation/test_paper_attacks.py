@@ -22,7 +22,8 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import copy_into_new_writer
 
-from foundation.wire import pdf_pages
+from foundation.errors import TooLarge
+from foundation.wire import apart, pdf_pages, qr_reader
 from foundation.wire.credential_keys import SigningKey
 from foundation.wire.paper_certificates import PaperCertificate
 from foundation.wire.paper_check import PaperAnswer, PaperVerdict, check_paper
@@ -353,6 +354,11 @@ def test_a_page_that_unpacks_beyond_all_bounds_is_too_much_and_not_damaged(paper
     assert papers.answer(bomb) is PaperAnswer.OVERSIZED
 
 
+def test_the_code_of_a_page_that_unpacks_beyond_all_bounds_is_not_looked_for() -> None:
+    with pytest.raises(TooLarge, match="takes more to read"):
+        qr_reader.read(page_bomb(), "bomb.pdf")
+
+
 def test_harm_appended_to_a_true_paper_is_an_update(papers: Papers) -> None:
     for harm in (page_bomb, deep, table_of_itself):
         assert papers.answer(papers.signed + harm()) in (PaperAnswer.UPDATED, PaperAnswer.PAGE_ADDED)
@@ -366,8 +372,8 @@ def test_the_reader_apart_is_given_little_and_says_when_it_is_not_enough(
     papers: Papers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pdf_pages.read_apart(papers.signed) == pdf_pages.read_here(papers.signed)
-    monkeypatch.setattr(pdf_pages, "_PATIENCE", 0.001)
-    with pytest.raises(pdf_pages.TooMuch, match="time"):
+    monkeypatch.setattr(apart, "_PATIENCE", 0.0002)
+    with pytest.raises(apart.TooMuch, match="time"):
         pdf_pages.read_apart(papers.signed)
 
 
