@@ -15,6 +15,8 @@ from foundation.errors import Conflict, InvalidInput
 from foundation.wire.credential import Status, open_credential, read_claims
 from foundation.working_time import Closure
 from integrations.cases.case import Work
+from integrations.cases.definitions import Definitions
+from integrations.cases.engine import Engine
 from integrations.licences import outcomes
 from integrations.licences.licence import Licence, status_on, versions
 from integrations.service import Service
@@ -366,7 +368,7 @@ def test_an_issue_costs_three_statements_here(office: LicenceOffice) -> None:
     # The keys are read once a moment, and not by each issue: made, and then read.
     office.keys()
     office.keys()
-    office.engine._effects = {"fulfil": counted}
+    office.engine = Engine(Definitions(office.services), office.office, {"fulfil": counted}, office.reader)
     office.do("stall", "issue")
     assert [statement.split()[2] for statement in said[-3:]] == ["case_counter", "licence", "licence_version"]
 
