@@ -184,8 +184,8 @@ function offAt({ centres, count, offU, offV }, u, v) {
   return [u + sumU, v + sumV];
 }
 
-// The four patterns about a place along one axis, with the weights of Catmull and Rom's spline. Where there is
-// no fourth, the parabola through the other three goes on.
+// The four patterns about a place along one axis, with the weights of Catmull and Rom's spline. Where there
+// is no fourth, the parabola through the other three goes on.
 function cell(centres, u) {
   const last = centres.length - 1;
   let index = 0;
