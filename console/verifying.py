@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from foundation.wire.paper_check import PaperVerdict
 
 _MAX_TEXT = 10_000  # bytes of a file that may be a text
+_MOST_CODES = 20  # of ours in one picture or PDF
 _PDF = b"%PDF-"
 _PAPER_UNDECIDED = ("unsigned", "untrusted")
 # Where no code can be read, what is wrong with the paper says why; these say nothing of it.
@@ -158,7 +159,14 @@ def _as_text(data: bytes) -> str | None:
 
 def _ours(found: list[str]) -> list[str]:
     """Of the codes in a picture ours, where some are; else one, to say what it is not."""
-    return [text for text in found if text.startswith(PREFIX)] or found[:1]
+    ours = [text for text in found if text.startswith(PREFIX)]
+    if len(ours) > _MOST_CODES:
+        # Each is judged, and a paper checked against each.
+        raise InvalidInput(
+            f"There are {len(ours)} codes in it, and at most {_MOST_CODES} are judged at once.",
+            remedy="Give one licence at a time.",
+        )
+    return ours or found[:1]
 
 
 def _exit_code(verdict: Verdict) -> int:

@@ -159,15 +159,16 @@ class Papers:
             valid_from=row["valid_from"],
             valid_to=row["valid_to"],
             credential=code,
-            verify_url=self._address(licence.number),
+            verify_url=self._where_to_verify(),
             version=row["version"],
             copy=copy,
             parts=layouts.parts_of(layout),
             notes=layouts.notes_of(layout),
         )
 
-    def _address(self, number: str) -> str | None:
-        return f"{self.public_url.rstrip('/')}/v1/verify/{number}" if self.public_url else None
+    def _where_to_verify(self) -> str | None:
+        # For people: it reads the code with the phone's camera. What programs ask is in the contract.
+        return f"{self.public_url.rstrip('/')}/verify/" if self.public_url else None
 
     def _version(self, session: Session, licence: Licence, version: int) -> RowMapping | None:
         found = select(VERSIONS).where(

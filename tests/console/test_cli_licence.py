@@ -212,6 +212,17 @@ def test_a_picture_with_one_good_and_one_forged_licence_is_not_valid(desk: Desk,
     assert sorted(licence["valid"] for licence in document["licences"]) == [False, True]
 
 
+def test_a_picture_with_too_many_codes_is_refused(desk: Desk, tmp_path: Path) -> None:
+    sheet = Image.new("L", (1000, 1000), "white")
+    for number in range(21):
+        code = Image.open(io.BytesIO(Symbol(f"{PREFIX}{number}").png(5)))
+        sheet.paste(code, (20 + number % 5 * 190, 10 + number // 5 * 190))
+    sheet.save(tmp_path / "wall.png")
+    done = desk.run("licence", "verify", str(tmp_path / "wall.png"))
+    assert done.returncode != 0
+    assert "21 codes" in done.stderr
+
+
 def test_the_code_of_someone_else_is_not_ours(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(Symbol("https://example.org").png())
     code, document = desk.verify(str(tmp_path / "other.png"))
