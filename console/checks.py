@@ -144,15 +144,12 @@ def _secrets(settings: Settings) -> str:
 
 
 def _signing_keys(settings: Settings) -> str:
-    from foundation.wire.credential_keys import LICENCE_KEY, SigningKey
+    from console.key_checks import look_at_keys
 
-    code = settings.platform.municipality
-    secrets = settings.secrets()
-    if not secrets.exists() or LICENCE_KEY not in secrets.names():
-        return f"the key of {code} will be made with its first licence"
-    pem = secrets.get(LICENCE_KEY)
-    key = SigningKey.from_pem(pem, code)
-    return f"{code} signs with key {key.public.kid.hex()}"
+    found, remedy = look_at_keys(settings)
+    if remedy:
+        raise _Advice(found, remedy=remedy)
+    return found
 
 
 def _database(settings: Settings) -> str:

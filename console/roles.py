@@ -24,6 +24,9 @@ from monitoring import exporter
 _LAST_REQUESTS = 3
 # What is written between two seals could be cut off unseen together with its chain's head.
 _BETWEEN_ROUNDS = 60.0
+_BETWEEN_LISTS = 2.0
+# A database or a token of keys that is away would be told of thousands of times a day.
+_AFTER_FAULT = 10.0
 _BETWEEN_DELIVERERS = 5.0
 # Jobs of one queue at the same time.
 _AT_ONCE = 4
@@ -47,7 +50,7 @@ def _collector(platform: Platform, stop: threading.Event) -> None:
 def _worker(platform: Platform, stop: threading.Event) -> None:
     # A worker for each queue: a back-end that hangs, or a long play, must not hold the papers.
     queues = [partial(_work, queue) for queue in platform.jobs.queues]
-    _together([_make_rounds, _deliver, *queues], platform, stop)
+    _together([_make_rounds, _publish, _deliver, *queues], platform, stop)
 
 
 def _work(queue: str, platform: Platform, stop: threading.Event) -> None:
@@ -68,18 +71,33 @@ def _deliver(platform: Platform, stop: threading.Event) -> None:
 
 def _make_rounds(platform: Platform, stop: threading.Event) -> None:
     # Not a job: a round must be made also while every job waits, and one that is missed is made by the next.
+    def make() -> None:
+        platform.plays.reconcile()
+        platform.licensing.rounds(stop.is_set)
+        with platform.database.transaction() as session:
+            audit.seal(session)
+
+    _repeatedly(make, _BETWEEN_ROUNDS, "This round", stop)
+
+
+def _publish(platform: Platform, stop: threading.Event) -> None:
+    # A licence that was revoked must not pass for valid until the next round.
+    lists = platform.licensing.licences.lists
+    _repeatedly(lists.rebuild, _BETWEEN_LISTS, "Publishing the status lists", stop)
+
+
+def _repeatedly(act: Callable[[], object], seconds: float, what: str, stop: threading.Event) -> None:
     while True:
+        pause = max(seconds, _AFTER_FAULT)
         try:
-            platform.plays.reconcile()
-            platform.licensing.rounds(stop.is_set)
-            with platform.database.transaction() as session:
-                audit.seal(session)
+            act()
+            pause = seconds
         except Unavailable as error:
-            _log.warning("This round could not be made: %s", error)
+            _log.warning("%s could not be done: %s", what, error)
         except Exception:  # noqa: BLE001 -- logged with its trace
-            # A fault met in one round must not end the rounds to come.
-            _log.exception("This round failed.")
-        if stop.wait(_BETWEEN_ROUNDS):
+            # A fault met once must not end the times to come.
+            _log.exception("%s failed.", what)
+        if stop.wait(pause):
             return
 
 

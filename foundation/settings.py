@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -128,6 +128,31 @@ class Licences(Section):
     fonts: Path = Field(
         Path("/usr/share/fonts/opentype/fonts-hosny-amiri"), description="Folder with the Amiri fonts."
     )
+    status_days: int = Field(
+        7, ge=1, le=90, description="Days after which a published list of suspended licences is too old."
+    )
+    status_ttl_hours: int = Field(
+        12,
+        ge=1,
+        le=24,
+        description="Hours for which verifiers keep that list; it is renewed at half of it.",
+    )
+    timestamp_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="Time-stamp server (RFC 3161) by which papers are stamped; else they bear our own time.",
+    )
+    key_store: Literal["file", "pkcs11"] = Field(
+        "file", description="Where new signing keys are made: file (the secrets file) or pkcs11 (a token)."
+    )
+
+
+class Pkcs11(Section):
+    """A hardware token for signing keys, reached by the module its maker ships."""
+
+    module: Path | None = Field(None, description="Shared library (PKCS#11 module) of the token.")
+    token: str | None = Field(None, description="Name (label) of the token.")
+    pin_secret: str = Field("pkcs11-pin", description="Name of the secret that is the PIN of its user.")
 
 
 class Backend(Section):
@@ -180,6 +205,7 @@ class Settings(Section):
     prometheus: Prometheus = Prometheus()
     plays: Plays = Plays()
     licences: Licences = Licences()
+    pkcs11: Pkcs11 = Pkcs11()
     backends: dict[str, Backend] = Field(default_factory=dict)
     webhooks: Webhooks = Webhooks()
     monitoring: Monitoring = Monitoring()

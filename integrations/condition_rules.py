@@ -50,6 +50,10 @@ def broken_conditions(service: "Service") -> Iterator[Fault]:
             for condition, place in judged:
                 yield from _outside_flow(condition, place)
                 yield from _condition(service, name, condition, place, rows)
+    for index, term in enumerate(service.validity.special or ()):
+        place = ("validity", "special", index, "when")
+        yield from _outside_flow(term.when, place)
+        yield from _of_licence(service, term.when, place)
     for flow_name, flow in service.flows.items():
         names = {action.name for action in flow.actions}
         asked = {check for state in flow.states.values() for check in state.checks}
@@ -61,6 +65,16 @@ def broken_conditions(service: "Service") -> Iterator[Fault]:
             for check in action.when.asked_checks() if action.when else ():
                 if check not in asked:
                     yield place, f"no state of the flow asks the check {check!r}"
+            for several in action.when.counts() if action.when else ():
+                yield from _counted(several, place)
+
+
+def _counted(condition: Condition, place: Place) -> Iterator[Fault]:
+    names, least = condition.checks or (), condition.least_answers
+    if len(set(names)) != len(names):
+        yield place, f"a check stands twice in {', '.join(names)}"
+    if not (1 <= least <= len(names) and least == least.to_integral_value()):
+        yield place, f"at_least counts answers: it is a whole number from 1 to {len(names)}"
 
 
 def row_fields(service: "Service", name: str | None) -> Mapping[str, PlainField]:
@@ -78,6 +92,15 @@ def _outside_flow(condition: Condition | None, place: Place) -> Iterator[Fault]:
         yield place, "only an action's condition asks what the quote came to"
 
 
+def _of_licence(service: "Service", condition: Condition, place: Place) -> Iterator[Fault]:
+    for comparison in condition.comparisons():
+        field = service.licence_fields.get(comparison.field or "")
+        if field is None or comparison.known is not None:
+            yield place, f"{comparison.field!r} is no field whose value a licence is issued on"
+        else:
+            yield from _field(comparison, field, place)
+
+
 def _condition(
     service: "Service",
     procedure: str,
@@ -92,6 +115,8 @@ def _condition(
             if name.startswith("activity.") and service.activity_field not in known:
                 yield place, f"the procedure {procedure!r} knows no activity"
             yield from _fact(service, comparison, name, place)
+        elif comparison.known is not None and name in known:
+            yield from _given(service, procedure, known[name], place)
         elif name in known:
             yield from _field(comparison, known[name], place)
         else:
@@ -113,6 +138,14 @@ def _fact(service: "Service", comparison: Condition, name: str, place: Place) ->
             yield from _one_of(comparison, {True, False}, place)
         case "text":
             yield from _one_of(comparison, values[name], place)
+
+
+def _given(service: "Service", procedure: str, field: PlainField, place: Place) -> Iterator[Fault]:
+    # That something was said of a person says nothing of him. What a licence keeps of one is seen by nobody.
+    if field.required:
+        yield place, f"{field.name!r} is required, and so always known"
+    elif field.personal and field.name not in service.form_of(procedure):
+        yield place, f"{field.name!r} is personal, and the procedure {procedure!r} does not ask for it"
 
 
 def _field(comparison: Condition, field: PlainField, place: Place) -> Iterator[Fault]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from integrations.cases.explore import Fault, Place
 from integrations.condition_rules import row_fields
-from integrations.fee_table import Fee, Rate
+from integrations.dated import broken_dates
+from integrations.fee_table import Fee, Rate, Zones
 from integrations.form import ChoiceField, IntegerField, ListField, NumberField, PlainField
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def broken_fees(service: "Service") -> Iterator[Fault]:
     """Every fault of the fees, as the procedures charge them."""
     for index, fee in enumerate(service.fees):
         place: Place = ("fees", index)
-        yield from _dates(fee, place)
+        for where, reason in broken_dates(fee.rates, "a rate"):
+            yield (*place, "rates", *where), reason
         yield from _exemptions(fee, place)
         for number, rate in enumerate(fee.rates):
             yield from _rate(fee, rate, (*place, "rates", number))
@@ -34,19 +36,32 @@ def _charged(service: "Service", fee: Fee, procedure: str, place: Place) -> Iter
         if not isinstance(rows, ListField) or not rows.required:
             yield (*place, "each"), f"{fee.each!r} is no required list that {procedure!r} asks for"
         known = {**known, **row_fields(service, fee.each)}
-    if fee.unit == _LATE:
-        if service.procedures[procedure].outcome == "issue":
-            yield (*place, "unit"), f"{procedure!r} acts on no licence that could be late"
-    elif fee.unit is not None:
-        unit = known.get(fee.unit)
-        if not isinstance(unit, IntegerField | NumberField) or not unit.required:
-            yield (*place, "unit"), f"{fee.unit!r} is no required number that {procedure!r} asks for"
-        elif unit.personal:
-            yield (*place, "unit"), f"{fee.unit!r} is personal; no fee is reckoned from it"
-        elif unit.min < 0:
-            yield (*place, "unit"), f"{fee.unit!r} may be below zero, and a fee may not"
+    for name in fee.units:
+        yield from _unit(service, name, known, procedure, (*place, "unit"))
+    if len(set(fee.units)) != len(fee.units):
+        yield (*place, "unit"), "a unit stands twice"
     yield from _years(service, fee, procedure, place)
-    yield from _zones(fee, known, procedure, place)
+    for table in fee.tables:
+        yield from _zones(table, known, procedure, place)
+    fields = [table.field for table in fee.tables]
+    if len(set(fields)) != len(fields):
+        yield (*place, "zones"), "a field has two tables of factors"
+
+
+def _unit(
+    service: "Service", name: str, known: Mapping[str, PlainField], procedure: str, place: Place
+) -> Iterator[Fault]:
+    if name == _LATE:
+        if not service.procedures[procedure].acts_on_licence:
+            yield place, f"{procedure!r} acts on no licence that could be late"
+        return
+    unit = known.get(name)
+    if not isinstance(unit, IntegerField | NumberField) or not unit.required:
+        yield place, f"{name!r} is no required number that {procedure!r} asks for"
+    elif unit.personal:
+        yield place, f"{name!r} is personal; no fee is reckoned from it"
+    elif unit.min < 0:
+        yield place, f"{name!r} may be below zero, and a fee may not"
 
 
 def _years(service: "Service", fee: Fee, procedure: str, place: Place) -> Iterator[Fault]:
@@ -59,37 +74,23 @@ def _years(service: "Service", fee: Fee, procedure: str, place: Place) -> Iterat
         yield (*place, "yearly"), f"{procedure!r} does not ask for {years!r}"
 
 
-def _zones(fee: Fee, known: Mapping[str, PlainField], procedure: str, place: Place) -> Iterator[Fault]:
-    if fee.zones is None:
-        return
-    field = known.get(fee.zones.field)
+def _zones(table: Zones, known: Mapping[str, PlainField], procedure: str, place: Place) -> Iterator[Fault]:
+    field = known.get(table.field)
     if not isinstance(field, ChoiceField) or not field.required:
         yield (
             (*place, "zones", "field"),
-            f"{fee.zones.field!r} is no required choice that {procedure!r} asks for",
+            f"{table.field!r} is no required choice that {procedure!r} asks for",
         )
         return
     if field.personal:
         yield (*place, "zones", "field"), f"{field.name!r} is personal; no fee is reckoned from it"
     choices = [choice.code for choice in field.choices]
     for code in choices:
-        if code not in fee.zones.factors:
+        if code not in table.factors:
             yield (*place, "zones", "factors"), f"the choice {code!r} has no factor"
-    for code in fee.zones.factors:
+    for code in table.factors:
         if code not in choices:
             yield (*place, "zones", "factors", code), f"{code!r} is no choice of {field.name!r}"
-
-
-def _dates(fee: Fee, place: Place) -> Iterator[Fault]:
-    for number, rate in enumerate(fee.rates):
-        here = (*place, "rates", number)
-        if rate.effective_until is not None and rate.effective_until < rate.effective_from:
-            yield (*here, "effective_until"), "the last day is before the first"
-        if number == 0:
-            continue
-        before = fee.rates[number - 1].effective_until
-        if before is None or (rate.effective_from - before).days != 1:
-            yield (*here, "effective_from"), "a rate starts the day after the one before it ends"
 
 
 def _exemptions(fee: Fee, place: Place) -> Iterator[Fault]:
@@ -107,7 +108,7 @@ def _rate(fee: Fee, rate: Rate, place: Place) -> Iterator[Fault]:
         yield (*place, "maximum"), "the most is less than the least"
     if not rate.slabs:
         return
-    if fee.unit is None:
+    if not fee.units:
         yield (*place, "slabs"), "slabs are ranges of a unit, and the fee has none"
     for number, slab in enumerate(rate.slabs):
         here = (*place, "slabs", number)

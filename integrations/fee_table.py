@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from foundation.definitions import Strict
 from integrations.cases.conditions import Condition
 from integrations.cases.money import Amount
+from integrations.dated import Dated
 from integrations.form import Name, Text
 
 FeeClass = Annotated[int, Field(ge=1, le=5)]
@@ -23,19 +24,6 @@ def _no_float(value: object) -> object:
 Factor = Annotated[
     Decimal, BeforeValidator(_no_float), Field(ge=0, le=1_000, decimal_places=6, allow_inf_nan=False)
 ]
-
-
-class Dated(Strict):
-    """Something in effect from a day to a day, both inclusive; without a last day it has no end yet."""
-
-    effective_from: date
-    effective_until: date | None = None
-    source: str = Field(min_length=1)
-    sample: bool = False
-
-    def covers(self, day: date) -> bool:
-        """Whether it is in effect on a day."""
-        return self.effective_from <= day and (self.effective_until is None or day <= self.effective_until)
 
 
 class Slab(Strict):
@@ -93,18 +81,26 @@ class Exemption(Dated):
     share: Factor = Field(gt=0, le=1)
 
 
+def _some(value: object) -> object:
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("an empty list says nothing")
+    return value
+
+
 class Fee(Strict):
     """One line of the bill.
 
     Args:
         unit: field of the form, or fact such as `licence.days_late`, whose value multiplies the rate;
-            without one the fee is once a licence.
+            several are multiplied with one another, as height and width are. Without one the fee is once a
+            licence.
         each: a list of the form; the fee is reckoned and rounded for each of its rows and is their sum.
             `unit`, `zones` and the conditions then read the row's fields before the form's; minimum and
             maximum are a row's. Without a `unit` it is once a row.
         yearly: multiplied by the years of the licence.
         vat: category of value added tax: S standard, Z zero rate, E exempt, O not subject.
         when: charged only if this holds.
+        zones: one table of factors, or several that all multiply the fee.
         rates: in the order of their dates; they may not overlap or leave a gap.
         exemptions: the first that holds is applied.
 
@@ -113,14 +109,24 @@ class Fee(Strict):
 
     code: Name
     title: Text
-    unit: str | None = None
+    unit: Annotated[str | tuple[str, ...] | None, BeforeValidator(_some)] = None
     each: Name | None = None
     yearly: bool = False
     vat: Literal["S", "Z", "E", "O"]
     when: Condition | None = None
-    zones: Zones | None = None
+    zones: Annotated[Zones | tuple[Zones, ...] | None, BeforeValidator(_some)] = None
     rates: tuple[Rate, ...] = Field(min_length=1)
     exemptions: tuple[Exemption, ...] = ()
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What multiplies the rate; nothing where the fee is once a licence."""
+        return (self.unit,) if isinstance(self.unit, str) else self.unit or ()
+
+    @property
+    def tables(self) -> tuple[Zones, ...]:
+        """The tables of factors; none where the fee is the same everywhere."""
+        return (self.zones,) if isinstance(self.zones, Zones) else self.zones or ()
 
     def rate_on(self, day: date) -> Rate | None:
         """The rate in effect on a day."""

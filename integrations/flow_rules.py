@@ -25,6 +25,7 @@ def broken_flows(service: "Service") -> Iterator[Fault]:
             yield from _taker(action, here)
             yield from _known_roles(service, action.roles, (*here, "roles"))
             yield from _clock(flow, action, here)
+            yield from _words(service, action, here)
         yield from _names(flow, place)
         yield from _opening(flow, place)
         yield from _states(service, flow, place)
@@ -32,6 +33,8 @@ def broken_flows(service: "Service") -> Iterator[Fault]:
         yield from _offered(service, name, procedure)
         yield from _edits(service, name, procedure)
         yield from _asks(service, name, procedure)
+    for name, check in service.checks.items():
+        yield from _known_roles(service, check.by or (), ("checks", name, "by"))
     yield from _own_roles(service)
 
 
@@ -51,6 +54,7 @@ def _taker(action: Action, place: Place) -> Iterator[Fault]:
         ("when", action.timed and action.when is not None),
         ("edits", bool(action.edits)),
         ("comment", action.comment == "required"),
+        ("reasons", action.reasons is not None),
         ("complete", action.complete),
         ("four_eyes", action.four_eyes),
     ):
@@ -75,6 +79,14 @@ def _clock(flow: Flow, action: Action, place: Place) -> Iterator[Fault]:
         deadline = flow.states[state_name].deadline
         if deadline is None or deadline.then != action.name:
             yield place, f"no deadline of the state {state_name!r} names the timed action {action.name!r}"
+
+
+def _words(service: "Service", action: Action, place: Place) -> Iterator[Fault]:
+    if action.reasons is not None and action.comment == "none":
+        yield (*place, "reasons"), "where nothing may be said, no reason is chosen"
+    if service.own_words == "none" and action.takes_own_words:
+        reason = f"the service takes nobody's own words: {action.name!r} needs reasons, or comment: none"
+        yield (*place, "comment"), reason
 
 
 def _names(flow: Flow, place: Place) -> Iterator[Fault]:
@@ -102,9 +114,11 @@ def _opening(flow: Flow, place: Place) -> Iterator[Fault]:
             and action.when is None
             and action.effect is None
             and not action.edits
+            and not action.answers
             and not action.complete
             and not action.four_eyes
             and action.comment == "optional"
+            and action.reasons is None
         )
         if not plain:
             yield (
@@ -171,7 +185,7 @@ def _asks(service: "Service", name: str, procedure: Procedure) -> Iterator[Fault
     known = {*service.known_to(name), *_ASKED_OF_APPLICANT}
     checks = {check for state in service.flows[procedure.flow].states.values() for check in state.checks}
     for check in sorted(checks):
-        for parameter, source in service.checks[check].asks.items():
+        for parameter, source in (service.checks[check].asks or {}).items():
             if source not in known:
                 yield (
                     ("checks", check, "asks", parameter),

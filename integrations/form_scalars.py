@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from foundation.calendar import dated
 from foundation.definitions import Bilingual, Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -252,6 +253,10 @@ class DateField(BaseField):
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
             "examples": [self.example.isoformat()],
         }
+
+    def show(self, value: Any) -> Bilingual:
+        """The day as people write it."""
+        return dated(date.fromisoformat(value))
 
 
 ScalarField = TextField | NumberField | IntegerField | ChoiceField | BooleanField | DateField

@@ -22,12 +22,12 @@ from foundation.personal import Vault
 from foundation.registry import Registry
 from foundation.secret import SecretFile
 from foundation.settings import Settings
-from foundation.wire.credential import SigningKey, licence_key
 from foundation.working_time import DEFAULT, load_calendars
 from integrations.cases import fees, invoices, notices, payments, stays
 from integrations.cases.application import Reader
 from integrations.cases.definitions import Definitions
-from integrations.cases.engine import Effects, Engine
+from integrations.cases.engine import Engine
+from integrations.cases.moves import Effects
 from integrations.desks.cases import Cases
 from integrations.desks.closures import follow_closures
 from integrations.desks.desk import Desk
@@ -38,6 +38,9 @@ from integrations.desks.money import Money
 from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
 from integrations.licences import outcomes
+from integrations.licences.keyring import Keyring
+from integrations.licences.reissue import REISSUE_JOB, Reissue
+from integrations.licences.signing_keys import keep_here
 from integrations.municipality import Municipality, Office, OfficeHours
 from integrations.service import Service
 
@@ -87,18 +90,17 @@ class Licensing:
     ) -> None:
         self._database = database
         self._settings = settings
-        self._secrets = secrets
         self._clock = clock
-        self._key: SigningKey | None = None
         self._cache_s = cache_s
         self.services = services
         office = Office(
             municipality=_Believed(self._municipality, cache_s),
-            key=self._signing_key,
+            keys=Keyring(settings, secrets, cache_s=cache_s),
             jobs=jobs,
             vault=Vault(secrets),
             working_time=OfficeHours(load_calendars().get(DEFAULT), clock, cache_s),
             notices=notices.BACKEND in settings.backends,
+            public_url=settings.http.public_url,
         )
         definitions, reader = Definitions(services), Reader()
         self.desk = desk = Desk(
@@ -110,6 +112,8 @@ class Licensing:
         self.people = PeopleDesk(desk)
         self.money = Money(desk)
         self.licences = LicencesDesk(desk, settings)
+        self._reissue = Reissue(database, office, clock)
+        jobs.register(REISSUE_JOB, self._reissue.step)
         self.outside = Outside(desk, settings, secrets)
 
     def rounds(self, stop: Callable[[], bool] = lambda: False) -> None:
@@ -126,6 +130,8 @@ class Licensing:
             lambda: self._follow_closures(stop),
             lambda: self.cases.time_passed(_AT_ONCE),
             self.licences.resume,
+            self._reissue.follow,
+            lambda: keep_here(self._database, self._settings.platform.folder),
             self.outside.resume,
             lambda: self.people.retain(_AT_ONCE),
             lambda: self._gather_stays(stop),
@@ -169,11 +175,6 @@ class Licensing:
             return Municipality(known.name, known.title, int(str(known.attributes["fee_class"])))
         name = Bilingual(ar=platform.name_ar, en=platform.name_en)
         return Municipality(platform.municipality, name, platform.fee_class)
-
-    def _signing_key(self) -> SigningKey:
-        if self._key is None:
-            self._key = licence_key(self._secrets, self._settings.platform.municipality)
-        return self._key
 
 
 class _Believed(Generic[Value]):

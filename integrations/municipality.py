@@ -12,7 +12,7 @@ from foundation.closures import Closure, Closures
 from foundation.definitions import Bilingual
 from foundation.jobs import Jobs
 from foundation.personal import Vault
-from foundation.wire.credential import SigningKey
+from foundation.wire.credential_keys import KeySet, Signer
 from foundation.working_time import WorkingCalendar, WorkingTime
 
 
@@ -42,24 +42,36 @@ class WorkingTimes(Protocol):
         """
 
 
+class Keys(Protocol):
+    """The keys that sign licences, read in the transaction that asks."""
+
+    def signer(self, session: Session, at: datetime) -> Signer:
+        """The key that signs what is issued at a moment, aware."""
+
+    def published(self, session: Session) -> KeySet:
+        """The public keys that verify what is and was signed."""
+
+
 @dataclass(frozen=True)
 class Office:
     """Who issues, with what keys and by what hours, and where work for later goes.
 
     Args:
         municipality: reads who issues, in the transaction that asks.
-        key: gives the signing key.
+        keys: sign licences, and verify them.
         vault: seals personal data.
         working_time: the calendar and its closures, by place.
+        public_url: address of this platform as the public reaches it; None where it has none.
         notices: whether there is a way to send messages to applicants; without one none is ordered.
     """
 
     municipality: Callable[[Session], Municipality]
-    key: Callable[[], SigningKey]
+    keys: Keys
     jobs: Jobs
     vault: Vault
     working_time: WorkingTimes
     notices: bool = True
+    public_url: str | None = None
 
 
 class OfficeHours:

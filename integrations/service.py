@@ -19,6 +19,7 @@ from foundation.definitions import Strict, load_yaml
 from foundation.errors import DefinitionError, NotFound
 from foundation.registry import Registry, definition_files
 from integrations.cases.explore import Place
+from integrations.document_layout import Document
 from integrations.fee_table import Fee
 from integrations.flow import Flow
 from integrations.form import (
@@ -33,7 +34,7 @@ from integrations.form import (
     schema_of_fields,
 )
 from integrations.identifiers import Kind, title
-from integrations.procedure import Check, Parent, Procedure, Requirement, Retention, Validity
+from integrations.procedure import Bar, Check, Parent, Procedure, Requirement, Retention, Validity
 from integrations.service_rules import broken_rules
 
 Prefix = Annotated[str, Field(pattern=r"^[A-Z]{2,5}$")]
@@ -70,12 +71,6 @@ class Payment(Strict):
     late: Literal["accept", "refund"] = "accept"
 
 
-class Document(Strict):
-    """The paper: fields of the form it shows, in order, and `applicant.name`."""
-
-    lines: Words = Field(min_length=1)
-
-
 class Service(Strict):
     """One municipal service: what holds for all its procedures, and the procedures.
 
@@ -84,8 +79,12 @@ class Service(Strict):
         place: field of the form that says which part of the town a case belongs to; inboxes are by place.
         form: the fields that procedures choose from.
         documents: the checklist that procedures choose from.
-        checks: questions to back-ends, by name.
+        checks: questions to back-ends and to parties, by name.
+        bars: what may stand in the way of being given more, by name.
         public: fields that anyone may see on a licence.
+        own_words: with "none" nothing is kept that anybody says in words of his own: texts of the form have a
+            pattern, comments are chosen among reasons, a file is called as its document is, and no document
+            is taken that no action will look at.
     """
 
     code: Name
@@ -104,11 +103,15 @@ class Service(Strict):
     payment: Payment
     validity: Validity
     parent: Parent | None = None
+    # None and not empty: the content of a definition without the key stays what it was.
+    bars: dict[Name, Bar] | None = Field(None, min_length=1)
     flows: dict[Name, Flow] = Field(min_length=1)
     procedures: dict[Name, Procedure] = Field(min_length=1)
     public: Words = ()
     document: Document
     retention: Retention
+    # None and not a word: the content of a definition without the key stays what it was.
+    own_words: Literal["none"] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Service":
@@ -154,7 +157,7 @@ class Service(Strict):
     def known_to(self, procedure: str) -> dict[str, PlainField]:
         """The fields that a procedure's conditions, fees and checks may name: those it asks, and for a
         procedure on a licence also those that issuing asked, which are then the licence's own."""
-        if self.procedures[procedure].outcome == "issue":
+        if not self.procedures[procedure].acts_on_licence:
             return self.form_of(procedure)
         return {**self.licence_fields, **self.form_of(procedure)}
 
@@ -257,6 +260,11 @@ class Service(Strict):
         """SHA-256 over the content, in hex; two definitions with one fingerprint are the same."""
         text = json.dumps(self.content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def parties(self) -> frozenset[str]:
+        """Roles of the outside bodies that its checks are asked of."""
+        return frozenset(role for check in self.checks.values() for role in check.by or ())
 
     @cached_property
     def activity_field(self) -> str | None:

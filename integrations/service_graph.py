@@ -11,12 +11,14 @@ from typing import Literal
 
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, Unavailable
-from integrations.flow import Action, Deadline, Effect, State
+from integrations.flow import Action, Deadline, Effect, Flow, State
+from integrations.procedure import Check, Period
 from integrations.service import Service
 
 Format = Literal["dot", "svg", "png", "pdf"]
 
 _PATIENCE = 60.0
+_MOST_LOOPS = 2
 _CLOCK, _BY_ITSELF = "◷", "⚙"
 _ARABIC, _LATIN = "Amiri", "DejaVu Sans"
 _GREY = "#5b6b7a"
@@ -111,9 +113,15 @@ def dot(service: Service, procedure: str) -> str:
         '  begin [shape=circle, style=filled, fillcolor="#1f6f54", color="#1f6f54", width=0.18, label=""];',
     ]
     for name, state in flow.states.items():
-        lines.append(f"  {_quoted(name)} [label=<{_box(service, name, state, name == first)}>];")
+        inside = _inside(flow, name)
+        lines.append(f"  {_quoted(name)} [label=<{_box(service, name, state, name == first, inside)}>];")
     lines += [_edge(service, "begin", flow.opening)]
-    lines += [_edge(service, state, action) for action in flow.actions for state in action.from_]
+    lines += [
+        _edge(service, state, action)
+        for action in flow.actions
+        for state in action.from_
+        if action not in _inside(flow, state)
+    ]
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -122,12 +130,14 @@ def role_title(service: Service, role: str) -> Bilingual:
     return service.roles.get(role) or _ROLES.get(role) or Bilingual(ar=role, en=role)
 
 
-def span_text(deadline: Deadline) -> Bilingual:
-    """How long a state may last."""
-    if deadline.working_days is not None:
-        days = deadline.working_days
+def span_text(span: Deadline | Period) -> Bilingual:
+    """How long a state may last, or a party may take to answer."""
+    if isinstance(span, Deadline) and span.periods is not None:
+        return Bilingual(ar="آخر مهل الجهات", en="the last of the parties' periods")
+    if span.working_days is not None:
+        days = span.working_days
         return Bilingual(ar=f"{days} يوم عمل", en=f"{days} working day{'s' if days > 1 else ''}")
-    hours = deadline.hours
+    hours = span.hours
     return Bilingual(ar=f"{hours} ساعة", en=f"{hours} hour{'s' if hours != 1 else ''}")
 
 
@@ -148,19 +158,37 @@ def _heading(service: Service, title: Bilingual) -> str:
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0">{cells}</TABLE>'
 
 
-def _box(service: Service, name: str, state: State, first: bool) -> str:
+def _inside(flow: Flow, name: str) -> list[Action]:
+    # Many arrows from a box to itself strike through one another's words: they stand in the box.
+    staying = [action for action in flow.actions if name in action.from_ and action.to == name]
+    return staying if len(staying) > _MOST_LOOPS else []
+
+
+def _box(service: Service, name: str, state: State, first: bool, inside: list[Action]) -> str:
     fill, border, text = _COLOURS[_kind(state, first)]
     faint = "#b8c4cd" if state.final else border
     rows = [_arabic(state.title.ar, 15, text), _latin(state.title.en, 10.5, text), _latin(name, 8, faint)]
-    if state.checks:
-        asked = ", ".join(service.checks[check].title.en for check in state.checks)
-        rows.append(_latin(f"asks: {asked}", 8.5, text))
+    rows += [_latin(f"asks: {_asked(service.checks[check])}", 8.5, text) for check in state.checks]
     if state.deadline is not None:
         rows.append(_latin(_deadline(service, state.deadline), 9, text))
+    for action in inside:
+        who = " / ".join(role_title(service, role).en for role in action.roles)
+        rows.append(f"{_arabic(action.title.ar, 10.5, text)} {_latin(f'{action.title.en} ({who})', 8, text)}")
+        told = " · ".join([*([f"[{action.when}]"] if action.when else []), *_asks(service, name, action)])
+        if told:
+            rows.append(_latin(told, 8, "#1f6f54"))
     return (
         f'<TABLE BORDER="{2 if first else 1}" STYLE="ROUNDED" CELLBORDER="0" CELLSPACING="0" CELLPADDING="6"'
         f' BGCOLOR="{fill}" COLOR="{border}"><TR><TD WIDTH="120">{_rows(rows)}</TD></TR></TABLE>'
     )
+
+
+def _asked(check: Check) -> str:
+    if check.periods is None:
+        return check.title.en
+    # The picture is of the definition and not of a day: the newest period is shown.
+    span = span_text(check.periods[-1]).en
+    return f"{check.title.en} ({_CLOCK} {span}, then {check.silence})"
 
 
 def _deadline(service: Service, deadline: Deadline) -> str:
@@ -194,19 +222,35 @@ def _told(service: Service, start: str, action: Action) -> str:
             rows.append(_latin(f"{who}{' (not who opened it)' if action.four_eyes else ''}", 8, _GREY))
     if action.when is not None:
         rows.append(_latin(f"[{action.when}]", 8, "#8a1c4a"))
-    asks = [
+    if asks := _asks(service, start, action):
+        rows.append(_latin(" · ".join(asks), 8, "#1f6f54"))
+    return _rows(rows)
+
+
+def _asks(service: Service, start: str, action: Action) -> list[str]:
+    return [
         word
         for word, holds in (
             ("says why", action.comment == "required"),
             ("documents complete", action.complete),
             ("may change the form", bool(action.edits) and start != "begin"),
+            (_answers(service, action), bool(action.answers)),
+            (_extends(service, action), bool(action.extends)),
             (_EFFECTS.get(action.effect, "") if action.effect else "", action.effect is not None),
         )
         if holds
     ]
-    if asks:
-        rows.append(_latin(" · ".join(asks), 8, "#1f6f54"))
-    return _rows(rows)
+
+
+def _extends(service: Service, action: Action) -> str:
+    parties = [service.checks[name].title.en for name in action.extends or ()]
+    return f"more time for {', '.join(parties)}"
+
+
+def _answers(service: Service, action: Action) -> str:
+    given = action.answers or {}
+    whose = "" if action.taker == "role" else "for who is not concerned, "
+    return whose + ", ".join(f"{service.checks[name].title.en}: {said}" for name, said in given.items())
 
 
 def _rows(rows: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Rules of a definition that no single field can hold: names that mean something, procedures that make sense.
 
-Those of its fees stand in `fee_rules`, those of its flows in `flow_rules`, those of conditions in
-`condition_rules`; `integrations.cases.explore` then walks what they let pass.
+Those of its fees stand in `fee_rules`, those of its flows in `flow_rules`, those of parties in `party_rules`,
+those of conditions in `condition_rules`; `integrations.cases.explore` then walks what they let pass.
 """
 
 import json
@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
 
+from integrations.bar_rules import broken_bars
 from integrations.cases.explore import Fault, Place, dead_ends
 from integrations.condition_rules import broken_conditions
+from integrations.document_rules import broken_document
 from integrations.fee_rules import broken_fees
 from integrations.flow_rules import broken_flows
-from integrations.form import ActivityField, ChoiceField, IntegerField, PartyField, TextField
-from integrations.procedure import LicenceStatus, Outcome, Procedure
+from integrations.form import (
+    ActivityField,
+    ChoiceField,
+    IntegerField,
+    ListField,
+    PartyField,
+    TextField,
+)
+from integrations.party_rules import broken_parties
+from integrations.procedure import LicenceStatus, Outcome, Procedure, Term
 
 if TYPE_CHECKING:
     from integrations.service import Service
 
-_LONGEST = {"years": 50, "months": 600, "days": 18_250}
+_LONGEST = {"years": 50, "months": 600, "weeks": 2_600, "days": 18_250}
 _LIVING: frozenset[LicenceStatus] = frozenset({"valid", "expired", "suspended"})
 # What a licence may be when an outcome is asked for it; nothing is done with one that is closed or void.
 _STATUSES: dict[Outcome, frozenset[LicenceStatus]] = {
@@ -54,6 +64,8 @@ def broken_rules(service: "Service") -> list[Fault]:
         *_licence(service),
         *broken_fees(service),
         *broken_flows(service),
+        *broken_parties(service),
+        *broken_bars(service),
         *broken_conditions(service),
     ]
     # What is wrong for two procedures alike is one fault.
@@ -67,7 +79,6 @@ def _duplicates(service: "Service") -> Iterator[Fault]:
         (("documents",), [document.code for document in service.documents]),
         (("fees",), [fee.code for fee in service.fees]),
         (("public",), service.public),
-        (("document", "lines"), service.document.lines),
     ]
     for name, procedure in service.procedures.items():
         place: Place = ("procedures", name)
@@ -75,6 +86,7 @@ def _duplicates(service: "Service") -> Iterator[Fault]:
             ((*place, "form"), procedure.form),
             ((*place, "documents"), procedure.documents),
             ((*place, "fees"), procedure.fees),
+            ((*place, "bars"), procedure.bars or ()),
         ]
     for index, field in enumerate(service.form):
         if isinstance(field, ChoiceField):
@@ -120,6 +132,12 @@ def _names(service: "Service") -> Iterator[Fault]:
                         f"{check!r} is no check",
                     )
         for index, action in enumerate(flow.actions):
+            here: Place = ("flows", flow_name, "actions", index)
+            named: list[tuple[Place, str]] = [(("answers", each), each) for each in action.answers or {}]
+            named += [(("extends", number), each) for number, each in enumerate(action.extends or ())]
+            for where, check in named:
+                if check not in service.checks:
+                    yield (*here, *where), f"{check!r} is no check"
             for key, states in (("from", action.from_), ("to", (action.to,))):
                 for state_name in states:
                     if state_name not in flow.states:
@@ -140,6 +158,8 @@ def _unused(service: "Service") -> Iterator[Fault]:
     for index, document in enumerate(service.documents):
         if document.code not in wanted:
             yield ("documents", index), f"no procedure asks for the document {document.code!r}"
+        if service.own_words == "none" and not document.required:
+            yield ("documents", index, "required"), "the service takes no document that no step needs"
     charged = {code for procedure in procedures for code in procedure.fees}
     for index, fee in enumerate(service.fees):
         if fee.code not in charged:
@@ -162,6 +182,9 @@ def _form(service: "Service") -> Iterator[Fault]:
         said = wrong.message if wrong else next((text.en for _, text in plain.faults(example)), None)
         if said is not None:
             yield ("form", index, "example"), f"the example breaks the field's own rule: {said}"
+        texts = (plain, *(plain.fields if isinstance(plain, ListField) else ()))
+        if service.own_words == "none" and any(isinstance(t, TextField) and t.pattern is None for t in texts):
+            yield ("form", index), f"the service takes nobody's own words: {plain.name!r} needs a pattern"
 
 
 def _as_json(value: object) -> float:
@@ -185,7 +208,7 @@ def _begins(procedure: Procedure, place: Place) -> Iterator[Fault]:
             yield (*place, "capacities"), "what the office begins has no applicant, and so no capacities"
         if set(procedure.channels) != {"office"}:
             yield (*place, "channels"), "what the office begins is begun at the office"
-        if procedure.outcome == "issue":
+        if not procedure.acts_on_licence:
             yield (*place, "initiator"), "a licence is applied for; the office does not begin it"
     elif not procedure.capacities:
         yield (*place, "capacities"), "an applicant acts as owner, manager or agent"
@@ -193,9 +216,9 @@ def _begins(procedure: Procedure, place: Place) -> Iterator[Fault]:
 
 def _acts_on(procedure: Procedure, place: Place) -> Iterator[Fault]:
     window = procedure.on
-    if procedure.outcome == "issue":
+    if not procedure.acts_on_licence:
         if window is not None:
-            yield (*place, "on"), "a procedure that issues acts on no licence yet"
+            yield (*place, "on"), f"a procedure that {procedure.outcome}s acts on no licence yet"
         return
     if window is None:
         yield place, f"the outcome {procedure.outcome!r} acts on a licence: say on which"
@@ -213,13 +236,12 @@ def _acts_on(procedure: Procedure, place: Place) -> Iterator[Fault]:
 def _asks_enough(service: "Service", name: str, procedure: Procedure, place: Place) -> Iterator[Fault]:
     form = service.form_of(name)
     if procedure.outcome in ("issue", "renew"):
-        for key in ("years", "months", "days"):
-            named = getattr(service.validity, key)
+        for here, key, named in _lengths(service):
             field = form.get(named) if isinstance(named, str) else None
             if isinstance(named, str) and not (isinstance(field, IntegerField) and field.required):
-                yield ("validity", key), f"{named!r} is no required integer of the form of {name!r}"
+                yield (*here, key), f"{named!r} is no required integer of the form of {name!r}"
             elif isinstance(field, IntegerField) and field.min < 1:
-                yield ("validity", key), f"{named!r} may be {field.min}; a licence holds at least one"
+                yield (*here, key), f"{named!r} may be {field.min}; a licence holds at least one"
     if procedure.outcome == "transfer":
         parties = [field for field in form.values() if isinstance(field, PartyField) and field.required]
         if len(parties) != 1:
@@ -235,15 +257,10 @@ def _licence(service: "Service") -> Iterator[Fault]:
             yield ("public", index), f"{name!r} is no field of the form that a licence is issued on"
         elif fields[name].personal:
             yield ("public", index), f"{name!r} is personal; the public may not see it"
-    for index, name in enumerate(service.document.lines):
-        if name not in fields and name != "applicant.name":
-            yield (
-                ("document", "lines", index),
-                f"{name!r} is no field of the form that a licence is issued on",
-            )
-    fixed, calendar = service.validity.fixed_end, service.validity.calendar
-    if fixed is not None and calendar == "umm_al_qura" and fixed.day > 30:
-        yield ("validity", "fixed_end", "day"), "no month of the Hijri year has 31 days"
+    yield from broken_document(service)
+    for here, term in _terms(service):
+        if term.fixed_end is not None and term.calendar == "umm_al_qura" and term.fixed_end.day > 30:
+            yield (*here, "fixed_end", "day"), "no month of the Hijri year has 31 days"
     if service.parent is not None and service.parent.service == service.code:
         yield ("parent", "service"), "a licence does not hang on one of its own service"
     yield from _length(service)
@@ -251,12 +268,23 @@ def _licence(service: "Service") -> Iterator[Fault]:
 
 
 def _length(service: "Service") -> Iterator[Fault]:
-    for key, most in _LONGEST.items():
-        length = getattr(service.validity, key)
+    for here, key, length in _lengths(service):
         if isinstance(length, int) and length < 1:
-            yield ("validity", key), "a licence holds at least one"
-        elif isinstance(length, int) and length > most:
-            yield ("validity", key), f"it ends beyond every calendar; at most {most}"
+            yield (*here, key), "a licence holds at least one"
+        elif isinstance(length, int) and length > _LONGEST[key]:
+            yield (*here, key), f"it ends beyond every calendar; at most {_LONGEST[key]}"
+
+
+def _terms(service: "Service") -> Iterator[tuple[Place, Term]]:
+    yield ("validity",), service.validity
+    for index, each in enumerate(service.validity.special or ()):
+        yield ("validity", "special", index), each
+
+
+def _lengths(service: "Service") -> Iterator[tuple[Place, str, int | str | None]]:
+    for here, term in _terms(service):
+        for key in _LONGEST:
+            yield here, key, getattr(term, key)
 
 
 def _place(service: "Service") -> Iterator[Fault]:

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 from zoneinfo import ZoneInfo
 
-from foundation.errors import DeviceUnreachable, NotFound, RakeezaError
-from kiosks.codes import licence_number
+from foundation.errors import DeviceUnreachable, NotFound, RakeezaError, Unavailable
+from foundation.wire.verification import Verdict
+from kiosks.codes import licence_number, offline_verdict
 from kiosks.device_classes import (
     BarcodeFault,
     BarcodeInvalid,
@@ -34,6 +35,8 @@ Press = Literal["print", "finish", "ar", "en"]
 _RIYADH = ZoneInfo("Asia/Riyadh")
 _ENDED_STAYS = 15.0
 _LOOK_AGAIN = 2.0
+# Seconds between two looks for newer status lists, and after one that failed.
+_LISTS_EVERY, _LISTS_AGAIN = 900.0, 60.0
 
 
 class EventLines:
@@ -93,6 +96,7 @@ class Agent:
                 for reader in self._terminal.readers:
                     group.create_task(self._listen(reader))
                 group.create_task(self._watch_the_clock())
+                group.create_task(self._keep_lists())
         finally:
             self._stopping = True
             self._wake()
@@ -183,7 +187,7 @@ class Agent:
             # Headquarters is away, or does not accept us: the citizen can do nothing about either.
             log.warning("%s", error)
             self._events.tell("offline", reason=type(error).__name__)
-            self._trouble("offline")
+            self._trouble("offline", self._by_itself(code))
             return
         self._touch()
         self._events.tell("shown")
@@ -237,9 +241,29 @@ class Agent:
 
     # -- state ------------------------------------------------------------------------------------
 
-    def _trouble(self, key: str) -> None:
+    def _by_itself(self, code: str) -> Verdict | None:
+        peer = self._headquarters
+        verdict = offline_verdict(code, peer.known_keys, peer.lists, datetime.now(UTC))
+        if verdict is not None:
+            self._events.tell("judged_offline", answer=verdict.answer.value)
+        return verdict
+
+    async def _keep_lists(self) -> None:
+        while True:
+            try:
+                newer = await self._headquarters.refresh_lists()
+                if newer:
+                    self._events.tell("lists", newer=newer)
+                await asyncio.sleep(_LISTS_EVERY)
+            except RakeezaError as error:
+                # Those held still serve, and tell their age. That headquarters is away is nothing new; that
+                # it says something that is not to be believed is.
+                log.log(logging.DEBUG if isinstance(error, Unavailable) else logging.WARNING, "%s", error)
+                await asyncio.sleep(_LISTS_AGAIN)
+
+    def _trouble(self, key: str, verdict: Verdict | None = None) -> None:
         self._touch()
-        self.visit.fail(key)
+        self.visit.fail(key, verdict)
         self._show_change()
 
     def _forget(self, why: str) -> None:

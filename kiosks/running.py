@@ -9,6 +9,7 @@ from kiosks import receipt
 from kiosks.agent import Agent, EventLines
 from kiosks.device_classes import PrinterStatus
 from kiosks.headquarters import Headquarters
+from kiosks.keeping import Keeping
 from kiosks.screen.server import HOST, listening, serve_screen
 from kiosks.terminal import load_devices, load_terminal
 
@@ -30,8 +31,10 @@ async def run_terminal(file: Path, stream: TextIO) -> None:
         receipt.check()
     section = terminal.file.headquarters
     events = EventLines(stream)
+    keeping = Keeping(file.parent / terminal.file.terminal.state_folder, terminal.secret, section.url)
+    headquarters = Headquarters(section.url, section.client_id, terminal.secret, section.timeout, keeping)
     with listening(terminal.file.screen.port) as server:
-        async with Headquarters(section.url, section.client_id, terminal.secret, section.timeout) as peer:
+        async with headquarters as peer:
             agent = Agent(terminal, peer, events)
             events.tell("listening", url=f"http://{HOST}:{server.getsockname()[1]}/")
             await _until_told(agent, asyncio.create_task(serve_screen(agent, server)))

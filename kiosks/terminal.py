@@ -58,6 +58,8 @@ class TerminalSection(Strict):
         print_at_once: print as soon as a licence is shown, without a press of the button.
         visit_timeout: seconds without a touch after which a visit ends and everything of it is wiped.
         driver_folders: more folders with drivers; relative ones start at terminal.toml.
+        state_folder: for the public keys and status lists that outlast a power cut; a relative one starts
+            at terminal.toml.
     """
 
     name: Name = "kiosk"
@@ -66,6 +68,7 @@ class TerminalSection(Strict):
     print_at_once: bool = False
     visit_timeout: float = Field(60.0, ge=1, le=600)
     driver_folders: tuple[Path, ...] = ()
+    state_folder: Path = Path("state")
 
 
 class ScreenSection(Strict):

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from foundation.calendar import Language
 from foundation.errors import Conflict
+from foundation.wire.verification import Verdict
 from kiosks.licence import Licence
 
 
@@ -50,12 +51,14 @@ class Visit:
         state: where it stands.
         licence: what was found; None before and in most troubles.
         trouble: key of `kiosks.words` that names the trouble; "" without one.
+        verdict: what the code is worth by itself, where headquarters could not be asked.
     """
 
     language: Language
     state: VisitState = VisitState.ATTRACT
     licence: Licence | None = None
     trouble: str = ""
+    verdict: Verdict | None = None
 
     @property
     def takes_codes(self) -> bool:
@@ -70,7 +73,7 @@ class Visit:
     def read(self) -> None:
         """A code was scanned."""
         self._move(VisitState.READING)
-        self.licence, self.trouble = None, ""
+        self.licence, self.trouble, self.verdict = None, "", None
 
     def show(self, licence: Licence) -> None:
         """Headquarters knows the licence."""
@@ -92,11 +95,11 @@ class Visit:
         """The paper is out."""
         self._move(VisitState.ENDED)
 
-    def fail(self, trouble: str) -> None:
+    def fail(self, trouble: str, verdict: Verdict | None = None) -> None:
         """Something is in the way; the licence stays only where it can be printed again."""
         printing = self.state is VisitState.PRINTING
         self._move(VisitState.TROUBLE)
-        self.trouble = trouble
+        self.trouble, self.verdict = trouble, verdict
         if not printing:
             self.licence = None
 

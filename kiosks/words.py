@@ -50,6 +50,7 @@ WORDS: dict[str, Bilingual] = {
         ar="لا يستطيع الجهاز الاتصال بالأمانة. حاول بعد قليل.",
         en="This terminal cannot reach the municipality. Please try again shortly.",
     ),
+    "by_code_alone": Bilingual(ar="بحسب رمز الرخصة وحده، رقم", en="By its code alone, licence"),
     "no_reader": Bilingual(ar="القارئ متوقف الآن", en="The reader is out of order"),
     "no_reader_hint": Bilingual(
         ar="نعتذر منك. استخدم جهازًا آخر، أو اطلب المساعدة من الموظف.",

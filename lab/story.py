@@ -107,9 +107,13 @@ class Story:
         yield Observation("anyone can verify it online", "REST without a token", answer["status"])
         keys = self._lab.folder / "keys.json"
         keys.write_text(json.dumps(self._api.get("/.well-known/rakeeza-keys.json")))
+        self._api.until("the status list", lambda: self._api.get("/.well-known/rakeeza-status.json")["lists"])
+        self._lab.rakeeza("licence", "lists", self._lab.faces.api, "--keys", str(keys))
         self._lab.rakeeza("licence", "verify", str(self._pdf), "--keys", str(keys))
         yield Observation(
-            "its QR verifies from the PDF, with the public keys alone", "rakeeza licence verify", "valid"
+            "its QR verifies from the PDF, with the public keys and the status list",
+            "rakeeza licence verify",
+            "valid",
         )
         pages = self._lab.folder / "licence"
         output("pdftoppm", "-r", "150", "-png", "-singlefile", str(self._pdf), str(pages))

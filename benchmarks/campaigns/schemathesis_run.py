@@ -55,6 +55,7 @@ CALLERS: dict[str, tuple[str, ...]] = {
         *("list_calls", "get_bill", "get_licence", "get_history", "get_document", "delegate"),
         *("search_delegations", "end_delegation", "subscribe", "list_webhooks", "unsubscribe"),
         *("replay_webhook", "pause_webhook", "resume_webhook", "rotate_webhook_secret", "verify", "keys"),
+        *("verify_code", "status_list", "status_lists", "certificates"),
     ),
     "reviewer": (
         *("inbox", "assign", "take_action", "comment", "list_comments", "get_case", "list_parked_calls"),

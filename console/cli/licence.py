@@ -1,30 +1,33 @@
 """Verify a licence without a network, and show one that was issued here."""
 
 import json
-import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from console.cli.context import caller, format_choice, not_written, open_platform, print_table, settings_of
-from foundation.calendar import format_date, today
-from foundation.errors import InvalidInput, Malformed, NotFound, RakeezaError, SettingsError
-from foundation.wire import qr_reader
-from foundation.wire.credential import PREFIX, REFUSALS, Credential, KeySet, Status, open_credential
+from console.verifying import find, local, shown
+from foundation.errors import Malformed, SettingsError, TooLarge, Unavailable
+from foundation.wire.credential import KeySet
 from foundation.wire.credential_keys import KEYS_FILE, trusted_keys
+from foundation.wire.status_folder import STATUS_FOLDER, keep, read_lists
+from foundation.wire.status_list import MAX_TOKEN, ListRefused, StatusList
+from foundation.wire.verdict_words import age_words
+from foundation.wire.verification import verify as judged
 
-_VERDICTS = {
-    Status.VALID: ("VALID", "سارية"),
-    Status.NOT_YET_VALID: ("NOT YET VALID", "لم تبدأ صلاحيتها بعد"),
-    Status.EXPIRED: ("EXPIRED", "منتهية الصلاحية"),
-}
-_REFUSED = ("NOT ACCEPTED", "غير مقبولة")
-_NOT_CHECKED = (
-    "Suspension and revocation are not part of an offline check yet: ask the address on the licence.",
-    "لا يشمل التحقق دون اتصال حالات الإيقاف والإلغاء حتى الآن: استعلم من العنوان المطبوع على الرخصة.",
-)
-_MAX_TEXT = 10_000  # bytes of a file that may be a text
+if TYPE_CHECKING:
+    import httpx
+
+    from foundation.wire.paper_certificates import PaperCertificates
+
+_MAX_INDEX = 1_000_000  # bytes of the index of lists
+_MOST_LISTS = 2_048
+_TIMEOUT = 30.0
+_INDEX = "/.well-known/rakeeza-status.json"
+_EXPORTED = {"public keys": "keys", "certificates": "certificate"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,26 +38,77 @@ def command() -> None:
 @command.command()
 @click.argument("source")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Public keys (JWK Set) to trust.")
+@click.option(
+    "--status",
+    "status_place",
+    type=click.Path(path_type=Path, exists=True),
+    help="Status list, or a folder of them, instead of those kept here.",
+)
+@click.option(
+    "--certificates",
+    "certificates_file",
+    type=click.Path(path_type=Path),
+    help="Certificates of papers (JSON) to trust.",
+)
 @format_choice("text", "json")
 @click.pass_context
-def verify(ctx: click.Context, source: str, keys_file: Path | None, output: str) -> None:
-    """Verify a licence by its code, picture or PDF.
+def verify(
+    ctx: click.Context,
+    source: str,
+    keys_file: Path | None,
+    status_place: Path | None,
+    certificates_file: Path | None,
+    output: str,
+) -> None:
+    """Verify a licence by its code, picture or PDF, without a network.
 
     SOURCE is the text of the QR code, a picture or PDF with the code, a file with the text, or - for standard
-    input. Only public keys are needed: of --keys, or those in the platform's folder. Ends with 0 if every
-    licence in SOURCE is valid today, with 1 if one is not.
+    input. Needed are public keys (of --keys, or those in the platform's folder) and the municipality's status
+    lists (of --status, or those that `rakeeza licence lists` keeps in the platform's folder). The age of the
+    list is always told.
+
+    A PDF is told twice: what its code says, and whether the file is the paper that the municipality signed,
+    whole and unchanged; for that its certificates are needed (of --certificates, or those in the platform's
+    folder).
+
+    Ends with 0 if every licence in SOURCE is valid, and a PDF as it was signed; else with 1 if a licence is
+    genuine and does not hold (expired, suspended, revoked, replaced, not yet valid), with 3 if that cannot be
+    told here (no list, one too old, an unknown key, a wrong clock; a PDF without a signature, or by an
+    unknown certificate), with 4 if one is not accepted (forged, damaged, no licence; a PDF that was changed,
+    added to, or signed by another). Of several the highest counts.
     """
     keys = _keys(ctx, keys_file)
-    results = [_judge(text, keys) for text in _texts(source)]
-    valid = all(result["valid"] for result in results)
+    lists, unused = read_lists(status_place or settings_of(ctx).platform.folder / STATUS_FOLDER, keys)
+    now = datetime.now(UTC)
+    findings = find(
+        source,
+        lambda text: judged(text, keys, lists, now),
+        lambda: _certificates(ctx, certificates_file),
+        unused,
+    )
     if output == "json":
-        document = {"valid": valid, "revocation_checked": False, "licences": results}
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(findings.to_json(), ensure_ascii=False, indent=2))
     else:
-        for result in results:
-            _print(result)
-        click.echo("\n".join(_NOT_CHECKED))
-    ctx.exit(0 if valid else 1)
+        findings.tell()
+    ctx.exit(findings.exit_code)
+
+
+@command.command()
+@click.argument("url")
+@click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Public keys (JWK Set) to trust.")
+@click.pass_context
+def lists(ctx: click.Context, url: str, keys_file: Path | None) -> None:
+    """Fetch the status lists of the municipality at URL, and keep them for `rakeeza licence verify`.
+
+    A list is kept only if a trusted key signed it, and never in place of a newer one. Keys are not fetched:
+    they are what everything else is trusted by.
+    """
+    keys = _keys(ctx, keys_file)
+    folder = settings_of(ctx).platform.folder / STATUS_FOLDER
+    now = datetime.now(UTC)
+    for kept in _fetched(url.rstrip("/"), folder, keys):
+        click.echo(f"{shown(kept.uri)}: version {kept.version} of {local(kept.issued_at)}, kept in {folder}")
+        click.echo(f"  {age_words(max(now - kept.issued_at, timedelta())).en}")
 
 
 @command.command()
@@ -96,7 +150,10 @@ def history(ctx: click.Context, number: str, output: str) -> None:
         click.echo(json.dumps(told, ensure_ascii=False, indent=2))
         return
     columns = ("at", "outcome", "case", "version", "copy", "status", "valid_to")
-    steps = [tuple(str(step[name]) for name in columns) for step in told["steps"]]
+    # What was signed anew, its key being retired, no case made.
+    steps = [
+        tuple("-" if step[name] is None else str(step[name]) for name in columns) for step in told["steps"]
+    ]
     print_table(f"Licence {number}, {told['status']} since {told['since']}", columns, steps)
     if told["entries"]:
         rows = [(entry["at"], entry["action"], entry["actor"], _why(entry)) for entry in told["entries"]]
@@ -114,7 +171,7 @@ def _why(entry: dict[str, Any]) -> str:
 
 def _keys(ctx: click.Context, keys_file: Path | None) -> KeySet:
     if keys_file is not None:
-        return KeySet.from_json(_read_text(keys_file), str(keys_file))
+        return KeySet.from_json(_read_text(keys_file, "public keys"), str(keys_file))
     settings = settings_of(ctx)
     place = settings.platform.folder / KEYS_FILE
     keys = trusted_keys(settings.secrets(), settings.platform.municipality, place)
@@ -127,132 +184,80 @@ def _keys(ctx: click.Context, keys_file: Path | None) -> KeySet:
     return keys
 
 
-def _read_text(path: Path) -> str:
+def _certificates(ctx: click.Context, file: Path | None) -> "PaperCertificates":
+    # Not at the top: only who verifies a PDF needs the library of certificates.
+    from foundation.wire.paper_certificates import PaperCertificates
+    from integrations.licences.certificate import trusted_certificates
+
+    if file is None:
+        return trusted_certificates(settings_of(ctx))
+    return PaperCertificates.from_json(_read_text(file, "certificates"), str(file))
+
+
+def _read_text(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"The public keys cannot be read ({error.strerror}).",
+            f"The {what} cannot be read ({error.strerror}).",
             place=str(path),
             remedy="Name a readable file.",
         ) from error
     except UnicodeDecodeError as error:
         raise Malformed(
-            "The public keys are no text.",
+            f"The {what} are no text.",
             place=str(path),
-            remedy="Name a JWK Set, as `rakeeza keys export` makes.",
+            remedy=f"Get them again from the municipality, or with: rakeeza {_EXPORTED[what]} export",
         ) from error
 
 
-def _texts(source: str) -> list[str]:
-    """The QR texts in a source; where some are ours, only those."""
-    if source.startswith(PREFIX):
-        return [source]
-    if source == "-":
-        data, place = sys.stdin.buffer.read(qr_reader.MAX_FILE + 1), "standard input"
-    else:
-        data, place = _read_file(Path(source)), source
-    text = _as_text(data)
-    if text is not None:
-        return [text]
-    found = qr_reader.read(data, place)
-    return [text for text in found if text.startswith(PREFIX)] or found[:1]
+def _fetched(url: str, folder: Path, keys: KeySet) -> Iterator[StatusList]:
+    # Not at the top: who only verifies speaks to nobody.
+    import httpx
 
-
-def _read_file(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(qr_reader.MAX_FILE + 1)
-    except FileNotFoundError as error:
-        raise NotFound(
-            "This is neither a file nor the text of a licence code.",
-            place=str(path)[:80],
-            remedy=f"Name a picture or a PDF, or give the text that begins with {PREFIX}",
-        ) from error
-    except OSError as error:
-        raise InvalidInput(
-            f"The file cannot be read ({error.strerror}).",
-            place=str(path)[:80],
-            remedy="Name a readable file.",
+        with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+            index = _get(client, url + _INDEX, _MAX_INDEX)
+            refused: ListRefused | None = None
+            for number, uri in _numbers(index, url):
+                token = _get(client, f"{url}/v1/status-lists/{number}", MAX_TOKEN)
+                try:
+                    yield keep(folder, token, keys, uri, datetime.now(UTC))
+                except ListRefused as error:
+                    # One that is not accepted must not keep the others away.
+                    refused = error
+            if refused is not None:
+                raise refused
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        # UnicodeError: a name that no name server could be asked for.
+        raise Unavailable(
+            f"The status lists cannot be had ({type(error).__name__}).",
+            place=url,
+            remedy="Check the address and the network; lists that are kept already still serve.",
         ) from error
 
 
-def _as_text(data: bytes) -> str | None:
-    if len(data) > _MAX_TEXT:
-        return None
+def _get(client: "httpx.Client", url: str, most: int) -> bytes:
+    with client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        data = b""
+        for part in answer.iter_bytes():
+            data += part
+            if len(data) > most:
+                raise TooLarge(
+                    f"The answer has more than {most} bytes.", place=url, remedy="Check the address."
+                )
+        return data
+
+
+def _numbers(index: bytes, url: str) -> list[tuple[int, str]]:
     try:
-        # Line ends come from editors and scanners. A space may be part of the code, and stays.
-        text = data.decode("utf-8-sig").strip("\r\n")
-    except UnicodeDecodeError:
-        return None
-    return text if text.startswith(PREFIX) else None
-
-
-def _judge(text: str, keys: KeySet) -> dict[str, Any]:
-    day = today()
-    try:
-        opened = open_credential(text, keys, today=day)
-    except REFUSALS as error:
-        return _refused(error)
-    return _accepted(opened)
-
-
-def _refused(error: RakeezaError) -> dict[str, Any]:
-    return {
-        "valid": False,
-        "status": "refused",
-        "reason": type(error).__name__,
-        "detail": {"ar": error.message_ar, "en": error.message},
-        "remedy": error.remedy,
-    }
-
-
-def _accepted(opened: Credential) -> dict[str, Any]:
-    claims = opened.claims
-    return {
-        "valid": opened.status is Status.VALID,
-        "status": opened.status.value,
-        "number": claims.number,
-        "service": claims.service,
-        "title": {"ar": claims.title.ar, "en": claims.title.en},
-        "municipality": claims.municipality,
-        "valid_from": claims.valid_from.isoformat(),
-        "valid_to": claims.valid_to.isoformat(),
-        "issued_at": claims.issued_at.isoformat().replace("+00:00", "Z"),
-        "public": dict(claims.public),
-        "key": opened.key.kid.hex(),
-        "verdict": _verdict(opened),
-    }
-
-
-def _verdict(opened: Credential) -> dict[str, str]:
-    english, arabic = _VERDICTS[opened.status]
-    ends = opened.claims.valid_to
-    return {
-        "en": f"{english} - {opened.claims.title.en} {opened.claims.number}, "
-        f"valid to {format_date(ends, 'en', 'gregorian')}",
-        "ar": f"{arabic} - {opened.claims.title.ar}، تنتهي في {format_date(ends, 'ar', 'gregorian')}",
-    }
-
-
-def _print(result: dict[str, Any]) -> None:
-    colour = "green" if result["valid"] else "red"
-    if result["status"] == "refused":
-        click.secho(f"{_REFUSED[0]} - {result['detail']['en']}", fg=colour, bold=True)
-        click.secho(f"{_REFUSED[1]} - {result['detail']['ar']}", fg=colour, bold=True)
-        click.echo(f"  {'reason':<14}{result['reason']}\n  {'remedy':<14}{result['remedy']}")
-        return
-    click.secho(_shown(result["verdict"]["en"]), fg=colour, bold=True)
-    click.secho(_shown(result["verdict"]["ar"]), fg=colour, bold=True)
-    for name in ("number", "municipality", "valid_from", "valid_to", "issued_at", "key"):
-        click.echo(f"  {name:<14}{_shown(result[name])}")
-    for name, value in result["public"].items():
-        click.echo(f"  {_shown(name):<14}{_shown(value)}")
-
-
-def _shown(text: str) -> str:
-    # What a trusted key signed may still hold what steers a terminal.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+        rows = json.loads(index)["lists"][:_MOST_LISTS]
+        return [(int(each["number"]), str(each["uri"])) for each in rows]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise Malformed(
+            "The answer is no index of status lists.", place=url, remedy="Check the address."
+        ) from error
 
 
 def _write(path: Path, data: bytes) -> None:

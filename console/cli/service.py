@@ -310,9 +310,10 @@ def _prices(rate: Rate) -> list[tuple[str, dict[int, Decimal]]]:
 
 
 def _unit(fee: Fee) -> str:
-    unit = fee.unit or ("row" if fee.each else "licence")
+    unit = " x ".join(fee.units) or ("row" if fee.each else "licence")
     each = f" of each of {fee.each}" if fee.each else ""
-    return f"{unit}{each}{' x years' if fee.yearly else ''}{' x zone' if fee.zones else ''}"
+    zones = "".join(f" x {table.field if len(fee.tables) > 1 else 'zone'}" for table in fee.tables)
+    return f"{unit}{each}{' x years' if fee.yearly else ''}{zones}"
 
 
 def _action(action: Action) -> tuple[object, ...]:
@@ -323,7 +324,7 @@ def _action(action: Action) -> tuple[object, ...]:
         ", ".join(action.from_) or None,
         action.to,
         f"{taker}{', not who opened it' if action.four_eyes else ''}",
-        action.effect,
+        action.effect or ", ".join(f"{name} {said}" for name, said in (action.answers or {}).items()) or None,
         str(action.when) if action.when else None,
     )
 

@@ -4,7 +4,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from console.bootstrap import Platform
-from console.web import metrics
+from console.web import metrics, verify_page
+from foundation.definitions import Bilingual
 from foundation.http import PROBLEMS, create_app
 from foundation.http_tokens import token_router
 from infra.plays import http as plays
@@ -21,6 +22,7 @@ def create_api(platform: Platform) -> FastAPI:
     app.include_router(token_router(platform.identity))
     app.include_router(rest.router(platform.licensing, platform.identity))
     app.include_router(verify.router(platform.licensing))
+    app.include_router(verify_page.router(_labels(platform)))
     app.include_router(plays.router(platform.plays, platform.identity), responses=PROBLEMS)
     contracts.describe(app)
 
@@ -32,3 +34,9 @@ def create_api(platform: Platform) -> FastAPI:
         return {"status": "ok"}
 
     return app
+
+
+def _labels(platform: Platform) -> bytes:
+    issuer = platform.settings.platform
+    name = Bilingual(ar=issuer.name_ar, en=issuer.name_en)
+    return verify_page.labels(platform.licensing.services, issuer.municipality, name)

@@ -7,27 +7,31 @@ The layers, from the inside out::
 A QR code stores base45 in its dense alphanumeric mode. The libraries do the layers; what is ours is their
 order, the claims, and a strict reader: whatever is not exactly so is refused by a named error.
 
-Source: RFC 8392 (CWT), RFC 9052 section 4.2 (COSE_Sign1), RFC 1950 (zlib), RFC 9285 (base45).
+Source: RFC 8392 (CWT), RFC 9052 section 4.2 (COSE_Sign1), RFC 1950 (zlib), RFC 9285 (base45);
+draft-ietf-oauth-status-list, section 6.3 (where its status is found).
 """
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
-from typing import Any, NoReturn
 
 import base45  # type: ignore[import-untyped] # it ships no types
 import cbor2
-from cwt import COSE, CWTError
 
-from foundation.definitions import Bilingual
 from foundation.errors import Damaged, InvalidInput, TooLarge
+from foundation.wire.cose import sign1
+from foundation.wire.cose_reader import NotInOneForm, NotSigned, SignedMessage, read_sign1
+from foundation.wire.credential_claims import LicenceClaims as LicenceClaims
+from foundation.wire.credential_claims import MalformedClaims as MalformedClaims
+from foundation.wire.credential_claims import from_cwt, to_cwt
 from foundation.wire.credential_keys import LICENCE_KEY as LICENCE_KEY
 from foundation.wire.credential_keys import KeySet as KeySet
 from foundation.wire.credential_keys import PublicKey as PublicKey
+from foundation.wire.credential_keys import Signer as Signer
 from foundation.wire.credential_keys import SigningKey as SigningKey
 from foundation.wire.credential_keys import licence_key as licence_key
+from foundation.wire.status_list import StatusReference as StatusReference
 
 PREFIX = "RKZ1:"
 MAX_CHARACTERS = 970
@@ -35,19 +39,6 @@ MAX_CHARACTERS = 970
 
 _MAX_QR = 4296  # characters of the largest QR code there is, version 40-L
 _MAX_PLAIN = 4096  # bytes after decompression
-
-# A date begins at midnight of the kingdom's legal time, which has no summer time.
-_LEGAL_TIME = timezone(timedelta(hours=3), "AST")
-_DAY = timedelta(days=1)
-
-# Header parameters (IANA COSE Header Parameters) and claims (IANA CBOR Web Token Claims).
-_ALG, _KID, _ES256 = 1, 4, -7
-_ISS, _SUB, _EXP, _NBF, _IAT = 1, 2, 4, 5, 6
-# Below -65536 a claim key is for private use (RFC 8392, section 9.1.1).
-_LICENCE = -70001
-_SERVICE, _TITLE, _PUBLIC = 1, 2, 3
-
-_COSE = COSE.new()
 
 
 class NotOurs(InvalidInput):
@@ -66,6 +57,10 @@ class UnknownKey(Damaged):
     """The credential names a key that is not in the key set."""
 
 
+class RevokedKey(Damaged):
+    """The credential's key was revoked: somebody else may have had it."""
+
+
 class WrongSignature(Damaged):
     """The signature does not belong to what it signs."""
 
@@ -78,15 +73,12 @@ class KeyOutOfPeriod(Damaged):
     """The credential was issued when its key was not in use."""
 
 
-class MalformedClaims(Damaged):
-    """The signature is right, and the claims are not those of a licence."""
-
-
 REFUSALS = (
     NotOurs,
     DamagedText,
     Oversized,
     UnknownKey,
+    RevokedKey,
     WrongSignature,
     AnotherMunicipality,
     KeyOutOfPeriod,
@@ -104,31 +96,6 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class LicenceClaims:
-    """What a credential says of a licence: what its paper shows in public, and nothing else.
-
-    Args:
-        number: licence number.
-        service: code of the municipal service.
-        title: name of the licence.
-        municipality: code of the municipality that issued it.
-        valid_from: first day it is valid.
-        valid_to: last day it is valid.
-        issued_at: aware; kept to the second.
-        public: further public fields by name, as the trade name.
-    """
-
-    number: str
-    service: str
-    title: Bilingual
-    municipality: str
-    valid_from: date
-    valid_to: date
-    issued_at: datetime
-    public: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Credential:
     """A credential whose signature holds.
 
@@ -143,7 +110,7 @@ class Credential:
     key: PublicKey
 
 
-def seal(claims: LicenceClaims, key: SigningKey) -> str:
+def seal(claims: LicenceClaims, key: Signer) -> str:
     """The claims as signed text.
 
     Args:
@@ -163,9 +130,7 @@ def seal(claims: LicenceClaims, key: SigningKey) -> str:
             place=claims.number,
             remedy="Sign it with the key of the municipality that issues it.",
         )
-    payload = cbor2.dumps(_to_cwt(claims))
-    signed = _COSE.encode_and_sign(payload, key.cose, {_ALG: _ES256, _KID: key.public.kid}, {})
-    assert isinstance(signed, bytes)
+    signed = sign1(cbor2.dumps(to_cwt(claims)), key)
     text: str = PREFIX + base45.b45encode(zlib.compress(signed, 9)).decode("ascii")
     if len(text) > MAX_CHARACTERS:
         raise TooLarge(
@@ -193,6 +158,7 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
         Oversized: it is longer, or unpacks to more, than a credential can.
         UnknownKey: its key is not among `keys`.
         WrongSignature: it was changed, or signed by someone else.
+        RevokedKey: its key was revoked, whenever it says that it was signed.
         AnotherMunicipality: its key belongs to another municipality than its issuer.
         KeyOutOfPeriod: its key was not in use on its day of issue.
         MalformedClaims: a right signature on something that is no licence.
@@ -211,15 +177,19 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
             remedy="Get the municipality's newest keys; if it is still unknown, the licence is forged.",
             message_ar="المفتاح الذي وقع هذه الرخصة غير معروف.",
         )
-    try:
-        payload = _COSE.decode(message.tag, key.cose)
-    except (CWTError, ValueError) as error:
+    if not message.is_signed_by(key):
         raise WrongSignature(
             "The signature does not hold: the licence was changed or forged.",
             remedy="Do not accept it; ask the municipality by the licence number.",
             message_ar="التوقيع غير صحيح: الرخصة معدلة أو مزورة.",
-        ) from error
-    claims = _from_cwt(payload)
+        )
+    if key.revoked_at is not None:
+        raise RevokedKey(
+            f"The key that signed it was revoked on {key.revoked_at.date()}; anybody may have used it.",
+            remedy="Do not accept it; ask the municipality by the licence number for a new paper.",
+            message_ar="أُلغي المفتاح الذي وقع هذه الرخصة فلا يعتد بتوقيعه.",
+        )
+    claims = from_cwt(message.payload)
     if claims.municipality != key.municipality:
         raise AnotherMunicipality(
             f"The key of {key.municipality!r} signed a licence of {claims.municipality!r}.",
@@ -233,6 +203,14 @@ def open_credential(text: str, keys: KeySet, *, today: date) -> Credential:
             message_ar="صدرت الرخصة في وقت لم يكن فيه مفتاح التوقيع مستعملًا.",
         )
     return Credential(claims, status_on(claims, today), key)
+
+
+def read_claims(text: str) -> LicenceClaims:
+    """What a credential says, without asking who signed it: for what we sealed and kept ourselves.
+
+    Raises as `open_credential` does, save what comes of keys.
+    """
+    return from_cwt(_message(_unpack(text.removeprefix(PREFIX))).payload)
 
 
 def status_on(claims: LicenceClaims, today: date) -> Status:
@@ -276,123 +254,13 @@ def _unpack(body: str) -> bytes:
     return plain
 
 
-@dataclass(frozen=True)
-class _Message:
-    tag: cbor2.CBORTag
-    kid: bytes
-
-
-def _message(data: bytes) -> _Message:
-    tag = _load(data)
-    match tag:
-        case cbor2.CBORTag(tag=18, value=[bytes(protected), {**unprotected}, bytes(), bytes()]):
-            pass
-        case _:
-            raise _damaged("it is no signed message")
-    header = _load(protected)
-    match header:
-        case {1: -7, 4: bytes(kid), **others} if not others and not unprotected:
-            pass
-        case _:
-            raise _damaged("its header is not as ours are")
-    # One content has one form (RFC 8949, section 4.2): nothing can be hidden behind or between.
-    if cbor2.dumps(tag) != data or cbor2.dumps({_ALG: _ES256, _KID: kid}) != protected:
-        raise _damaged("it is not in its shortest form")
-    return _Message(tag, kid)
-
-
-def _load(data: bytes) -> Any:
+def _message(data: bytes) -> SignedMessage:
     try:
-        return cbor2.loads(data)
-    except Exception as error:
-        # Any: a hostile tag makes the decoder call date, regular expression and other constructors.
-        raise _damaged("it is not CBOR") from error
-
-
-def _to_cwt(claims: LicenceClaims) -> dict[int, Any]:
-    if claims.issued_at.tzinfo is None or claims.valid_to < claims.valid_from:
-        raise InvalidInput(
-            "The licence ends before it begins, or its time of issue has no zone.",
-            place=claims.number,
-            remedy="Correct the dates of the licence.",
-        )
-    if claims.valid_to == date.max:
-        raise InvalidInput(
-            "The licence ends on the last day there is.", place=claims.number, remedy="Give it an end."
-        )
-    return {
-        _ISS: claims.municipality,
-        _SUB: claims.number,
-        # "on or after which" it is not valid (RFC 7519, section 4.1.4): the midnight after the last day.
-        _EXP: _midnight(claims.valid_to + _DAY),
-        _NBF: _midnight(claims.valid_from),
-        _IAT: int(claims.issued_at.timestamp()),
-        _LICENCE: {
-            _SERVICE: claims.service,
-            _TITLE: [claims.title.ar, claims.title.en],
-            _PUBLIC: dict(claims.public),
-        },
-    }
-
-
-def _from_cwt(payload: bytes) -> LicenceClaims:
-    try:
-        content = _load(payload)
-    except DamagedText:
-        _malformed("it is not CBOR")
-    match content:
-        case {
-            1: str(municipality),
-            2: str(number),
-            4: int(exp),
-            5: int(nbf),
-            6: int(iat),
-            -70001: {1: str(service), 2: [str(ar), str(en)], 3: {**public}},
-        }:
-            pass
-        case _:
-            _malformed("a claim is missing or of the wrong kind")
-    fields = {
-        name: value for name, value in public.items() if isinstance(name, str) and isinstance(value, str)
-    }
-    if len(fields) < len(public):
-        _malformed("a public field is no text")
-    first, end = _date(nbf), _date(exp)
-    if end <= first:
-        _malformed("it ends before it begins")
-    return LicenceClaims(
-        number=number,
-        service=service,
-        title=Bilingual(ar=ar, en=en),
-        municipality=municipality,
-        valid_from=first,
-        valid_to=end - _DAY,
-        issued_at=_moment(iat).astimezone(UTC),
-        public=fields,
-    )
-
-
-def _malformed(reason: str) -> NoReturn:
-    raise MalformedClaims(
-        f"The signature holds, but what it signs is no licence: {reason}.",
-        remedy="Use the newest version of this program; if it stays so, tell the municipality.",
-        message_ar="التوقيع صحيح، لكن المحتوى الموقع ليس رخصة.",
-    )
-
-
-def _midnight(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=_LEGAL_TIME).timestamp())
-
-
-def _moment(seconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, _LEGAL_TIME)
-    except (ValueError, OverflowError, OSError):
-        _malformed("a time is out of range")
-
-
-def _date(seconds: int) -> date:
-    moment = _moment(seconds)
-    if moment.time() != datetime.min.time():
-        _malformed("a day does not begin at midnight")
-    return moment.date()
+        message = read_sign1(data)
+    except NotSigned as error:
+        raise _damaged("it is no signed message") from error
+    except NotInOneForm as error:
+        raise _damaged(f"it is not in its one form ({error})") from error
+    if message.typ is not None:
+        raise _damaged("it is signed as something else")
+    return message

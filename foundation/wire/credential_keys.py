@@ -1,7 +1,7 @@
-"""The keys of licence credentials: one signing key a municipality, and the public keys anyone may hold.
+"""The keys of licence credentials: what signs for a municipality, and the public keys anyone may hold.
 
-The signing key is made on first use and lies in the secrets file. The public keys are a JWK Set, served under
-`/.well-known/rakeeza-keys.json`: with that file a licence is checked without any network.
+The first signing key is made on first use and lies in the secrets file. The public keys are a JWK Set, served
+under `/.well-known/rakeeza-keys.json`: with that file a licence is checked without any network.
 """
 
 import base64
@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -29,12 +31,13 @@ from foundation.errors import Malformed, SettingsError
 from foundation.secret import Secret, SecretFile
 
 LICENCE_KEY = "licence-signing-key"
-"""Name of the signing key in the secrets file."""
+"""Name of the first signing key in the secrets file; later ones have theirs behind it and a stroke."""
 
 KEYS_FILE = "rakeeza-keys.json"
 """Name of the file of public keys, in the platform's folder and under `/.well-known/`."""
 
 _BYTES = 32  # one coordinate of P-256
+_ES256 = ec.ECDSA(hashes.SHA256())
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -48,6 +51,8 @@ class PublicKey:
         municipality: code of the only municipality whose credentials it verifies.
         not_before: aware; a credential issued earlier is refused. None: no bound.
         not_after: aware; a credential issued later is refused. None: no bound.
+        revoked_at: aware; since then nothing it signed is believed, whenever that says it was signed: whoever
+            has a stolen key writes what date he likes. None: it is not revoked.
 
     Its `kid` is the first 8 bytes of its JWK thumbprint, its `cose` the key as the COSE library takes it.
 
@@ -62,6 +67,7 @@ class PublicKey:
     municipality: str
     not_before: datetime | None = None
     not_after: datetime | None = None
+    revoked_at: datetime | None = None
 
     kid: bytes = field(init=False)
     cose: COSEKeyInterface = field(init=False, repr=False, compare=False)
@@ -81,6 +87,8 @@ class PublicKey:
     def to_jwk(self) -> dict[str, Any]:
         """The key as a JWK; its additional members `iss`, `nbf` and `exp` mean what they mean in a JWT.
 
+        `revoked_at` is a member of ours, seconds like those two.
+
         Source: RFC 7517, section 4; RFC 7518, section 6.2.1.
         """
         jwk: dict[str, Any] = {
@@ -97,11 +105,35 @@ class PublicKey:
             jwk["nbf"] = int(self.not_before.timestamp())
         if self.not_after is not None:
             jwk["exp"] = int(self.not_after.timestamp())
+        if self.revoked_at is not None:
+            jwk["revoked_at"] = int(self.revoked_at.timestamp())
         return jwk
 
 
+class Signer(Protocol):
+    """Whatever holds a municipality's private key and signs with it: a file, a hardware token.
+
+    Args:
+        public: the public half; its `kid` names the key in what it signs.
+        municipality: code of the municipality whose key it is.
+    """
+
+    @property
+    def public(self) -> PublicKey: ...
+
+    @property
+    def municipality(self) -> str: ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over the data: r and s of ECDSA with SHA-256, 32 bytes each, one after the other.
+
+        Source: RFC 9053, section 2.1.
+        """
+        ...
+
+
 class SigningKey:
-    """The private key a municipality signs its credentials with (ES256: ECDSA on P-256 with SHA-256)."""
+    """A private key in memory that signs credentials (ES256: ECDSA on P-256 with SHA-256)."""
 
     def __init__(self, private: ec.EllipticCurvePrivateKey, municipality: str) -> None:
         self._private = private
@@ -120,8 +152,13 @@ class SigningKey:
         return cls(ec.generate_private_key(ec.SECP256R1()), municipality)
 
     @classmethod
-    def from_pem(cls, pem: Secret, municipality: str) -> "SigningKey":
+    def from_pem(cls, pem: Secret, municipality: str, name: str = LICENCE_KEY) -> "SigningKey":
         """The key from its PEM form (PKCS #8).
+
+        Args:
+            pem: the key.
+            municipality: code of the one that it signs for.
+            name: of the secret, for the reader of an error.
 
         Raises:
             SettingsError: this is no unencrypted P-256 private key.
@@ -129,10 +166,15 @@ class SigningKey:
         try:
             private = load_pem_private_key(pem.reveal().encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise _unusable("it is no unencrypted PEM private key") from error
+            raise _unusable("it is no unencrypted PEM private key", name) from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-            raise _unusable("it is not on the curve P-256")
+            raise _unusable("it is not on the curve P-256", name)
         return cls(private, municipality)
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over the data, as a `Signer` gives it."""
+        r, s = decode_dss_signature(self._private.sign(data, _ES256))
+        return r.to_bytes(_BYTES, "big") + s.to_bytes(_BYTES, "big")
 
     def to_pem(self) -> Secret:
         """The key in PEM form (PKCS #8), as the secrets file keeps it."""
@@ -147,10 +189,10 @@ class SigningKey:
         return COSEKey.new({1: 2, 2: public.kid, 3: -7, -1: 1, -2: public.x, -3: public.y, -4: d})
 
 
-def _unusable(reason: str) -> SettingsError:
+def _unusable(reason: str, name: str) -> SettingsError:
     return SettingsError(
         f"The signing key of licences cannot be used: {reason}.",
-        place=f"secret {LICENCE_KEY}",
+        place=f"secret {name}",
         remedy="Restore the secrets file from its backup.",
     )
 
@@ -159,7 +201,7 @@ class KeySet:
     """Public keys by identifier.
 
     Args:
-        keys: the keys; equal ones are kept once.
+        keys: the keys; of two with one identifier the later is kept.
 
     Source: RFC 7517, section 5 (JWK Set).
     """
@@ -221,7 +263,10 @@ def _public_key(row: Mapping[str, Any]) -> PublicKey:
     if not isinstance(municipality, str) or not municipality:
         raise ValueError("iss")
     key = PublicKey(
-        _bytes(row["x"]), _bytes(row["y"]), municipality, _moment(row.get("nbf")), _moment(row.get("exp"))
+        _bytes(row["x"]),
+        _bytes(row["y"]),
+        municipality,
+        *(_moment(row.get(name)) for name in ("nbf", "exp", "revoked_at")),
     )
     # A key under another's name would make good licences look forged, far from the cause.
     if _bytes(row["kid"]) != key.kid:
@@ -271,15 +316,15 @@ def licence_key(secrets: SecretFile, municipality: str) -> SigningKey:
 
 
 def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
-    """The public keys this machine trusts: those of a file beside the secrets, and its own.
+    """The public keys this machine trusts: those of its file of keys, and its own first while that has none.
 
-    Nothing is made by asking.
+    Nothing is made by asking. Once the file speaks for the municipality, a private key that lies here makes
+    nothing trusted: it may have been retired since, or it was never published.
 
     Args:
         secrets: the platform's secrets file.
         municipality: code of the municipality that issues here.
-        file: a JWK Set, as of another municipality, or of this one on a machine without its secrets; it need
-            not exist.
+        file: a JWK Set, brought up to date by `key_file.keep_keys`; it need not exist.
 
     Returns:
         The keys; none where neither has any.
@@ -288,14 +333,23 @@ def trusted_keys(secrets: SecretFile, municipality: str, file: Path) -> KeySet:
         Malformed: the file is no JWK Set.
         SettingsError: the file or the secrets cannot be read.
     """
-    keys: list[PublicKey] = []
-    if file.exists():
-        try:
-            keys += KeySet.from_json(file.read_text(encoding="utf-8"), str(file))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"The public keys cannot be read ({error}).", place=str(file), remedy="Export them again."
-            ) from error
-    if secrets.exists() and LICENCE_KEY in secrets.names():
+    keys = list(read_keys(file)) if file.exists() else []
+    spoken_for = any(key.municipality == municipality for key in keys)
+    if not spoken_for and secrets.exists() and LICENCE_KEY in secrets.names():
         keys.append(SigningKey.from_pem(secrets.get(LICENCE_KEY), municipality).public)
     return KeySet(keys)
+
+
+def read_keys(file: Path) -> KeySet:
+    """The public keys in a file.
+
+    Raises:
+        Malformed: it is no JWK Set.
+        SettingsError: it cannot be read.
+    """
+    try:
+        return KeySet.from_json(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The public keys cannot be read ({error}).", place=str(file), remedy="Export them again."
+        ) from error

@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 from functools import cached_property
 
-import segno
+from zxingcpp import Barcode, BarcodeFormat, create_barcode
 
 from foundation.errors import TooLarge
 
@@ -31,43 +31,51 @@ class Symbol:
     text: str
 
     def __post_init__(self) -> None:
-        if int(self._code.version) > MAX_VERSION:
+        if self.version > MAX_VERSION:
             raise TooLarge(
-                f"The text of {len(self.text)} characters needs QR version {self._code.version}, "
+                f"The text of {len(self.text)} characters needs QR version {self.version}, "
                 f"over {MAX_VERSION}.",
                 remedy="Shorten the text.",
             )
 
     @cached_property
-    def _code(self) -> segno.QRCode:
+    def _made(self) -> Barcode:
         try:
-            # Level M at least; segno raises it to Q or H where the symbol does not grow by it.
-            return segno.make_qr(self.text, error="m")
-        except segno.DataOverflowError as error:
+            made = _symbol(self.text, "M")
+        except ValueError as error:
             raise TooLarge(
                 f"No QR code holds this text of {len(self.text)} characters.", remedy="Shorten the text."
             ) from error
+        # Level M at least; Q or H where the symbol does not grow by it.
+        for level in ("Q", "H"):
+            try:
+                other = _symbol(self.text, level)
+            except ValueError:
+                break
+            if _side(other) > _side(made):
+                break
+            made = other
+        return made
 
     @property
     def version(self) -> int:
         """Version, 1 to `MAX_VERSION`."""
-        return int(self._code.version)
+        return (self.modules - 17) // 4
 
     @property
     def level(self) -> str:
         """Error correction level: "M", "Q" or "H"."""
-        return self._code.error
+        return self._made.ec_level
 
-    @property
+    @cached_property
     def modules(self) -> int:
         """Modules on one side, without the quiet zone."""
-        return 17 + 4 * self.version
+        return _side(self._made)
 
     def svg(self) -> str:
         """The symbol as SVG with its quiet zone, one unit a module."""
-        out = io.BytesIO()
-        self._code.save(out, kind="svg", border=QUIET_ZONE, xmldecl=False, light="#fff", dark="#000")
-        return out.getvalue().decode("utf-8")
+        svg = self._made.to_svg(1)
+        return svg[svg.index("<svg") :]
 
     def png(self, scale: int = 8) -> bytes:
         """The symbol as PNG with its quiet zone.
@@ -75,6 +83,18 @@ class Symbol:
         Args:
             scale: pixels a module.
         """
+        # Not at the top: who prints a page draws the symbol as a vector.
+        from PIL import Image
+
         out = io.BytesIO()
-        self._code.save(out, kind="png", border=QUIET_ZONE, scale=scale)
+        Image.fromarray(self._made.to_image(scale)).convert("1").save(out, "PNG")
         return out.getvalue()
+
+
+def _symbol(text: str, level: str) -> Barcode:
+    return create_barcode(text, BarcodeFormat.QRCode, ec_level=level)
+
+
+def _side(made: Barcode) -> int:
+    side: int = made.to_image(1, add_quiet_zones=False).shape[0]
+    return side

@@ -11,6 +11,7 @@ import zxingcpp
 from PIL import Image, UnidentifiedImageError
 
 from foundation.errors import InvalidInput, Malformed, TooLarge
+from foundation.wire.apart import TooMuch, apart
 
 MAX_FILE = 20_000_000
 """Largest picture or PDF read, in bytes."""
@@ -18,6 +19,7 @@ MAX_FILE = 20_000_000
 _MAX_PIXELS = 60_000_000
 _MAX_PAGES = 10
 _PDF_DPI = 200
+_SECONDS = 20  # of CPU for a PDF; ten pages of scans take a third
 _QR_ONLY = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
@@ -90,6 +92,24 @@ def _texts(picture: Image.Image) -> list[str]:
 
 
 def _read_pdf(data: bytes, place: str) -> list[str]:
+    try:
+        texts: list[str] | None = apart(f"{__name__}:{texts_of_pdf.__name__}", data, _SECONDS)
+    except TooMuch as error:
+        raise TooLarge(
+            "The PDF takes more to read than a scan of a licence does.",
+            place=place,
+            remedy="Take a picture of the code instead.",
+        ) from error
+    if texts is None:
+        raise Malformed(
+            "The PDF is damaged or locked.", place=place, remedy="Save it again, without a password."
+        )
+    return texts
+
+
+def texts_of_pdf(data: bytes) -> list[str] | None:
+    """The texts on the first pages of a PDF whose author is trusted, or in a process apart; None where it is
+    damaged or locked."""
     texts: list[str] = []
     try:
         with pypdfium2.PdfDocument(data) as document:
@@ -99,8 +119,6 @@ def _read_pdf(data: bytes, place: str) -> list[str]:
                 # A page may claim any size; it is drawn at 200 dpi or at what our limit of pixels leaves.
                 scale = min(_PDF_DPI / 72, (_MAX_PIXELS / (width * height)) ** 0.5)
                 texts += _texts(page.render(scale=scale, grayscale=True).to_pil())
-    except pypdfium2.PdfiumError as error:
-        raise Malformed(
-            "The PDF is damaged or locked.", place=place, remedy="Save it again, without a password."
-        ) from error
+    except pypdfium2.PdfiumError:
+        return None
     return texts

@@ -160,7 +160,7 @@ class Calling:
 def _parameters(check: Check, case: Case, envelope: Mapping[str, Any]) -> dict[str, str]:
     form = {**case.form, **envelope["form"]}
     found = {}
-    for name, source in check.asks.items():
+    for name, source in (check.asks or {}).items():
         part, _, field = source.partition(".")
         value = envelope["applicant"].get(field) if part == "applicant" and field else form.get(source)
         # What was not filled in is not asked about; the back-end says whether it can answer without.

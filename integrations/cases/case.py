@@ -44,7 +44,8 @@ class Case:
         personal: sealed applicant and personal fields; None once erased.
         form: the fields that say nothing of a person.
         done: names of the actions taken.
-        checks: what back-ends answered, by check.
+        checks: what back-ends and parties answered, by check.
+        periods: of the parties that its state asks, by check; see `integrations.cases.periods`.
         quote_free: the newest quote comes to nothing.
         desk: roles that can act in its state, joined by "+"; None when it is closed.
         due: when the deadline of its state passes.
@@ -69,6 +70,7 @@ class Case:
     form: dict[str, Any]
     done: list[str]
     checks: dict[str, str]
+    periods: dict[str, dict[str, Any]]
     quote_free: bool
     desk: str | None
     place: str | None

@@ -50,6 +50,7 @@ CASES = Table(
     Column("form", JSONB, nullable=False),
     Column("done", JSONB, nullable=False),
     Column("checks", JSONB, nullable=False),
+    Column("periods", JSONB, nullable=False),
     Column("quote_free", Boolean, nullable=False),
     Column("desk", Text),
     Column("place", Text),
@@ -70,7 +71,7 @@ COLUMNS = tuple(field.name for field in fields(Case))
 _LASTING = frozenset({"id", "number", "service", "procedure", "centre", "subject", "submitted_at"})
 _CHANGING = tuple(name for name in COLUMNS if name not in _LASTING)
 _GIVEN = tuple(name for name in COLUMNS if name != "id")
-_JSON = frozenset({"form", "done", "checks"})
+_JSON = frozenset({"form", "done", "checks", "periods"})
 
 
 def _placed(name: str) -> str:

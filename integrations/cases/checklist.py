@@ -47,7 +47,7 @@ def asks(work: Work) -> bool:
     while waiting:
         state, edited = waiting.pop()
         for action in work.flow.actions:
-            if state not in action.from_ or not _may_come(action.when, known, edited):
+            if state not in action.from_ or not may_come(action.when, known, edited):
                 continue
             if action.complete:
                 return True
@@ -58,7 +58,12 @@ def asks(work: Work) -> bool:
     return False
 
 
-def _may_come(when: Condition | None, known: Facts, edited: bool) -> bool:
+def may_come(when: Condition | None, known: Facts, edited: bool = False) -> bool:
+    """Whether a condition can yet hold, as far as the form tells.
+
+    Args:
+        edited: the form may be changed before.
+    """
     return when is None or True in _possible(when, known, edited)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, FieldError, InvalidInput, NotFound, PermissionDenied, Stale
 from foundation.identity import Caller
-from integrations.cases import facts
+from integrations.cases import facts, periods
 from integrations.cases.case import Case, Work
 from integrations.flow import Action, Effect, Flow
 from integrations.procedure import Channel, Procedure, Requirement
@@ -15,7 +15,7 @@ from integrations.service import Service
 
 def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
     """Those of some actions that the case's state and facts allow, whoever takes them."""
-    here = [action for action in actions if work.case.state in action.from_]
+    here = [each for each in actions if work.case.state in each.from_ and periods.may_extend(work, each)]
     if not any(action.when is not None for action in here):
         return here
     known = facts.of(work)
@@ -110,14 +110,30 @@ def check_version(case: Case, seen: int | None) -> None:
 
 
 def check_comment(action: Action, comment: str | None) -> None:
-    """Refuse an action without the reason that it needs.
+    """Refuse an action without the reason that it needs, and words where none are kept.
 
     Raises:
-        InvalidInput: whoever takes it has to say why.
+        InvalidInput: whoever takes it has to say why, may say nothing, or chooses among reasons.
     """
+    if action.comment == "none" and comment:
+        en, ar = f"{action.title.en!r} takes no comment.", f"«{action.title.ar}» لا يُكتب معها تعليق."
+        raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
     if action.comment == "required" and not (comment or "").strip():
         en, ar = f"{action.title.en!r} needs a comment.", f"«{action.title.ar}» تحتاج إلى ذكر السبب."
         raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
+    if action.reasons is not None and comment and comment not in action.reasons:
+        en = f"The comment of {action.title.en!r} is one of: {', '.join(action.reasons)}."
+        told = "؛ ".join(f"{code}: {title.ar}" for code, title in action.reasons.items())
+        ar = f"يُختار سبب «{action.title.ar}» من القائمة ولا يُكتب: {told}."
+        raise InvalidInput(en, fields=(FieldError("/comment", en, detail_ar=ar),), message_ar=ar)
+
+
+def kept_of(action: Action, comment: str) -> str:
+    """What is kept of a comment that `check_comment` let pass: of a chosen reason its words, Arabic first."""
+    if action.reasons is None:
+        return comment
+    reason = action.reasons[comment]
+    return f"{reason.ar}\n{reason.en}"
 
 
 def check_complete(case: Case, missing: Sequence[Requirement]) -> None:
@@ -178,5 +194,8 @@ def shown(action: Action) -> dict[str, Any]:
         "name": action.name,
         "title": action.title.model_dump(),
         "comment": action.comment,
+        "reasons": [
+            {"code": code, "title": title.model_dump()} for code, title in (action.reasons or {}).items()
+        ],
         "edits": list(action.edits),
     }

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from foundation.working_time import WorkingTime
 from integrations.flow import Deadline, Flow
-from integrations.procedure import Promise
+from integrations.procedure import Period, Promise
 
 
 def due(flow: Flow, name: str, entered_at: datetime, working_time: WorkingTime) -> datetime | None:
-    """When the deadline of a state ends for a case that came into it at a moment; None if it has none.
+    """When the deadline of a state ends for a case that came into it at a moment; None if it has no length.
 
     An outage of ours prolongs a deadline, but not one whose end grants what the applicant asked (see
     `grants_by_silence`): the office that let the time pass cannot plead that its own systems were down, and
@@ -21,7 +21,8 @@ def due(flow: Flow, name: str, entered_at: datetime, working_time: WorkingTime) 
         working_time: of the case's place.
     """
     deadline = flow.states[name].deadline
-    if deadline is None:
+    # One that lasts as long as its parties' periods is theirs to reckon.
+    if deadline is None or deadline.periods is not None:
         return None
     time = working_time.despite_outages if grants_by_silence(flow, name) else working_time
     return ends(deadline, entered_at, time)
@@ -73,7 +74,7 @@ def promised(
     return moment
 
 
-def ends(span: Deadline | Promise, start: datetime, working_time: WorkingTime) -> datetime:
+def ends(span: Deadline | Period | Promise, start: datetime, working_time: WorkingTime) -> datetime:
     """When a span ends that begins at a moment: working days or clock hours.
 
     Args:

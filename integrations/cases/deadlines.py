@@ -1,8 +1,8 @@
-"""Deadlines reckoned anew: what a closure that is noted, ended or withdrawn later does to an open case.
+"""Deadlines of a case: its state's, its parties' and the promise; and what closures that are noted later do.
 
 All is reckoned from the beginning, by the closures as they are known now: the deadline from the moment the
-case came into its state, the promise from its submission and the applicant's turns since. So it does not
-matter how often or in what order it is done.
+case came into its state, a party's period from when it was asked, the promise from its submission and the
+applicant's turns since. So it does not matter how often or in what order it is done.
 
 A deadline that was acted upon stays: a case that was escalated is late, whatever is noted afterwards. One
 whose end costs the applicant something is never made earlier than he was told; if a closure was withdrawn it
@@ -19,7 +19,7 @@ from foundation import audit
 from foundation.chain import JSON
 from foundation.closures import Closures
 from foundation.working_time import WorkingTime
-from integrations.cases import clock, journal, notices
+from integrations.cases import clock, journal, notices, periods
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.flow import Action
@@ -27,7 +27,8 @@ from integrations.procedure import Promise
 
 MOVED = "case.deadline_moved"
 """A deadline or a promise of a case was moved. Payload: service, procedure, place, centre, closure (its id,
-null if the calendar did it), and of `due` and `promised_for` those that moved, each with `from` and `to`."""
+null if the calendar did it), and of `due` and `promised_for` those that moved, each with `from` and `to`; so
+too the periods of parties, under `periods` by the check."""
 
 _ACTION = "deadline_moved"
 _TURN = "applicants_turn"
@@ -35,6 +36,30 @@ _TURN = "applicants_turn"
 _HELD = timedelta(minutes=10)
 # More than any case takes.
 _JOURNAL = 1_000
+
+
+def begin(work: Work) -> None:
+    """Reckon when the deadline of a case's state ends, and when its clock next acts."""
+    work.case.due = _end(work, work.office.working_time(work.session, work.case.place))
+    set_clock(work.case)
+
+
+def prolong(work: Work) -> None:
+    """Let a state that lasts as long as its parties' periods last as long as they do now."""
+    case = work.case
+    if _lasts_as_periods(work):
+        case.due = periods.last_told(work)
+        case.escalated = case.escalated and (case.due is None or case.due <= work.at)
+    set_clock(case)
+
+
+def set_clock(case: Case) -> None:
+    """Let a case's clock next act when the first of its periods or its deadline ends."""
+    moments = [periods.until(case, name) for name in periods.awaited(case)]
+    # What was escalated is past its deadline: nothing more comes of that.
+    if case.due is not None and not case.escalated:
+        moments.append(case.due)
+    case.timer_at = min(moments, default=None)
 
 
 def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
@@ -53,22 +78,34 @@ def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
     return {_TURN: {"since": _plain(case.entered_at), "until": _plain(work.at)}}
 
 
-def runs_on(work: Work, definitions: Definitions) -> bool:
-    """Whether the deadline of a case whose clock has run out has not passed after all; it is then put off.
+def over(work: Work) -> tuple[list[str], bool]:
+    """What has run out of a case whose clock has come, as it was told and as it is known now.
 
-    While a closure still holds, its end is not known: the clock looks again later, and nothing is journalled
-    until then.
+    Returns:
+        The parties whose silence answers, and whether the deadline of the state has passed.
     """
     case = work.case
     time = work.office.working_time(work.session, case.place, fresh=True)
-    due = clock.due(work.flow, case.state, case.entered_at, time)
-    if due is None or due <= work.at:
-        return False
-    if _is_shut(work.session, case, work.at):
-        case.timer_at = max(due, work.at + _HELD)
-    else:
+    due = _end(work, time)
+    told = case.due is not None and not case.escalated and case.due <= work.at
+    return periods.over(work, time), told and due is not None and due <= work.at
+
+
+def put_off(work: Work, definitions: Definitions) -> None:
+    """Let the clock of a case look again later: nothing of it has run out after all.
+
+    While a closure still holds, its end is not known: nothing is journalled until then.
+    """
+    case = work.case
+    if not _is_shut(work.session, case, work.at):
         reckon(work, definitions)
-    return True
+        return
+    time = work.office.working_time(work.session, case.place)
+    ends = [periods.end(work, name, time) for name in periods.awaited(case)]
+    due = _end(work, time)
+    if due is not None and not case.escalated:
+        ends.append(due)
+    case.timer_at = max(min(ends), work.at + _HELD) if ends else None
 
 
 def reckon(work: Work, definitions: Definitions, closure: int | None = None, withdrawn: bool = False) -> bool:
@@ -85,16 +122,20 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
     case = work.case
     time = work.office.working_time(work.session, case.place)
     before, timer = (case.due, case.promised_for), case.timer_at
+    parties = periods.reckon(work, time, withdrawn)
     if case.due is not None and not case.escalated:
-        case.due = case.timer_at = _due(work, case.due, time, withdrawn)
+        case.due = _due(work, case.due, time, withdrawn)
+    set_clock(case)
     promise = _promise(work, definitions)
     if case.promised_for is not None and promise is not None:
         case.promised_for = clock.promised(promise[0], case.submitted_at, promise[1], time)
-    moved = {
+    moved: dict[str, JSON] = {
         name: {"from": _plain(old), "to": _plain(new)}
         for name, old, new in zip(("due", "promised_for"), before, (case.due, case.promised_for), strict=True)
         if old is not None and new is not None and old != new
     }
+    if parties:
+        moved["periods"] = parties
     if moved:
         case.changed_at = work.at
         journal.noted(work, _ACTION, MOVED, {"closure": closure, **moved})
@@ -103,8 +144,9 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
 
 
 def _due(work: Work, told: datetime, time: WorkingTime, withdrawn: bool) -> datetime:
-    state = work.case.state
-    due = clock.due(work.flow, state, work.case.entered_at, time)
+    if _lasts_as_periods(work):
+        return periods.last_told(work) or told
+    state, due = work.case.state, clock.due(work.flow, work.case.state, work.case.entered_at, time)
     assert due is not None, "a state has a deadline or none, whatever the closures"
     if due >= told or not clock.costs_by_silence(work.flow, state):
         return due
@@ -112,6 +154,17 @@ def _due(work: Work, told: datetime, time: WorkingTime, withdrawn: bool) -> date
         return told
     # Whoever relied on the later date is not surprised by one that is past already.
     return min(told, max(due, time.after_working_days(work.at, 1)))
+
+
+def _end(work: Work, time: WorkingTime) -> datetime | None:
+    if _lasts_as_periods(work):
+        return periods.last(work, time)
+    return clock.due(work.flow, work.case.state, work.case.entered_at, time)
+
+
+def _lasts_as_periods(work: Work) -> bool:
+    deadline = work.flow.states[work.case.state].deadline
+    return deadline is not None and deadline.periods is not None
 
 
 def _promise(work: Work, definitions: Definitions) -> tuple[Promise, list[tuple[datetime, datetime]]] | None:

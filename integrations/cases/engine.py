@@ -1,23 +1,22 @@
-"""The engine: moves a case from state to state as its definition says. It knows no service.
+"""The engine: opens cases, takes actions, takes answers, lets the clock act. It knows no service.
 
 An action is one transaction of the caller's: what it does, the new state and version, the journal entry, the
-event and the jobs stand or fall together. Automatic actions follow at once, each as a step of its own. All is
-written at the end, in one statement of each kind.
+event and the jobs stand or fall together; see `integrations.cases.moves`.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from foundation import audit
 from foundation.chain import JSON
 from foundation.identity import Caller
 from integrations.cases import (
+    answers,
     authority,
-    calls,
+    bars,
     case_store,
     choice,
     clock,
@@ -27,30 +26,24 @@ from integrations.cases import (
     invoices,
     journal,
     migration,
-    notices,
     opening,
-    owed_back,
+    periods,
 )
 from integrations.cases.application import Application, Reader, split
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.cases.invoices import Invoice, Payment
+from integrations.cases.moves import CLOCK, SYSTEM, Effects, Moves
 from integrations.cases.numbers import next_number
-from integrations.flow import Action, Effect, State
+from integrations.flow import Action, Effect
 from integrations.licences import admission, outcomes
 from integrations.licences import licence as licences
 from integrations.licences.licence import Licence
 from integrations.municipality import Office
 from integrations.service import Service
 
-SYSTEM = Caller("engine", "system", frozenset())
-"""Who takes automatic actions."""
-CLOCK = Caller("clock", "system", frozenset())
-"""Who takes timed actions."""
 BACKENDS = Caller("backends", "system", frozenset())
 """Who answers questions."""
-
-Effects = Mapping[Effect, Callable[[Work], Mapping[str, JSON]]]
 
 
 class Engine:
@@ -66,8 +59,8 @@ class Engine:
     def __init__(self, definitions: Definitions, office: Office, effects: Effects, reader: Reader) -> None:
         self._definitions = definitions
         self._office = office
-        self._effects = effects
         self._reader = reader
+        self._moves = Moves(definitions, office, effects)
 
     def open(
         self,
@@ -106,6 +99,7 @@ class Engine:
             authority.check(session, self._office, application, service, procedure, work.day, licence)
         opening.refuse_second(work)
         admission.admit(work)
+        bars.check_form(work, self._definitions)
         outcomes.foresee(work)
         if asked.promise is not None:
             time = self._office.working_time(session, case.place)
@@ -113,13 +107,13 @@ class Engine:
         # Last before the first write: others who open a case wait for this number's transaction.
         case.number = next_number(session, service.numbers.case, work.day)
         case.personal, digests = journal.sealed(self._office.vault, work)
-        self._set(work, first)
+        did = self._moves.enter(work, first)
         case_store.insert(session, case)
         written = copy.copy(case)
-        journal.moved(work, first.name, "", {"application": digests}, {})
-        self._entered(work, first)
-        self._follow(work)
-        self._write(work, changed=case != written)
+        journal.moved(work, first.name, "", {"application": digests, **did}, {})
+        self._moves.ask(work, first)
+        self._moves.follow(work)
+        self._moves.write(work, changed=case != written)
         return case
 
     def take(
@@ -164,12 +158,12 @@ class Engine:
         if action.complete:
             choice.check_complete(case, files.missing(work))
         if comment:
-            vault, actor = self._office.vault, caller.actor
-            kept = comments.keep(session, vault, case, actor, action.name, comment, work.at)
+            vault, said = self._office.vault, choice.kept_of(action, comment)
+            kept = comments.keep(session, vault, case, caller.actor, action.name, said, work.at)
             did = {**did, "comment": kept}
-        self._step(work, action, did)
-        self._follow(work)
-        self._write(work)
+        self._moves.step(work, action, did)
+        self._moves.follow(work)
+        self._moves.write(work)
         return case
 
     def allows(self, session: Session, case: Case, effect: Effect) -> bool:
@@ -222,35 +216,21 @@ class Engine:
         case.changed_at = work.at
         said: dict[str, JSON] = {"check": check, "answer": answer}
         journal.noted(work, "answered", journal.ANSWERED, {**said, **({"detail": detail} if detail else {})})
-        self._follow(work)
-        self._write(work)
+        self._moves.follow(work)
+        self._moves.write(work)
         return case
 
     def time_passed(self, session: Session, case: Case, at: datetime) -> Case:
-        """Let the clock act on a case whose deadline has passed; on any other it does nothing.
-
-        Whether it has passed is reckoned anew, by the closures as they are known now: no deadline runs out
-        while our platform is known to be down, or before a closure that was just noted has moved it.
+        """Let the clock act on a case whose time has come, see `Moves.act_in_time`; on any other do nothing.
 
         Args:
             case: locked.
         """
+        if case.timer_at is None or at < case.timer_at:
+            return case
         work = self.work(session, case, CLOCK, at, lock=True)
-        deadline = work.flow.states[case.state].deadline
-        if deadline is None or case.timer_at is None or at < case.timer_at:
-            return case
-        if deadlines.runs_on(work, self._definitions):
-            self._write(work)
-            return case
-        case.timer_at = None
-        timed = [action for action in work.flow.actions if action.timed and action.name == deadline.then]
-        able = choice.possible(work, timed)
-        if able:
-            self._step(work, able[0], {})
-            self._follow(work)
-        else:
-            self._escalate(work, deadline.escalate)
-        self._write(work)
+        self._moves.act_in_time(work)
+        self._moves.write(work)
         return case
 
     def migrate(
@@ -289,78 +269,13 @@ class Engine:
             did |= invoices.void_newest(work, ("open",))
         case.place = opening.place_of(new, case.form, work.licence)
         case.desk = opening.desk_of(work)
-        time = self._office.working_time(session, case.place)
-        case.due = clock.due(work.flow, state, case.entered_at, time)
-        case.timer_at = None if case.escalated else case.due
+        did |= periods.go_on(work)
+        deadlines.begin(work)
         journal.migrated(work, before, did)
-        for name in work.flow.states[state].checks:
-            if name not in case.checks:
-                calls.ask(work, name, new.checks[name])
-        self._follow(work)
-        self._write(work)
+        answers.ask(work, missing=True)
+        self._moves.follow(work)
+        self._moves.write(work)
         return case
-
-    def _step(self, work: Work, action: Action, did: Mapping[str, JSON]) -> None:
-        before = work.case.state
-        if action.effect is not None:
-            did = {**did, **self._effects[action.effect](work)}
-        did = {**did, **deadlines.turn_ended(work, action)}
-        stayed = self._leave(work, action)
-        self._set(work, action)
-        if work.case.closed_at is not None and action.effect != "fulfil":
-            did = {**did, **owed_back.end_unfulfilled(work)}
-        journal.moved(work, action.name, before, did, stayed)
-        # In the state that it stands in already nothing is asked again, unless the form was changed.
-        if before != action.to or "application" in did:
-            self._entered(work, action)
-        else:
-            self._tell(work, action)
-
-    def _follow(self, work: Work) -> None:
-        # A definition whose automatic actions never come to rest was refused at load.
-        automatic = [action for action in work.flow.actions if action.automatic]
-        work.caller, work.comment, work.paid = SYSTEM, None, None
-        while following := choice.possible(work, automatic):
-            self._step(work, following[0], {})
-
-    def _leave(self, work: Work, action: Action) -> dict[str, int]:
-        # How long it was in its state.
-        case = work.case
-        if action.to == case.state:
-            return {}
-        time = self._office.working_time(work.session, case.place)
-        stayed = int((work.at - case.entered_at).total_seconds())
-        return {"stayed_s": stayed, "working_s": time.working_seconds(case.entered_at, work.at)}
-
-    def _set(self, work: Work, action: Action) -> None:
-        case, before = work.case, work.case.state
-        state = work.flow.states[action.to]
-        case.state = action.to
-        case.version += 1
-        case.done = case.done if action.name in case.done else [*case.done, action.name]
-        case.changed_at = work.at
-        if before != action.to:
-            self._begin(work, state)
-
-    def _begin(self, work: Work, state: State) -> None:
-        case = work.case
-        case.entered_at, case.escalated, case.assignee = work.at, False, None
-        time = self._office.working_time(work.session, case.place)
-        case.due = clock.due(work.flow, case.state, work.at, time)
-        case.timer_at = case.due
-        case.closed_at = work.at if state.final else None
-        case.desk = None if state.final else opening.desk_of(work)
-        # What was answered of an earlier form is no answer to what is asked now.
-        case.checks = {name: said for name, said in case.checks.items() if name not in state.checks}
-
-    def _entered(self, work: Work, action: Action) -> None:
-        for name in work.flow.states[action.to].checks:
-            calls.ask(work, name, work.service.checks[name])
-        self._tell(work, action)
-
-    def _tell(self, work: Work, action: Action) -> None:
-        if self._office.notices and work.service.applicant.notices:
-            notices.tell(work, action)
 
     def _edit(self, work: Work, action: Action, form: Mapping[str, Any]) -> dict[str, JSON]:
         case = work.case
@@ -370,23 +285,11 @@ class Engine:
             case.quote_free = False
         case.form, work.private = read.form, read.private
         case.place = opening.place_of(work.service, case.form, work.licence)
+        case.desk = opening.desk_of(work)
+        bars.check_form(work, self._definitions)
         outcomes.foresee(work)
         case.personal, digests = journal.sealed(self._office.vault, work)
         return {"application": digests}
-
-    def _escalate(self, work: Work, role: str | None) -> None:
-        case = work.case
-        case.escalated = True
-        case.changed_at = work.at
-        case.desk = opening.desk_of(work)
-        journal.noted(work, "escalated", journal.ESCALATED, {"state": case.state, "role": role})
-
-    def _write(self, work: Work, changed: bool = True) -> None:
-        session = work.session
-        if changed:
-            case_store.save(session, work.case)
-        audit.record_all(session, chain=work.case.context, entries=work.entries, events=work.events)
-        self._office.jobs.enqueue_all(session, work.jobs)
 
 
 def _licence(session: Session, id: int | None, lock: bool) -> Licence | None:

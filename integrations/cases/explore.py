@@ -1,10 +1,11 @@
 """Walks every way a case can take, procedure by procedure, before any case does.
 
 What a case can do next depends on its state, on what conditions compare (a world, see
-`integrations.cases.worlds`), on the actions it has been through, on what back-ends answered, and on how far
-its bill is. These together are a situation, and all that can be reached are visited: a person may take any
-action, a question may be answered either way and at any time, a deadline may pass, an edit may turn one world
-into another, and while a case rests the licence it is about may change without it.
+`integrations.cases.worlds`), on the actions it has been through, on what back-ends and parties answered, and
+on how far its bill is. These together are a situation, and all that can be reached are visited: a person may
+take any action, a back-end may answer either way and at any time, a party may let its period pass, a deadline
+may pass, an edit may turn one world into another, and while a case rests the licence it is about may change
+without it.
 
 Found: states and actions that nothing leads to, situations that nothing leaves or that no end can be reached
 from, automatic actions that compete or never come to rest, and effects out of order: above all a licence that
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from integrations.cases.conditions import Condition, Facts
+from integrations.cases.conditions import CheckAnswer, Condition, Facts
 from integrations.cases.worlds import (
     TooMany,
     World,
@@ -38,7 +39,6 @@ Fault = tuple[Place, str]
 MOST_WORLDS = 4_096
 MOST_STEPS = 200_000
 _TOO_MANY = "its conditions, checks and edits make more combinations than can be walked; compare fewer fields"
-_ANSWERS = ("passed", "failed")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Situation:
         world: number of its world.
         done: actions it has been through, of those that conditions ask for.
         answers: checks with their answers, of those that conditions ask for.
-        pending: checks that are asked and not answered.
+        pending: checks that the state asks, that are not answered, and that answer by themselves: those of
+            back-ends, and those of parties whose period runs.
         bill: how far the money is: "none", "quoted", "billed", "settled".
         free: the newest quote came to nothing.
         fulfilled: the outcome was brought about.
@@ -123,6 +124,12 @@ class Walk:
         self._conditions: list[Condition] = conditions
         self._remembered = frozenset(name for each in conditions for name in each.actions())
         self._asked = frozenset(name for each in conditions for name in each.asked_checks())
+        # What comes by itself: either answer of a back-end, of a party what its silence says.
+        self._comes: dict[str, tuple[CheckAnswer, ...]] = {
+            name: ("passed", "failed") if each.silence is None else (each.silence,)
+            for name, each in service.checks.items()
+            if each.backend is not None or each.silence is not None
+        }
         self._costs_nothing = may_cost_nothing(service, procedure)
         self._worlds: list[World] = []
         self._edges: dict[Situation, list[Situation]] = {}
@@ -192,7 +199,7 @@ class Walk:
         for index in able:
             yield from self._after(here, index)
         for check in sorted(here.pending):
-            for answer in _ANSWERS:
+            for answer in self._comes[check]:
                 known = frozenset(each for each in here.answers if each[0] != check) | {(check, answer)}
                 yield replace(here, answers=known, pending=here.pending - {check}, asleep=False)
 
@@ -209,6 +216,9 @@ class Walk:
             deadline = self._flow.states[here.state].deadline
             if deadline is None or deadline.then != action.name:
                 return False
+            # By the end of the last period everybody has answered.
+            if deadline.periods is not None and here.pending:
+                return False
         if action.when is None:
             return True
         fields = {**self._worlds[here.world], "quote.free": here.free}
@@ -224,15 +234,25 @@ class Walk:
             free = here.free and not edited
             there = replace(here, world=world, bill=bill, free=free, done=done, asleep=False)
             for paid in self._bill(there, index):
-                yield self._entered(paid, here.state, action)
+                yield self._answered(self._entered(paid, action, edited), action)
 
-    def _entered(self, here: Situation, before: str, action: "Action") -> Situation:
+    def _entered(self, here: Situation, action: "Action", edited: bool) -> Situation:
+        # In the state that it stands in already nothing is asked again, unless the form was changed.
+        if here.state == action.to and not edited:
+            return here
         asked = self._asked & frozenset(self._flow.states[action.to].checks)
-        if before == action.to:
-            # In the state that it stands in already nothing is asked again, unless the form was changed.
-            return replace(here, pending=here.pending | asked) if action.edits else here
         known = frozenset(each for each in here.answers if each[0] not in asked)
-        return replace(here, state=action.to, answers=known, pending=here.pending | asked)
+        # What an earlier state asked and this one does not is an answer that nobody waits for any more.
+        return replace(here, state=action.to, answers=known, pending=asked.intersection(self._comes))
+
+    def _answered(self, here: Situation, action: "Action") -> Situation:
+        # Taken by itself it answers for those alone who have not.
+        answers = {name: said for name, said in (action.answers or {}).items() if name in self._asked}
+        if not answers:
+            return here
+        known = dict(here.answers)
+        both = {**known, **answers} if action.taker == "role" else {**answers, **known}
+        return replace(here, answers=frozenset(both.items()), pending=here.pending.difference(answers))
 
     def _edited(self, here: Situation, index: int) -> list[tuple[int, bool]]:
         # The worlds it may lead to, with whether the form was changed: who may change it need not.

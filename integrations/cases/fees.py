@@ -24,7 +24,7 @@ from integrations.cases.conditions import Facts
 from integrations.cases.facts import of as facts_of
 from integrations.cases.faults import exact
 from integrations.cases.money import LARGEST, amount_text, half_up, multiply, plus
-from integrations.fee_table import Exemption, Fee, Rate
+from integrations.fee_table import Exemption, Fee, Rate, Zones
 from integrations.form import ListField
 from integrations.procedure import Procedure
 from integrations.service import Service
@@ -72,7 +72,7 @@ class Line:
         row: that it is for, where the fee is reckoned for each row of a list.
         parts: the quantity by the rates it falls under.
         years: the fee is multiplied by, 1 where it is not yearly.
-        factor: of the zone, 1 where there are none.
+        factor: of the zones together, 1 where there are none.
         gross: within minimum and maximum, before any exemption.
         exemption: the one that holds, if one does.
         net: before tax.
@@ -183,7 +183,7 @@ def years_of(service: Service, form: Mapping[str, Any]) -> int:
     Raises:
         Conflict: the form does not say how many.
     """
-    years = service.validity.years
+    years = service.validity.of(form).years
     if not isinstance(years, str):
         return years or 1
     if form.get(years) is None:
@@ -241,9 +241,9 @@ def _line(
     fee_class: int,
     day: date,
 ) -> Line:
-    quantity = Decimal(1) if fee.unit is None else _quantity(service, fee, facts, row)
+    quantity = multiply(*(_quantity(service, fee, unit, facts, row) for unit in fee.units))
     parts = tuple(parts_of(rate, quantity, fee_class))
-    factor = Decimal(1) if fee.zones is None else _factor(service, fee, facts, row)
+    factor = multiply(*(_factor(service, fee, table, facts, row) for table in fee.tables))
     exact = plus(multiply(part.rate, part.quantity, years, factor) for part in parts)
     gross = half_up(_within(exact, rate))
     exemption = next((e for e in fee.exemptions if e.covers(day) and e.when.holds(facts)), None)
@@ -280,21 +280,20 @@ def _within(exact: Decimal, rate: Rate) -> Decimal:
     return least if rate.maximum is None else min(least, rate.maximum)
 
 
-def _quantity(service: Service, fee: Fee, facts: Facts, row: ListRow | None) -> Decimal:
-    value = facts.fields.get(fee.unit or "")
+def _quantity(service: Service, fee: Fee, unit: str, facts: Facts, row: ListRow | None) -> Decimal:
+    value = facts.fields.get(unit)
     if value is None or isinstance(value, bool):
-        raise _not_known(service, fee, fee.unit or "", row)
+        raise _not_known(service, fee, unit, row)
     quantity = Decimal(str(value))
     if quantity < 0:
-        raise _not_known(service, fee, fee.unit or "", row)
+        raise _not_known(service, fee, unit, row)
     return quantity
 
 
-def _factor(service: Service, fee: Fee, facts: Facts, row: ListRow | None) -> Decimal:
-    assert fee.zones is not None
-    factor = fee.zones.factors.get(str(facts.fields.get(fee.zones.field)))
+def _factor(service: Service, fee: Fee, table: Zones, facts: Facts, row: ListRow | None) -> Decimal:
+    factor = table.factors.get(str(facts.fields.get(table.field)))
     if factor is None:
-        raise _not_known(service, fee, fee.zones.field, row)
+        raise _not_known(service, fee, table.field, row)
     return factor
 
 

@@ -149,12 +149,13 @@ def requirement(service: Service, procedure: Procedure, code: str) -> Requiremen
 
 
 def listed(
-    session: Session, service: Service, case: Case, vault: Vault | None = None
+    session: Session, service: Service, case: Case, vault: Vault | None = None, for_party: bool = False
 ) -> list[dict[str, Any]]:
     """The checklist of a case and what was handed in for it.
 
     Args:
         vault: opens the names of the files, which `document` then has as `name`; without it, it has none.
+        for_party: only what the parties that are asked may see, and its name is not: it may be a person's.
 
     Returns:
         For each requirement code, title, required, conditional (needed only if its condition holds), types,
@@ -162,6 +163,8 @@ def listed(
     """
     rows = session.execute(_OF_CASE, {"case_id": case.id, "all": False})
     held = {row.code: _handed_in(row._asdict(), case, vault) for row in rows}
+    if for_party and vault is not None:
+        held = {code: {**each, "name": None} for code, each in held.items()}
     return [
         {
             "code": each.code,
@@ -173,6 +176,7 @@ def listed(
             "document": held.get(each.code),
         }
         for each in checklist(service, service.procedures[case.procedure])
+        if each.parties or not for_party
     ]
 
 

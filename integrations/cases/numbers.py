@@ -24,13 +24,14 @@ class Counter(Base):
     last: Mapped[int]
 
 
-_NEXT = text(
-    """
+COUNT = """
     INSERT INTO case_counter AS counter (series, year, last) VALUES (:series, :year, 1)
     ON CONFLICT (series, year) DO UPDATE SET last = counter.last + 1
     RETURNING last
-    """
-)
+"""
+"""SQL that counts on, for a statement that does more; values as `next_number` gives them."""
+
+_NEXT = text(COUNT)
 _NEXT_BILL = select(BILLS.next_value())
 
 
@@ -45,6 +46,11 @@ def next_number(session: Session, series: str, day: date) -> str:
         day: whose Gregorian year counts.
     """
     last = session.execute(_NEXT, {"series": series, "year": day.year}).scalar_one()
+    return numbered(series, day, last)
+
+
+def numbered(series: str, day: date, last: int) -> str:
+    """The number that a count of a series makes on a day."""
     return f"{series}-{day.year}-{last:06}"
 
 

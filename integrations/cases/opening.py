@@ -6,23 +6,36 @@ from typing import Any
 
 from foundation.errors import Conflict
 from foundation.identity import Caller
-from integrations.cases import case_store
+from integrations.cases import case_store, facts
 from integrations.cases.application import Application
 from integrations.cases.case import Case, Work
+from integrations.cases.checklist import may_come
+from integrations.flow import Action
 from integrations.licences.licence import Licence
 from integrations.municipality import Office
 from integrations.service import Service
 
 
 def desk_of(work: Work) -> str | None:
-    """Roles that can act in the state of a case, joined by "+"; one that it is escalated to is among them."""
+    """Roles that can act in the state of a case, joined by "+"; one that it is escalated to is among them.
+
+    A party whose every action the form rules out is none of them: it is not bothered with what does not
+    concern it.
+    """
     case = work.case
     actions = [action for action in work.flow.actions if case.state in action.from_]
+    if any(action.when is not None and _of_party(work, action) for action in actions):
+        known = facts.of(work)
+        actions = [each for each in actions if not _of_party(work, each) or may_come(each.when, known)]
     roles = {role for action in actions for role in action.roles}
     deadline = work.flow.states[case.state].deadline
     if case.escalated and deadline is not None and deadline.escalate is not None:
         roles.add(deadline.escalate)
     return "+".join(sorted(roles)) or None
+
+
+def _of_party(work: Work, action: Action) -> bool:
+    return bool(action.roles) and work.service.parties.issuperset(action.roles)
 
 
 def place_of(service: Service, form: Mapping[str, Any], licence: Licence | None) -> str | None:
@@ -59,6 +72,7 @@ def new_case(
         form=application.form,
         done=[],
         checks={},
+        periods={},
         quote_free=False,
         desk=None,
         place=place_of(service, application.form, licence),

@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.errors import Malformed
-from integrations.cases import checklist, choice, files, invoices, journal
+from integrations.cases import checklist, choice, files, invoices, journal, parties, periods
 from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.service import Service
 
-# More than any case takes; a journal is shown whole.
+# More than a case takes; of one that somebody talks to death the latest are shown.
 _JOURNAL = 1_000
 _STEP = ("from", "to", "version")
+# What parties are told of each other: what was answered, and until when it may be.
+_OF_PARTIES = frozenset({"answers", "periods"})
 
 _AROUND = text(
     """
@@ -53,28 +55,34 @@ def summary(service: Service, case: Case) -> dict[str, Any]:
 
 
 def full(work: Work, definitions: Definitions) -> dict[str, Any]:
-    """A case with all that those who may see it may know, and what the work's caller may do with it."""
+    """A case with all that those who may see it may know, and what the work's caller may do with it.
+
+    A party that is asked about it learns nothing of a person: it judges the work, and not who asks for it or
+    what he pays.
+    """
     session, case, service = work.session, work.case, work.service
     entries = audit.entries(session, case.context, _JOURNAL)
     words = {"licence": case.licence_id, "parent": case.parent_id, "case": case.id}
     around = session.execute(_AROUND, words).one()
+    asked_only = parties.is_only_asked(service, case, work.caller)
+    listed = files.listed(session, service, case, for_party=asked_only)
     return {
         **summary(service, case),
         "definition": {"code": service.code, "version": service.version, "sha256": service.fingerprint},
         "centre": case.centre,
-        "applicant": dict(work.applicant) or None,
-        "form": work.whole_form,
+        "applicant": None if asked_only else dict(work.applicant) or None,
+        "form": case.form if asked_only else work.whole_form,
         "erased_at": maybe(case.erased_at),
-        "intact": journal.intact(work.office.vault, case, entries),
+        "intact": journal.intact(work.office.vault, case, _telling(session, case, entries)),
         "licence": around.licence,
         "parent": around.parent,
-        "quote": _quote(session, definitions, case),
-        "invoice": _invoice(session, case),
+        "quote": None if asked_only else _quote(session, definitions, case),
+        "invoice": None if asked_only else _invoice(session, case),
         "checks": _checks(service, case),
-        "documents": checklist.told(work, files.listed(session, service, case)),
+        "documents": checklist.told(work, listed),
         "comments": around.comments,
         "actions": [choice.shown(action) for action in choice.open_to(work)],
-        "journal": [_entry(entry) for entry in entries],
+        "journal": [_entry(entry, asked_only) for entry in entries],
     }
 
 
@@ -142,16 +150,28 @@ def _checks(service: Service, case: Case) -> list[dict[str, Any]]:
             "name": name,
             "title": service.checks[name].title.model_dump(),
             "answer": case.checks.get(name),
+            "until": moment(periods.until(case, name)) if name in case.periods else None,
+            "deemed": periods.deemed(case, name),
         }
         for name in names
     ]
 
 
-def _entry(entry: audit.Entry) -> Mapping[str, Any]:
+def _telling(session: Session, case: Case, entries: list[audit.Entry]) -> list[audit.Entry]:
+    # What was last applied for may stand before the entries that are shown.
+    if len(entries) < _JOURNAL:
+        return entries
+    of_form = audit.Entry.details.has_key("application")
+    last = select(audit.Entry).where(audit.Entry.chain == case.context, of_form)
+    return list(session.scalars(last.order_by(audit.Entry.position.desc()).limit(1)))
+
+
+def _entry(entry: audit.Entry, asked_only: bool) -> Mapping[str, Any]:
+    kept = _OF_PARTIES if asked_only else entry.details.keys() - _STEP
     return {
         "at": moment(entry.at),
         "actor": entry.actor,
         "action": entry.action,
         **{name: entry.details.get(name) for name in _STEP},
-        "details": {name: value for name, value in entry.details.items() if name not in _STEP},
+        "details": {name: value for name, value in entry.details.items() if name in kept},
     }

@@ -151,22 +151,21 @@ def _least(service: "Service", fee: "Fee", rate: "Rate") -> Decimal:
     # What the fee comes to at the least, rounded as its line is: less than half a halala is nothing.
     prices = [price for slab in rate.slabs for price in slab.by_class.values()]
     prices += rate.by_class.values() if rate.by_class is not None else []
-    factors = fee.zones.factors.values() if fee.zones is not None else [Decimal(1)]
-    least = max(multiply(min(prices), _least_quantity(service, fee), min(factors)), rate.minimum)
+    factors = [min(table.factors.values()) for table in fee.tables]
+    quantities = [_least_quantity(service, fee, unit) for unit in fee.units]
+    least = max(multiply(min(prices), *quantities, *factors), rate.minimum)
     return half_up(least if rate.maximum is None else min(least, rate.maximum))
 
 
-def _least_quantity(service: "Service", fee: "Fee") -> Decimal:
-    if fee.unit is None:
-        return Decimal(1)
+def _least_quantity(service: "Service", fee: "Fee", name: str) -> Decimal:
     fields: Mapping[str, Any] = service.fields
     if fee.each is not None:
         fields = {**fields, **getattr(service.fields.get(fee.each), "row", {})}
-    unit = fields.get(fee.unit)
+    unit = fields.get(name)
     if isinstance(unit, IntegerField | NumberField):
         return Decimal(unit.min)
     # Days late: the fee's own condition says whether there are any.
-    compared = [c for c in fee.when.comparisons() if c.field == fee.unit] if fee.when is not None else []
+    compared = [c for c in fee.when.comparisons() if c.field == name] if fee.when is not None else []
     return Decimal(any(c.at_least is not None and c.at_least > 0 for c in compared))
 
 
@@ -203,7 +202,7 @@ def _answer(comparison: Condition, fields: Mapping[str, Any]) -> bool:
 
 def _values(service: "Service", procedure: str, name: str, comparisons: list[Condition]) -> list[Any]:
     asked = service.procedures[procedure]
-    issues = asked.outcome == "issue"
+    of_none = not asked.acts_on_licence
     match name:
         case "procedure":
             return [procedure]
@@ -213,11 +212,11 @@ def _values(service: "Service", procedure: str, name: str, comparisons: list[Con
             return list(asked.capacities) or [None]
         case "licence.status":
             # Those it may be opened on first: one of them stands for all that are judged alike.
-            return [None] if issues or asked.on is None else [*asked.on.statuses, *get_args(LicenceStatus)]
+            return [None] if of_none or asked.on is None else [*asked.on.statuses, *get_args(LicenceStatus)]
         case "licence.excused":
-            return [None] if issues else [True, False]
+            return [None] if of_none else [True, False]
         case "licence.days_late":
-            if issues:
+            if of_none:
                 return [None]
             if asked.on is not None and asked.on.statuses == ("valid",):
                 return [Decimal(0)]
@@ -259,6 +258,6 @@ def activity_facts(activity: Any) -> dict[str, Any]:
 
 
 def told(world: World) -> str:
-    """A world as a fault tells of it: " when area_m2 = 500", or nothing."""
+    """A world as a fault tells of it: " when size = 500", or nothing."""
     known = ", ".join(f"{name} = {value}" for name, value in world.items() if value not in (_OTHER, None))
     return f" when {known}" if known else ""

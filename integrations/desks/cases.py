@@ -292,10 +292,10 @@ class Cases:
         self, session: Session, service: Service, procedure: str, message: Mapping[str, Any]
     ) -> tuple[Licence | None, Licence | None]:
         number, above = message.get("licence"), message.get("parent")
-        issues = service.procedures[procedure].outcome == "issue"
-        if issues == (number is not None):
-            raise _licence_needed(issues)
-        if above is not None and (not issues or service.parent is None):
+        asked = service.procedures[procedure]
+        if asked.acts_on_licence == (number is None):
+            raise _licence_needed(not asked.acts_on_licence)
+        if above is not None and (asked.outcome != "issue" or service.parent is None):
             raise InvalidInput(
                 "This application names a licence to hang on, and hangs on none.",
                 remedy="Leave `parent` out.",
@@ -387,8 +387,8 @@ def _check_message(message: Mapping[str, Any]) -> None:
 def _licence_needed(issues: bool) -> InvalidInput:
     if issues:
         en, ar = (
-            "This procedure makes a licence and is about none.",
-            "هذا الإجراء يصدر رخصة جديدة؛ احذف رقم الرخصة.",
+            "This procedure is about no licence that is there; leave its number out.",
+            "هذا الإجراء لا يتعلق برخصة قائمة؛ احذف رقم الرخصة.",
         )
     else:
         en, ar = (

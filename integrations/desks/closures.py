@@ -22,7 +22,7 @@ from foundation.jobs import NewJob
 from integrations.cases import case_store, deadlines
 from integrations.cases.case import Case, Work
 from integrations.cases.case_store import CASES
-from integrations.cases.engine import CLOCK
+from integrations.cases.moves import CLOCK
 from integrations.desks.desk import Desk
 
 _log = logging.getLogger(__name__)
@@ -99,7 +99,9 @@ def _touch(said: Mapping[str, Any], withdrawn: bool, now: datetime) -> _Touch:
 
 
 def _touched(touch: _Touch, after: int, limit: int) -> Select[Any]:
-    running = and_(CASES.c.entered_at < touch.until, CASES.c.due >= touch.starts)
+    # A case without a deadline may wait for parties, each with a period of its own.
+    ends = or_(CASES.c.due >= touch.starts, CASES.c.timer_at >= touch.starts)
+    running = and_(CASES.c.entered_at < touch.until, ends)
     promised = and_(CASES.c.submitted_at < touch.until, CASES.c.promised_for >= touch.starts)
     query = case_store.ALL.where(CASES.c.closed_at.is_(None), CASES.c.id > after, or_(running, promised))
     if touch.place is not None:

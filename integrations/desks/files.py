@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.chain import JSON
-from foundation.errors import Conflict, PermissionDenied
+from foundation.errors import Conflict, NotFound, PermissionDenied
 from foundation.idempotency import Answer
 from foundation.identity import Caller
 from integrations.cases import case_store, checklist, choice, files
@@ -17,6 +17,7 @@ from integrations.cases.case import Case
 from integrations.cases.media import MediaType
 from integrations.desks.desk import Desk
 from integrations.desks.inbox import works_on
+from integrations.service import Service
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class FilesDesk:
         Raises:
             NotFound: there is no such case for this caller, or it asks for no such document.
             Stale: the case was changed since the caller saw it.
-            Conflict: the case is closed.
+            Conflict: the case is closed, or takes no such document as it stands.
             PermissionDenied: it is not the caller's case, and waits for none of his roles.
             TooLarge: the document, or all of the case.
             InvalidInput: it is of another type, damaged, or no document.
@@ -65,8 +66,9 @@ class FilesDesk:
             case = self.desk.open_case(session, caller, number)
             choice.check_version(case, version)
             _check_may_put(caller, case)
+            called = self._called(session, caller, case, code, name, at)
             made, digest = files.put(
-                session, self.desk.office.vault, case, code, kind, name, data, caller.actor, at
+                session, self.desk.office.vault, case, code, kind, called, data, caller.actor, at
             )
             case.version += 1
             case.changed_at = max(at, case.changed_at)
@@ -107,14 +109,19 @@ class FilesDesk:
             version: of the document; the present one without.
 
         Raises:
-            NotFound: there is no such case for this caller, or no such document, or it is erased.
+            NotFound: there is no such case for this caller, or no such document, or it is erased, or it is
+                none that a party sees.
         """
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
+            if self.desk.only_asked(session, caller, case):
+                _check_shown(self.desk.definitions.of(session, case), case, code)
             return files.content(session, self.desk.office.vault, case, code, version)
 
     def list(self, caller: Caller, number: str) -> list[dict[str, Any]]:
         """The checklist of a case: what is needed, what is there, as `checklist.told`, and the files' names.
+
+        A party has of it what the definition shows to parties, without names.
 
         Raises:
             NotFound: there is no such case for this caller.
@@ -122,13 +129,31 @@ class FilesDesk:
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
             work = self.desk.engine.work(session, case, caller, self.desk.clock())
-            return checklist.told(work, files.listed(session, work.service, case, self.desk.office.vault))
+            party = self.desk.only_asked(session, caller, case)
+            items = files.listed(session, work.service, case, self.desk.office.vault, for_party=party)
+            return checklist.told(work, items)
+
+    def _called(
+        self, session: Session, caller: Caller, case: Case, code: str, name: str, at: datetime
+    ) -> str:
+        # Where nobody's own words are kept, files have no names, and none is taken that no step reads.
+        if self.desk.definitions.of(session, case).own_words is None:
+            return name
+        if code not in checklist.needed(self.desk.engine.work(session, case, caller, at)):
+            raise Conflict(
+                f"The case {case.number} takes no such document as it stands.",
+                remedy="Its checklist says which documents are needed.",
+                message_ar=f"لا تحتاج المعاملة {case.number} إلى هذا المستند في حالتها هذه، فلا يُقبل.",
+            )
+        return code
 
     def _judged(self, caller: Caller, number: str, code: str, data: bytes) -> MediaType:
         # Between two transactions: a large file takes a while, and holds nothing meanwhile.
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
             service = self.desk.definitions.of(session, case)
+            if self.desk.only_asked(session, caller, case):
+                raise _waits_elsewhere(case)
         return files.check(files.requirement(service, service.procedures[case.procedure], code), data)
 
 
@@ -139,8 +164,21 @@ def _check_may_put(caller: Caller, case: Case) -> None:
             message_ar=f"المعاملة {case.number} منتهية ولا تقبل مستندات.",
         )
     if caller.actor != case.centre and not works_on(caller.actor, caller.roles, caller.places, case):
-        raise PermissionDenied(
-            f"The case {case.number} waits for another desk.",
-            remedy="Its centre hands in documents, or whoever can act on it now.",
-            message_ar=f"المعاملة {case.number} عند جهة أخرى؛ يضيف المستندات مركزها أو من هي عنده.",
+        raise _waits_elsewhere(case)
+
+
+def _waits_elsewhere(case: Case) -> PermissionDenied:
+    return PermissionDenied(
+        f"The case {case.number} waits for another desk.",
+        remedy="Its centre hands in documents, or whoever of the municipality can act on it now.",
+        message_ar=f"المعاملة {case.number} عند جهة أخرى؛ يضيف المستندات مركزها أو من هي عنده في الأمانة.",
+    )
+
+
+def _check_shown(service: Service, case: Case, code: str) -> None:
+    asked = files.checklist(service, service.procedures[case.procedure])
+    if not any(each.parties for each in asked if each.code == code):
+        raise NotFound(
+            f"The case {case.number} has no such document for a party.",
+            message_ar="لا يوجد في المعاملة مستند بهذا الاسم تطّلع عليه جهة التنسيق.",
         )

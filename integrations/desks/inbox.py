@@ -141,6 +141,13 @@ class InboxDesk:
                     f"The personal data of {number} is erased; nothing is added to it.",
                     message_ar="مُحيت البيانات الشخصية لهذه المعاملة ولا يضاف إليها شيء.",
                 )
+            service = self.desk.definitions.of(session, case)
+            if service.own_words == "none" or service.flow_of(case.procedure).is_silent(case.state):
+                raise Conflict(
+                    f"Nothing may be said of the case {number} as it stands.",
+                    remedy="Take the action alone.",
+                    message_ar=f"لا يُكتب تعليق على المعاملة {number} وهي في حالتها هذه؛ اكتف بتنفيذ الإجراء.",
+                )
             vault = self.desk.office.vault
             digest = comments.keep(session, vault, case, caller.actor, None, said, at)
             details = {**_step(case), "comment": digest}
@@ -153,7 +160,7 @@ class InboxDesk:
         """What was said of a case, oldest first.
 
         Its centre sees what it said itself, and what the office said with an action that gave the case back
-        or ended it; what officers say among themselves is theirs.
+        or ended it; what officers say among themselves is theirs. A party sees what it said itself.
 
         Raises:
             NotFound: there is no such case for this caller.
@@ -161,7 +168,9 @@ class InboxDesk:
         with self.desk.database.transaction() as session:
             case = self.desk.read_case(session, caller, number)
             told = comments.of_case(session, self.desk.office.vault, case)
-            if not self._inside(session, caller, case):
+            if self.desk.only_asked(session, caller, case):
+                told = [each for each in told if each.actor == caller.actor]
+            elif not self._inside(session, caller, case):
                 answers = self._answers(session, case)
                 told = [each for each in told if each.actor == caller.actor or each.action in answers]
         return [

@@ -1,16 +1,19 @@
 """The desk of licences: what anyone may ask of one, its papers, its history, and the keys that verify it."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from foundation import audit
-from foundation.errors import Conflict
+from foundation.errors import Conflict, NotFound
 from foundation.identity import Caller, Role
 from foundation.settings import Settings
 from foundation.wire.credential import KeySet
+from foundation.wire.paper_certificates import PaperCertificates
+from foundation.wire.verification import verify_by
 from integrations.cases import case_store
 from integrations.cases.case_store import CASES
 from integrations.cases.opening import place_of
@@ -18,9 +21,11 @@ from integrations.desks.desk import Desk
 from integrations.licences import licence as licences
 from integrations.licences import views
 from integrations.licences.admission import STATUS_TITLES
+from integrations.licences.certificate import own_certificates, paper_keys
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
-from integrations.licences.papers import Papers
+from integrations.licences.papers import DOCUMENT_ATTEMPTS, Papers
+from integrations.licences.status_lists import Published, StatusLists
 
 # Who acts for applicants sees what he did for their licences, and not all that his role could act on.
 _OUTSIDE = frozenset({Role.CENTRE, Role.KIOSK, Role.PAYMENT})
@@ -33,12 +38,13 @@ class LicencesDesk:
 
     Args:
         desk: what all desks share.
-        settings: fonts, public address.
+        settings: fonts, public address, who signs papers.
     """
 
     desk: Desk
     settings: Settings
     papers: Papers = field(init=False)
+    lists: StatusLists = field(init=False)
 
     def __post_init__(self) -> None:
         office = self.desk.office
@@ -48,9 +54,20 @@ class LicencesDesk:
             self.settings.licences.fonts,
             self.settings.http.public_url,
             self.desk.clock,
+            paper_keys(self.settings, self.desk.clock),
+            self.settings.licences.timestamp_url,
         )
         object.__setattr__(self, "papers", papers)
-        office.jobs.register(DOCUMENT_JOB, papers.make)
+        lists = StatusLists(
+            self.desk.database,
+            lambda session: office.municipality(session).code,
+            office.keys.signer,
+            self.desk.clock,
+            timedelta(days=self.settings.licences.status_days),
+            timedelta(hours=self.settings.licences.status_ttl_hours),
+        )
+        object.__setattr__(self, "lists", lists)
+        office.jobs.register(DOCUMENT_JOB, papers.make, attempts=DOCUMENT_ATTEMPTS)
 
     def licence(self, number: str) -> dict[str, Any]:
         """What the public part of a licence's paper shows, and how it stands today.
@@ -122,7 +139,7 @@ class LicencesDesk:
             return {
                 **views.verification(licence, self.desk.today()),
                 "parent": parent,
-                "steps": [views.step(version, numbers[version.case_id]) for version in made],
+                "steps": [views.step(version, numbers.get(version.case_id)) for version in made],
                 "entries": [views.entry(written) for written in chain],
                 "children": self._children(session, licence),
             }
@@ -137,7 +154,41 @@ class LicencesDesk:
 
     def public_keys(self) -> KeySet:
         """The public keys that verify licences without a network."""
-        return KeySet([self.desk.office.key().public])
+        with self.desk.database.transaction() as session:
+            return self.desk.office.keys.published(session)
+
+    def certificates(self) -> PaperCertificates:
+        """The certificates that papers are or were signed with; none before the first paper was made."""
+        return own_certificates(self.settings.secrets(), self.settings.platform.municipality)
+
+    def verdict(self, code: str) -> dict[str, Any]:
+        """What the text of a licence's QR code is worth at this moment, by the register."""
+        keys, lists = self.public_keys(), self.lists
+        with self.desk.database.transaction() as session:
+            verdict = verify_by(code, keys, lambda claims: lists.standing(session, claims), self.desk.clock())
+        return verdict.to_json()
+
+    def status_list(self, number: int) -> Published:
+        """A status list as it was last published, with its message.
+
+        Raises:
+            NotFound: there is none of this number yet.
+        """
+        with self.desk.database.transaction() as session:
+            found = self.lists.token(session, number)
+        if found is None:
+            raise NotFound(
+                f"There is no status list {number}.",
+                remedy="The lists that there are stand in /.well-known/rakeeza-status.json.",
+                message_ar=f"لا توجد قائمة حالات برقم {number}.",
+            )
+        return found
+
+    def status_lists(self) -> dict[str, Any]:
+        """The heads of all status lists."""
+        with self.desk.database.transaction() as session:
+            code = self.desk.office.municipality(session).code
+            return views.status_lists(code, self.lists.published(session))
 
     def resume(self) -> int:
         """Put back the document jobs whose worker was killed; how many."""
@@ -160,10 +211,13 @@ class LicencesDesk:
         )
         case = case_store.by_id(session, session.execute(issued_by).scalar_one())
         service = self.desk.definitions.of(session, case)
-        # Whoever may act on a licence of this service, in any procedure, may see one.
+        # Whoever may act on a licence of this service, in any procedure, may see one; a party judges the
+        # work before there is one, and has no part in it.
         acting = {role for flow in service.flows.values() for action in flow.actions for role in action.roles}
         here = not caller.places or place_of(service, {}, licence) in caller.places
-        return Role.AUDITOR in caller.roles or (here and bool(caller.roles & (acting - _OUTSIDE)))
+        return Role.AUDITOR in caller.roles or (
+            here and bool(caller.roles & (acting - _OUTSIDE - service.parties))
+        )
 
     def _check_own(self, session: Session, caller: Caller, licence: Licence) -> None:
         # A centre's licence is one that it did something for, for the present holder: after a transfer the
@@ -184,7 +238,7 @@ class LicencesDesk:
         copies = [each.copy for each in licences.versions(session, licence) if each.version == version]
         return max(copies, default=0)
 
-    def _case_numbers(self, session: Session, licence: Licence) -> dict[int, str]:
+    def _case_numbers(self, session: Session, licence: Licence) -> dict[int | None, str]:
         rows = session.execute(
             select(CASES.c.id, CASES.c.number)
             .join(VERSIONS, VERSIONS.c.case_id == CASES.c.id)

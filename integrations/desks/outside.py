@@ -30,6 +30,9 @@ LARGEST_PAGE = 200
 _MENDS = (Role.REVIEWER, Role.ADMINISTRATOR, Role.ENGINEER)
 # Calls hold nothing of a person: whoever keeps the platform running may see all of them.
 _KEEPS = frozenset({Role.ADMINISTRATOR, Role.ENGINEER})
+_OF_PARTIES = frozenset(
+    {"case.submitted", "case.moved", "case.deemed", "case.escalated", "case.deadline_moved"}
+)
 _WATCHES = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 
 
@@ -64,6 +67,9 @@ class Outside:
         """
         with self._desk.database.transaction() as session:
             case = self._desk.read_case(session, caller, number)
+            if self._desk.only_asked(session, caller, case):
+                # What a back-end says of somebody is for those who decide.
+                return []
             return [calls.view(call) for call in calls.of_case(session, case.id)]
 
     def parked(self, caller: Caller, after: str | None = None, limit: int = 50) -> dict[str, Any]:
@@ -258,7 +264,14 @@ class Outside:
             if caller.actor in event_sight.centres(session, [event])[0]:
                 return True
             number = event_sight.case_of(event)
-            return number is not None and self._minds(session, caller, number)
+            return number is not None and self._follows(session, caller, number, event.kind)
+
+    def _follows(self, session: Session, caller: Caller, number: str, kind: str) -> bool:
+        if not self._minds(session, caller, number):
+            return False
+        # A party follows the case, and not what is paid for it, asked of back-ends or made of a licence.
+        whole = kind in _OF_PARTIES or bool(caller.roles & _KEEPS)
+        return whole or not self._desk.only_asked(session, caller, case_store.find(session, number))
 
     def _minds(self, session: Session, caller: Caller, number: str) -> bool:
         try:

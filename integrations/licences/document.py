@@ -1,4 +1,5 @@
-"""The licence on paper: one A4 page, Arabic beside English, with the code that proves it.
+"""The licence on paper: one A4 page, Arabic beside English, with the code that proves it; long tables and
+notes follow as an annex.
 
 The page is a typst template. What is printed reaches it as JSON data, never as source, so a trade name such
 as `#panic()` prints as it is written. The PDF is PDF/A-2a and PDF/UA-1: it can be archived, and read aloud.
@@ -20,6 +21,9 @@ from foundation.definitions import Bilingual
 from foundation.errors import InvalidInput, RakeezaError, SettingsError, TooLarge
 from foundation.wire.qr import Symbol
 
+# What is longer stands in the annex, so that the page itself stays legible from an arm's length.
+_ROWS_ON_PAGE = 5
+_NOTES_ON_PAGE = 420  # letters of the Arabic and the English notes together
 _TEMPLATES = Path(__file__).parent / "templates"
 _FAMILY = "Amiri"
 _PACKAGE = "fonts-hosny-amiri"
@@ -29,6 +33,7 @@ _ISSUED = Bilingual(ar="تاريخ الإصدار", en="Issued")
 _FROM = Bilingual(ar="سارية من", en="Valid from")
 _TO = Bilingual(ar="سارية إلى", en="Valid to")
 _COPY = Bilingual(ar="نسخة بدل فاقد رقم {}", en="Replacement copy {}")
+_IN_ANNEX = Bilingual(ar="العدد {}، انظر الملحق", en="{}, see the annex")
 _VERSION = Bilingual(ar="الإصدار رقم {}", en="Version {}")
 
 
@@ -54,6 +59,36 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Fields under a title.
+
+    Args:
+        title: what stands above them; None prints nothing.
+        lines: the fields, in order.
+        paired: two stand beside each other, each under its name.
+    """
+
+    title: Bilingual | None
+    lines: tuple[Line, ...]
+    paired: bool = False
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """Rows of the same fields.
+
+    Args:
+        title: what stands above it.
+        columns: names of the columns.
+        rows: a cell for each column.
+    """
+
+    title: Bilingual | None
+    columns: tuple[Bilingual, ...]
+    rows: tuple[tuple[Bilingual, ...], ...]
+
+
+@dataclass(frozen=True)
 class LicenceDocument:
     """What the page shows.
 
@@ -69,6 +104,8 @@ class LicenceDocument:
         verify_url: address that tells its present status; None prints none.
         version: of the licence; told from the second on.
         copy: number of the replacement copy of a lost paper; 0 is the original.
+        parts: what follows the lines: fields under titles, and tables.
+        notes: what the holder has to observe.
     """
 
     number: str
@@ -82,6 +119,8 @@ class LicenceDocument:
     verify_url: str | None = None
     version: int = 1
     copy: int = 0
+    parts: tuple[Part | TablePart, ...] = ()
+    notes: tuple[Bilingual, ...] = ()
 
 
 def render(licence: LicenceDocument, fonts: Path) -> bytes:
@@ -92,7 +131,7 @@ def render(licence: LicenceDocument, fonts: Path) -> bytes:
         fonts: folder with the Amiri fonts; no other font of the machine is used.
 
     Returns:
-        One page, PDF/A-2a and PDF/UA-1. The same licence gives the same bytes.
+        One page and the annex, PDF/A-2a and PDF/UA-1. The same licence gives the same bytes.
 
     Raises:
         SettingsError: the folder is missing or has no Amiri.
@@ -159,17 +198,54 @@ def _translated(error: typst.TypstError, number: str) -> RakeezaError:
 
 def _data(licence: LicenceDocument) -> dict[str, Any]:
     issued_on = today(now=licence.issued_at)
+    notes = [_both(note) for note in licence.notes]
+    annexed = sum(len(note.ar) + len(note.en) for note in licence.notes) > _NOTES_ON_PAGE
     days = ((_ISSUED, issued_on), (_FROM, licence.valid_from), (_TO, licence.valid_to))
     return {
         "number": _clean(licence.number),
         "title": _both(licence.title),
         "municipality": _both(licence.municipality),
         "marks": _marks(licence),
-        "lines": [{"label": _both(line.label), "value": _directed(line.value)} for line in licence.lines],
+        "parts": [_on_page(part) for part in (Part(None, licence.lines), *licence.parts) if _filled(part)],
+        "notes": [] if annexed else notes,
+        "annex": [_table(part) for part in licence.parts if isinstance(part, TablePart) and _is_long(part)],
+        "annex_notes": notes if annexed else [],
         "dates": [_dated(label, day) for label, day in days],
         "url": _clean(licence.verify_url) if licence.verify_url else None,
         "qr": Symbol(licence.credential).svg(),
     }
+
+
+def _filled(part: Part | TablePart) -> bool:
+    return bool(part.rows if isinstance(part, TablePart) else part.lines)
+
+
+def _is_long(part: TablePart) -> bool:
+    return len(part.rows) > _ROWS_ON_PAGE
+
+
+def _on_page(part: Part | TablePart) -> dict[str, Any]:
+    if isinstance(part, TablePart) and not _is_long(part):
+        return _table(part)
+    if isinstance(part, TablePart):
+        count = str(len(part.rows))
+        told = Bilingual(ar=_IN_ANNEX.ar.format(count), en=_IN_ANNEX.en.format(count))
+        part = Part(None, (Line(part.title or Bilingual(ar="جدول", en="Table"), told),))
+    lines = [{"label": _both(line.label), "value": _directed(line.value)} for line in part.lines]
+    return {"kind": "pairs" if part.paired else "lines", "title": _title(part), "lines": lines}
+
+
+def _table(part: TablePart) -> dict[str, Any]:
+    return {
+        "kind": "table",
+        "title": _title(part),
+        "columns": [_both(column) for column in part.columns],
+        "rows": [[_directed(cell) for cell in row] for row in part.rows],
+    }
+
+
+def _title(part: Part | TablePart) -> dict[str, str] | None:
+    return _both(part.title) if part.title else None
 
 
 def _marks(licence: LicenceDocument) -> list[dict[str, str]]:

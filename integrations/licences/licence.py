@@ -69,7 +69,7 @@ LICENCES = Table(
 VERSIONS = Table(
     "licence_version",
     Base.metadata,
-    Column("case_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("case_id", BigInteger),
     Column("licence_id", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
     Column("copy", Integer, nullable=False),
@@ -83,6 +83,14 @@ VERSIONS = Table(
     Column("personal", LargeBinary),
     Column("credential", Text),
     Column("made_at", MOMENT, nullable=False),
+    Column("status_index", BigInteger),
+)
+
+CHANGES = Table(
+    "status_change",
+    Base.metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("licence_id", BigInteger, nullable=False),
 )
 
 
@@ -144,18 +152,21 @@ class Licence:
 
 @dataclass(frozen=True)
 class Version:
-    """What one case made of a licence.
+    """What one case made of a licence, or the retirement of the key that signed it.
 
     Args:
+        case_id: None where no case made it.
         version: of the licence's paper, from then on.
         copy: number of the replacement copy that the case made, or the last one of that version; 0 is none.
         status: how the licence stood after it.
         subject: blind index of the holder after it.
         shown: title, municipality and public lines of the paper; None where the paper did not change, and so
-            with `form`, `personal` and `credential`.
+            with `form` and `personal`.
+        credential: the signed text of the paper's QR code; None where no paper was made.
+        status_index: the credential's place among all, over all status lists; None in the oldest ones.
     """
 
-    case_id: int
+    case_id: int | None
     licence_id: int
     version: int
     copy: int
@@ -169,6 +180,7 @@ class Version:
     personal: bytes | None
     credential: str | None
     made_at: datetime
+    status_index: int | None = None
 
 
 _COLUMNS = tuple(field.name for field in fields(Licence))
@@ -270,13 +282,14 @@ def add(session: Session, licence: Licence) -> None:
 
 
 def save(session: Session, *licences: Licence) -> None:
-    """Write what may have changed of some licences."""
+    """Write what may have changed of some licences, and let the status lists follow."""
     rows = [
         {"of": licence.id, **{f"new_{name}": getattr(licence, name) for name in _CHANGING}}
         for licence in licences
     ]
     if rows:
         session.connection().execute(_SAVE, rows)
+        session.execute(insert(CHANGES), [{"licence_id": licence.id} for licence in licences])
 
 
 def add_version(session: Session, version: Version) -> None:

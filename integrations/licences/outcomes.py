@@ -12,14 +12,17 @@ from typing import Any
 from foundation import audit
 from foundation.chain import JSON
 from foundation.errors import Conflict
+from foundation.wire.credential import LicenceClaims, read_claims
+from foundation.wire.credential_keys import Signer
 from integrations.cases import owed_back, payments
 from integrations.cases.case import Work
-from integrations.cases.numbers import next_number
 from integrations.licences import licence as licences
 from integrations.licences import sealing, standing
 from integrations.licences.admission import admit, parent_of
 from integrations.licences.cascade import cascade, payload
+from integrations.licences.layout import laid_out
 from integrations.licences.licence import Licence, Version
+from integrations.licences.status_lists import Place, last_place, new_place, new_place_and_number
 from integrations.licences.validity import Period, issued, renewed
 from integrations.procedure import LicenceStatus, Outcome
 
@@ -44,7 +47,7 @@ EVENTS: dict[Outcome, str] = {
 """What each outcome publishes. Subject: licence/NUMBER. Payload: number, case, service, version, valid_from,
 valid_to, status."""
 
-_PAPER_CHANGES: tuple[Outcome, ...] = ("issue", "renew", "amend", "transfer", "correct")
+_MAKES_PAPER: tuple[Outcome, ...] = ("issue", "renew", "amend", "transfer", "correct", "copy")
 _COMES_TO: dict[Outcome, LicenceStatus] = {
     "suspend": "suspended",
     "revoke": "revoked",
@@ -64,15 +67,20 @@ def foresee(work: Work) -> None:
         Conflict: the renewal would not lengthen it, or its parent ends before.
     """
     outcome = work.procedure.outcome
-    if outcome not in ("issue", "renew", "amend", "correct"):
+    if outcome not in ("issue", "renew", "amend", "correct", "copy"):
         return
-    key = work.office.key()
+    if outcome == "copy" and work.licence is not None:
+        copied = _copied(work, work.licence, last_place(work.office.public_url))
+        sealing.check_fits(copied, _signer(work))
+        return
+    key = _signer(work)
     number = work.licence.number if work.licence else work.service.numbers.licence + _LONGEST_NUMBER
     title = work.licence.title if work.licence else work.service.licence_title.model_dump()
     form = {**(work.licence.form if work.licence else {}), **work.case.form}
     public = sealing.shown(work.service, form, "").public
     period = _period(work, form, work.parent)
-    content = sealing.claims(work.service, number, key.municipality, title, period, public, work.at)
+    status = last_place(work.office.public_url).reference
+    content = sealing.claims(work.service, number, key.municipality, title, period, public, work.at, status)
     sealing.check_fits(content, key)
 
 
@@ -95,11 +103,14 @@ def fulfil(work: Work) -> Mapping[str, JSON]:
     outcome = work.procedure.outcome
     if outcome == "issue":
         return _issue(work)
+    if outcome == "agree":
+        # What was agreed stands in the case, and its journal says who agreed.
+        return {}
     licence = _acted_on(work)
     before = licence.status
     did = _DO[outcome](work, licence)
     licences.save(work.session, licence)
-    if outcome not in _PAPER_CHANGES:
+    if outcome not in _MAKES_PAPER:
         licences.add_version(work.session, _row(work, licence))
     if outcome in _RECORDED:
         _record(work, licence, before)
@@ -113,8 +124,8 @@ def _issue(work: Work) -> Mapping[str, JSON]:
     case, service, holder = work.case, work.service, {name: work.applicant[name] for name in _HOLDER}
     municipality = work.office.municipality(work.session)
     period = issued(service, case.form, work.day, work.parent)
-    # The counter stays locked until the commit: from here on others who issue wait.
-    number = next_number(work.session, service.numbers.licence, work.day)
+    series = service.numbers.licence
+    place, number = new_place_and_number(work.session, work.office.public_url, series, work.day)
     licence = Licence(
         id=0,
         number=number,
@@ -129,7 +140,7 @@ def _issue(work: Work) -> Mapping[str, JSON]:
         parent_id=work.parent.id if work.parent else None,
         valid_from=period.first,
         valid_to=period.last,
-        calendar=service.validity.calendar,
+        calendar=service.validity.of(case.form).calendar,
         credential="",
         status="valid",
         status_since=work.at,
@@ -140,7 +151,7 @@ def _issue(work: Work) -> Mapping[str, JSON]:
         copies=0,
         issued_at=work.at,
     )
-    shown = _new_version(work, licence, holder, case.form, work.private, period)
+    shown = _new_version(work, licence, holder, case.form, work.private, period, place)
     licences.add(work.session, licence)
     licences.add_version(work.session, replace(_row(work, licence), **shown))
     work.licence, case.licence_id = licence, licence.id
@@ -187,8 +198,17 @@ def _transfer(work: Work, licence: Licence) -> dict[str, JSON]:
 
 def _copy(work: Work, licence: Licence) -> dict[str, JSON]:
     licence.copies += 1
+    place = new_place(work.session, work.office.public_url)
+    # A credential of its own: that of the paper it takes the place of is listed as replaced.
+    licence.credential = sealing.sealed(_copied(work, licence, place), _signer(work))
+    row = replace(_row(work, licence), credential=licence.credential, status_index=place.index)
+    licences.add_version(work.session, row)
     _order_paper(work, licence)
     return {"copy": licence.copies}
+
+
+def _copied(work: Work, licence: Licence, place: Place) -> LicenceClaims:
+    return replace(read_claims(licence.credential), issued_at=work.at, status=place.reference)
 
 
 def _come_to(work: Work, licence: Licence) -> dict[str, JSON]:
@@ -264,6 +284,11 @@ def _opened(work: Work, licence: Licence) -> tuple[dict[str, str], dict[str, Any
     return content["holder"], content["form"]
 
 
+def _signer(work: Work) -> Signer:
+    # By the moment that stands in the credential: its key's period covers it, whatever clock is wrong.
+    return work.office.keys.signer(work.session, work.at)
+
+
 def _write_version(
     work: Work,
     licence: Licence,
@@ -272,7 +297,8 @@ def _write_version(
     private: Mapping[str, Any],
     period: Period,
 ) -> None:
-    shown = _new_version(work, licence, holder, form, private, period)
+    place = new_place(work.session, work.office.public_url)
+    shown = _new_version(work, licence, holder, form, private, period, place)
     licences.add_version(work.session, replace(_row(work, licence), **shown))
 
 
@@ -283,18 +309,30 @@ def _new_version(
     form: Mapping[str, Any],
     private: Mapping[str, Any],
     period: Period,
+    place: Place,
 ) -> dict[str, Any]:
     """Give a licence its next version, and order its paper; what the version's row says of it."""
-    key = work.office.key()
+    key = _signer(work)
     shown = sealing.shown(work.service, {**form, **private}, holder["name"])
     licence.version += 1
     licence.copies = 0
     licence.form, licence.lines = dict(form), shown.lines
     licence.valid_from, licence.valid_to = period.first, period.last
     code = licence.municipality["code"]
-    content = sealing.claims(work.service, licence.number, code, licence.title, period, shown.public, work.at)
+    content = sealing.claims(
+        work.service,
+        licence.number,
+        code,
+        licence.title,
+        period,
+        shown.public,
+        work.at,
+        place.reference,
+    )
     licence.credential = sealing.sealed(content, key)
-    personal = {"holder": holder, "lines": shown.private_lines, "form": dict(private)}
+    above = licences.by_id(work.session, licence.parent_id).number if licence.parent_id else None
+    paper = laid_out(work.service, {**form, **private}, holder, above)
+    personal = {"holder": holder, "lines": shown.private_lines, "form": dict(private), "paper": paper}
     licence.personal = work.office.vault.seal(personal, licence.context)
     _order_paper(work, licence)
     return {
@@ -302,6 +340,7 @@ def _new_version(
         "form": licence.form,
         "personal": licence.personal,
         "credential": licence.credential,
+        "status_index": place.index,
     }
 
 

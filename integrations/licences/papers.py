@@ -1,4 +1,4 @@
-"""The papers of licences: made by a job from a version's row, kept encrypted, each made once.
+"""The papers of licences: made and signed by a job from a version's row, kept encrypted, each made once.
 
 Table: `licence_document`. A paper carries the holder's name, so it lies sealed, to the context
 `licence/NUMBER/VERSION/COPY`; beside it the SHA-256 of the PDF, by which a paper is known again.
@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 from foundation.chain import JSON
 from foundation.database import Base, Database
 from foundation.definitions import Bilingual
-from foundation.errors import NotFound
+from foundation.errors import NotFound, Refused, SettingsError, Unavailable
 from foundation.jobs import Jobs
 from foundation.personal import Vault
 from integrations.cases.case import MOMENT
+from integrations.licences import layout as layouts
 from integrations.licences import licence as licences
+from integrations.licences.certificate import PaperKeys
 from integrations.licences.document import LicenceDocument, Line, render
 from integrations.licences.licence import VERSIONS, Licence
 from integrations.licences.outcomes import DOCUMENT_JOB
@@ -38,8 +40,17 @@ PAPERS = Table(
 )
 
 
+DOCUMENT_ATTEMPTS = 10_000
+"""How often a paper is tried: every ten minutes for ten weeks. A licence that was paid for has its paper as
+soon as fonts, certificate or time-stamp server are mended, and nobody has to ask for it again."""
+
+
 class NotReady(NotFound):
     """The paper of a licence is not made yet."""
+
+
+class NotNow(Unavailable):
+    """Papers cannot be made until the platform's settings are mended; the job is tried again."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,8 @@ class Papers:
         fonts: folder with the fonts of the page.
         public_url: address of this platform as the public reaches it; without one none is printed.
         clock: the present moment, aware.
+        keys: what papers are signed with.
+        timestamp_url: server that stamps each signature with the time; None signs without one.
     """
 
     database: Database
@@ -57,6 +70,8 @@ class Papers:
     fonts: Path
     public_url: str | None
     clock: Callable[[], datetime]
+    keys: PaperKeys
+    timestamp_url: str | None = None
 
     def make(self, payload: dict[str, JSON], attempt: int) -> None:  # noqa: ARG002 -- a job's signature
         """Job `DOCUMENT_JOB`: make a paper, once, however often the job runs.
@@ -67,10 +82,15 @@ class Papers:
         with self.database.transaction() as session:
             licence = licences.of_number(session, number)
             row = self._version(session, licence, version)
+            code = self._code(session, licence, version, copy)
             if row is None or row["personal"] is None or self._kept(session, licence, version, copy):
                 return
-        # Between two transactions: rendering takes a while, and holds nothing meanwhile.
-        pdf = render(self._page(licence, row, copy), self.fonts)
+        # Between two transactions: making it takes a while, and holds nothing meanwhile.
+        try:
+            pdf = self._signed(render(self._page(licence, row, copy, code or row["credential"]), self.fonts))
+        except (SettingsError, Refused) as error:
+            # Only the time-stamp server of the settings refuses here.
+            raise NotNow(error.message, place=error.place, remedy=error.remedy) from error
         with self.database.transaction() as session:
             if licences.by_id(session, licence.id, lock=True).personal is None:
                 return
@@ -117,37 +137,56 @@ class Papers:
                 jobs.run_again(session, job.id)
         return len(stalled)
 
-    def _page(self, licence: Licence, row: RowMapping, copy: int) -> LicenceDocument:
+    def _signed(self, pdf: bytes) -> bytes:
+        # Not at the top: what writes signatures is large, and the faces that import this never sign.
+        from integrations.licences.paper_signature import sign
+
+        return sign(pdf, self.keys.current(), self.clock(), self.timestamp_url)
+
+    def _page(self, licence: Licence, row: RowMapping, copy: int, code: str) -> LicenceDocument:
         shown = row["shown"]
-        private = self.vault.open(row["personal"], licence.context)["lines"]
+        personal = self.vault.open(row["personal"], licence.context)
+        # The oldest versions were kept without a layout: their paper has lines alone.
+        layout = personal.get("paper", {"parts": [], "notes": []})
+        lines = () if layout["parts"] else (*shown["lines"], *personal["lines"])
         municipality = shown["municipality"]
         return LicenceDocument(
             number=licence.number,
             title=Bilingual(**shown["title"]),
             municipality=Bilingual(ar=municipality["ar"], en=municipality["en"]),
-            lines=tuple(
-                Line(Bilingual(**line["label"]), Bilingual(**line["value"]))
-                for line in (*shown["lines"], *private)
-            ),
+            lines=tuple(Line(Bilingual(**line["label"]), Bilingual(**line["value"])) for line in lines),
             issued_at=row["made_at"],
             valid_from=row["valid_from"],
             valid_to=row["valid_to"],
-            credential=row["credential"],
-            verify_url=self._address(licence.number),
+            credential=code,
+            verify_url=self._where_to_verify(),
             version=row["version"],
             copy=copy,
+            parts=layouts.parts_of(layout),
+            notes=layouts.notes_of(layout),
         )
 
-    def _address(self, number: str) -> str | None:
-        return f"{self.public_url.rstrip('/')}/v1/verify/{number}" if self.public_url else None
+    def _where_to_verify(self) -> str | None:
+        # For people: it reads the code with the phone's camera. What programs ask is in the contract.
+        return f"{self.public_url.rstrip('/')}/verify/" if self.public_url else None
 
     def _version(self, session: Session, licence: Licence, version: int) -> RowMapping | None:
         found = select(VERSIONS).where(
             VERSIONS.c.licence_id == licence.id,
             VERSIONS.c.version == version,
-            VERSIONS.c.credential.is_not(None),
+            VERSIONS.c.shown.is_not(None),
         )
         return session.execute(found).mappings().one_or_none()
+
+    def _code(self, session: Session, licence: Licence, version: int, copy: int) -> str | None:
+        """The credential of a paper; None where a copy has that of its version, as the oldest ones do."""
+        found = select(VERSIONS.c.credential).where(
+            VERSIONS.c.licence_id == licence.id,
+            VERSIONS.c.version == version,
+            VERSIONS.c.copy == copy,
+            VERSIONS.c.credential.is_not(None),
+        )
+        return session.execute(found).scalar_one_or_none()
 
     def _kept(self, session: Session, licence: Licence, version: int, copy: int) -> RowMapping | None:
         found = select(PAPERS.c.pdf, PAPERS.c.sha256).where(

@@ -7,7 +7,14 @@ from typing import Any
 
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput, TooLarge
-from foundation.wire.credential import MAX_CHARACTERS, PREFIX, LicenceClaims, SigningKey, seal
+from foundation.wire.credential import (
+    MAX_CHARACTERS,
+    PREFIX,
+    LicenceClaims,
+    Signer,
+    StatusReference,
+    seal,
+)
 from integrations.licences.validity import Period
 from integrations.service import Service
 
@@ -16,7 +23,8 @@ HOLDER = Bilingual(ar="صاحب الرخصة", en="Holder")
 
 # Bytes of a signed message beside its texts: signature, headers, dates, and the keys of all claims; with room
 # for a key's id of 32 bytes. Each text needs 3 more at most (RFC 8949, section 3).
-_FRAME, _PER_TEXT, _LONGEST_TEXT = 176, 3, 65_535
+_FRAME, _PER_TEXT, _LONGEST_TEXT = 190, 3, 65_535
+_STATUS_NAMES = ("status_list", "idx", "uri")
 # zlib adds at most so many bytes to what it cannot make smaller (its compressBound, below 4 kB).
 _UNPACKABLE = 13
 # Between two signatures of one content the packed text differs by no more than this, tested with thousands.
@@ -50,7 +58,7 @@ def shown(service: Service, form: Mapping[str, Any], holder_name: str) -> Shown:
     """
     lines: list[dict[str, Any]] = []
     private_lines: list[dict[str, Any]] = []
-    for name in service.document.lines:
+    for name in service.document.fields:
         if name == "applicant.name":
             label, value = HOLDER, Bilingual(ar=holder_name, en=holder_name)
         elif form.get(name) is not None:
@@ -73,6 +81,7 @@ def claims(
     period: Period,
     public: Mapping[str, str],
     at: datetime,
+    status: StatusReference,
 ) -> LicenceClaims:
     """What the credential of a licence says."""
     return LicenceClaims(
@@ -84,10 +93,11 @@ def claims(
         valid_to=period.last,
         issued_at=at,
         public=public,
+        status=status,
     )
 
 
-def sealed(content: LicenceClaims, key: SigningKey) -> str:
+def sealed(content: LicenceClaims, key: Signer) -> str:
     """The credential.
 
     Raises:
@@ -99,7 +109,7 @@ def sealed(content: LicenceClaims, key: SigningKey) -> str:
         raise _too_long() from error
 
 
-def check_fits(content: LicenceClaims, key: SigningKey) -> None:
+def check_fits(content: LicenceClaims, key: Signer) -> None:
     """Refuse what `sealed` would refuse, whatever number and signature it gets.
 
     Most contents are so short that they fit even if nothing of them could be packed; only a longer one is
@@ -118,6 +128,8 @@ def most_characters(content: LicenceClaims) -> int:
     """Characters that the credential has at most, reckoned without signing it."""
     texts = [content.number, content.service, content.title.ar, content.title.en, content.municipality]
     texts += [text for item in content.public.items() for text in item]
+    if content.status is not None:
+        texts += [*_STATUS_NAMES, content.status.uri]
     sizes = [len(text.encode()) for text in texts]
     assert max(sizes) <= _LONGEST_TEXT, "a form's text is shorter"
     packed = _FRAME + sum(sizes) + _PER_TEXT * len(sizes) + _UNPACKABLE

@@ -75,22 +75,25 @@ def last_day(validity: Validity, form: Mapping[str, Any], first: date) -> date:
     """The last day of a licence by its service's rule alone.
 
     Args:
-        form: holds the field that the rule may name, as a whole number.
+        form: what it is issued on; has the field that the rule may name, as a whole number.
         first: first day it is valid.
 
     Raises:
         InvalidInput: the end lies outside the calendar.
     """
+    term = validity.of(form)
     try:
-        if validity.fixed_end is not None:
-            return next_fixed(first, validity.fixed_end.month, validity.fixed_end.day, validity.calendar)
-        if validity.years is not None:
-            last = add_years(first, _count(validity.years, form), validity.calendar) - _DAY
-        elif validity.months is not None:
-            last = add_months(first, _count(validity.months, form), validity.calendar) - _DAY
+        if term.fixed_end is not None:
+            return next_fixed(first, term.fixed_end.month, term.fixed_end.day, term.calendar)
+        if term.years is not None:
+            last = add_years(first, _count(term.years, form), term.calendar) - _DAY
+        elif term.months is not None:
+            last = add_months(first, _count(term.months, form), term.calendar) - _DAY
+        elif term.weeks is not None:
+            last = first + timedelta(weeks=_count(term.weeks, form)) - _DAY
         else:
-            assert validity.days is not None, "validity is one of four"
-            last = first + timedelta(days=_count(validity.days, form) - 1)
+            assert term.days is not None, "a term is one of five"
+            last = first + timedelta(days=_count(term.days, form) - 1)
     except (InvalidInput, OverflowError) as error:
         raise _beyond() from error
     # Beyond the table of the one calendar, no paper can be printed in the other.

@@ -5,8 +5,18 @@ from typing import Any
 
 from foundation.audit import Entry
 from foundation.calendar import today
+from foundation.wire.verification import Answer
 from integrations.licences.admission import STATUS_TITLES
 from integrations.licences.licence import Licence, Version, status_on
+from integrations.licences.status_lists import PATH, Published
+
+_ANSWERS = {
+    "expired": Answer.EXPIRED,
+    "suspended": Answer.SUSPENDED,
+    "revoked": Answer.REVOKED,
+    "closed": Answer.REVOKED,
+    "void": Answer.REVOKED,
+}
 
 
 def public(licence: Licence, day: date) -> dict[str, Any]:
@@ -26,6 +36,7 @@ def verification(licence: Licence, day: date) -> dict[str, Any]:
         "number": licence.number,
         "status": status,
         "status_title": STATUS_TITLES[status].model_dump(),
+        "answer": _answer(licence, status, day).value,
         "since": _since(licence, status).isoformat(),
         "version": licence.version,
         "title": licence.title,
@@ -48,8 +59,8 @@ def child(licence: Licence, day: date) -> dict[str, Any]:
     }
 
 
-def step(version: Version, case: str) -> dict[str, Any]:
-    """What one case made of a licence; nothing of a person."""
+def step(version: Version, case: str | None) -> dict[str, Any]:
+    """What one case made of a licence, or no case but a key that was retired; nothing of a person."""
     return {
         "case": case,
         "outcome": version.outcome,
@@ -65,6 +76,32 @@ def step(version: Version, case: str) -> dict[str, Any]:
 def entry(written: Entry) -> dict[str, Any]:
     """An entry of the licence's own chain."""
     return {"at": _moment(written.at), "actor": written.actor, "action": written.action, **written.details}
+
+
+def status_lists(municipality: str, published: list[Published]) -> dict[str, Any]:
+    """The lists that a verifier fetches, each with what it needs to know whether it has it already."""
+    return {
+        "municipality": municipality,
+        "lists": [
+            {
+                "number": each.number,
+                "uri": each.uri,
+                "path": f"{PATH}/{each.number}",
+                "version": each.version,
+                "made_at": _moment(each.made_at),
+                "expires_at": _moment(each.expires_at),
+                "ttl": int(each.ttl.total_seconds()),
+                "size": each.size,
+            }
+            for each in published
+        ],
+    }
+
+
+def _answer(licence: Licence, status: str, day: date) -> Answer:
+    if status == "valid":
+        return Answer.NOT_YET_VALID if day < licence.valid_from else Answer.VALID
+    return _ANSWERS[status]
 
 
 def _since(licence: Licence, status: str) -> date:

@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foundation.errors import SettingsError
+from foundation.wire.verdict_words import age_words
 from kiosks.agent import Agent, Press
 from kiosks.licence import dates, pieces
 from kiosks.words import words
@@ -68,6 +69,7 @@ def screen_app(agent: Agent) -> Starlette:
             other_language="en" if visit.language == "ar" else "ar",
             other_words=lambda key: words(key, "en" if visit.language == "ar" else "ar"),
             dates=lambda day: dates(day, visit.language),
+            age_words=age_words,
         )
         return HTMLResponse(html)
 

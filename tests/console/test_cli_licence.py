@@ -1,14 +1,13 @@
-"""`rakeeza licence verify` and `rakeeza keys`, run as a person runs them."""
+"""`rakeeza licence verify`, run as a person runs it."""
 
 import io
 import json
 import os
 import subprocess
 import sys
-import time
 import zlib
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +17,20 @@ import cwt
 import pytest
 from PIL import Image
 
-from console.cli.licence import _refused
-from console.cli.main import main
-from foundation.calendar import today
-from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.secret import SecretFile
 from foundation.settings import Licences
-from foundation.wire import qr_reader
-from foundation.wire.credential import PREFIX, REFUSALS, KeySet, LicenceClaims, SigningKey, licence_key, seal
+from foundation.wire.credential import PREFIX, KeySet, SigningKey, licence_key, seal
 from foundation.wire.qr import Symbol
-from integrations.licences.document import LicenceDocument, Line, render
-from integrations.licences.papers import NotReady
-from tests.integrations.desk import PERSONAL, REVIEWER, open_desk
-
-DAY = today()
-CLAIMS = LicenceClaims(
-    number="2026-004512",
-    service="shop_licence",
-    title=Bilingual(ar="رخصة محل تجاري", en="Shop licence"),
-    municipality="sample",
-    valid_from=DAY,
-    valid_to=DAY + timedelta(days=364),
-    issued_at=datetime.now(UTC).replace(microsecond=0),
-    public={"trade_name": "مخبز الأحمدي"},
+from foundation.wire.status_folder import keep
+from foundation.wire.status_list import (
+    OlderList,
+    StatusValue,
 )
+from integrations.licences.document import LicenceDocument, Line, render
+from tests.console.licence_desk import CLAIMS, DAY, NOW, Desk, listed
 
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A machine that verifies: a folder with nothing but public keys, and the key they belong to."""
-
-    folder: Path
-    key: SigningKey
-
-    capture: pytest.CaptureFixture[str]
-    patch: pytest.MonkeyPatch
-
-    def run(self, *arguments: str, stdin: bytes = b"") -> Done:
-        self.patch.setenv("RAKEEZA_PLATFORM_FOLDER", str(self.folder))
-        self.patch.setattr("sys.argv", ["rakeeza", *arguments])
-        self.patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = self.capture.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, printed.out, printed.err)
-
-    def verify(self, source: str, stdin: bytes = b"") -> tuple[int, dict[str, Any]]:
-        done = self.run("licence", "verify", source, "--format", "json", stdin=stdin)
-        document: dict[str, Any] = json.loads(done.stdout)
-        return done.returncode, document
-
-
-@pytest.fixture
-def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
-    key = SigningKey.generate("sample")
-    folder = tmp_path / "platform"
-    folder.mkdir()
-    (folder / "rakeeza-keys.json").write_text(KeySet([key.public]).to_json())
-    return Desk(folder, key, capsys, monkeypatch)
+pytest_plugins = ["tests.console.licence_desk_fixtures"]
 
 
 def test_a_valid_text_is_told_in_both_languages_with_exit_0(desk: Desk) -> None:
@@ -99,8 +43,8 @@ def test_a_valid_text_is_told_in_both_languages_with_exit_0(desk: Desk) -> None:
         desk.key.public.kid.hex(),
     ):
         assert words in done.stdout
-    assert "revocation are not part" in done.stdout
-    assert "الإلغاء" in done.stdout
+    assert "The list of suspended and revoked licences is 3 hours old." in done.stdout
+    assert "عمر قائمة الرخص الموقوفة والملغاة 3 ساعات." in done.stdout
 
 
 def test_verifying_as_a_program_loads_no_database_and_leaves_nothing(desk: Desk) -> None:
@@ -117,15 +61,18 @@ def test_verifying_as_a_program_loads_no_database_and_leaves_nothing(desk: Desk)
     )
     assert "سارية" in done.stdout.decode()
     assert done.stderr.decode().strip() == "False"
-    assert [file.name for file in desk.folder.iterdir()] == ["rakeeza-keys.json"]
+    assert {file.name for file in desk.folder.iterdir()} == {"rakeeza-keys.json", "rakeeza-status"}
 
 
-def test_json_has_every_claim_and_says_that_revocation_was_not_checked(desk: Desk) -> None:
+def test_json_has_every_claim_and_how_old_the_list_is(desk: Desk) -> None:
     code, document = desk.verify(seal(CLAIMS, desk.key))
     assert code == 0
     assert document["valid"] is True
-    assert document["revocation_checked"] is False
-    (licence,) = document["licences"]
+    (verdict,) = document["licences"]
+    assert verdict["answer"] == "valid"
+    assert datetime.fromisoformat(verdict["list"]["made_at"]) == NOW - timedelta(hours=3)
+    assert verdict["list"]["age_seconds"] >= 3 * 3600
+    licence = verdict["licence"]
     assert licence["number"] == "2026-004512"
     assert licence["title"] == {"ar": "رخصة محل تجاري", "en": "Shop licence"}
     assert licence["valid_to"] == CLAIMS.valid_to.isoformat()
@@ -149,20 +96,27 @@ def test_picture_pdf_text_file_and_standard_input_say_the_same(desk: Desk, tmp_p
     )
     (tmp_path / "licence.pdf").write_bytes(render(paper, Licences().fonts))
     (tmp_path / "scan.txt").write_text(f"\ufeff{text}\r\n", encoding="utf-8")
-    expected = desk.verify(text)
-    assert expected[0] == 0
-    for name in ("photo.jpg", "licence.pdf", "scan.txt"):
-        assert desk.verify(str(tmp_path / name)) == expected
-        assert desk.verify("-", stdin=(tmp_path / name).read_bytes()) == expected
+
+    def told(source: str, stdin: bytes = b"") -> tuple[int, str, Any]:
+        code, document = desk.verify(source, stdin)
+        (verdict,) = document["licences"]
+        return code, verdict["answer"], verdict["licence"]
+
+    expected = told(text)
+    assert expected[:2] == (0, "valid")
+    # Of a PDF that nobody signed the code is told, and that the paper is not known to be whole.
+    for name, code in (("photo.jpg", 0), ("licence.pdf", 3), ("scan.txt", 0)):
+        assert told(str(tmp_path / name)) == (code, *expected[1:])
+        assert told("-", stdin=(tmp_path / name).read_bytes()) == (code, *expected[1:])
 
 
 def test_an_expired_and_an_early_licence_end_with_1(desk: Desk) -> None:
     past = replace(CLAIMS, valid_from=DAY - timedelta(days=400), valid_to=DAY - timedelta(days=1))
     code, document = desk.verify(seal(past, desk.key))
-    assert (code, document["licences"][0]["status"]) == (1, "expired")
+    assert (code, document["licences"][0]["answer"]) == (1, "expired")
     future = replace(CLAIMS, valid_from=DAY + timedelta(days=1))
     code, document = desk.verify(seal(future, desk.key))
-    assert (code, document["licences"][0]["status"]) == (1, "not_yet_valid")
+    assert (code, document["licences"][0]["answer"]) == (1, "not_yet_valid")
     done = desk.run("licence", "verify", seal(past, desk.key))
     assert "EXPIRED - Shop licence" in done.stdout
     assert "منتهية الصلاحية" in done.stdout
@@ -172,12 +126,80 @@ def test_a_tampered_code_is_refused_with_its_reason_in_both_languages(desk: Desk
     text = seal(CLAIMS, desk.key)
     swapped = text[:80] + ("A" if text[80] != "A" else "B") + text[81:]
     done = desk.run("licence", "verify", swapped)
-    assert done.returncode == 1
-    assert "NOT ACCEPTED" in done.stdout
-    assert "غير مقبولة" in done.stdout
+    assert done.returncode == 4
+    assert "DAMAGED" in done.stdout
+    assert "رمز تالف" in done.stdout
     forger = SigningKey.generate("sample")
     code, document = desk.verify(seal(CLAIMS, forger))
-    assert (code, document["licences"][0]["reason"]) == (1, "UnknownKey")
+    assert (code, document["licences"][0]["answer"]) == (3, "unknown_key")
+
+
+@pytest.mark.parametrize(
+    ("value", "answer", "words"),
+    [
+        (StatusValue.REVOKED, "revoked", ("REVOKED - Shop licence", "ملغاة - رخصة محل تجاري")),
+        (StatusValue.SUSPENDED, "suspended", ("SUSPENDED - Shop licence", "موقوفة")),
+        (StatusValue.REPLACED, "replaced", ("REPLACED - Shop licence", "مستبدلة")),
+    ],
+)
+def test_what_the_list_says_ends_with_1(
+    desk: Desk, tmp_path: Path, value: StatusValue, answer: str, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "list.cwt"
+    file.write_bytes(listed(desk.key, value))
+    done = desk.run("licence", "verify", seal(CLAIMS, desk.key), "--status", str(file))
+    assert done.returncode == 1
+    for told in words:
+        assert told in done.stdout
+    # A folder does as well as a file.
+    done = desk.run(
+        "licence", "verify", seal(CLAIMS, desk.key), "--status", str(tmp_path), "--format", "json"
+    )
+    assert (done.returncode, json.loads(done.stdout)["licences"][0]["answer"]) == (1, answer)
+
+
+def test_a_list_that_is_too_old_or_not_there_is_told_and_ends_with_3(desk: Desk, tmp_path: Path) -> None:
+    text, folder = seal(CLAIMS, desk.key), tmp_path / "lists"
+    folder.mkdir()
+    done = desk.run("licence", "verify", text, "--status", str(folder))
+    assert done.returncode == 3
+    assert "No list of suspended and revoked licences is held here." in done.stdout
+    (folder / "old.cwt").write_bytes(listed(desk.key, age=timedelta(days=9)))
+    done = desk.run("licence", "verify", text, "--status", str(folder))
+    assert done.returncode == 3
+    assert "THE LIST IS TOO OLD" in done.stdout
+    assert "is 9 days old." in done.stdout
+    assert "9 أيام" in done.stdout
+
+
+def test_a_clock_that_is_wrong_is_told_and_ends_with_3(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "list.cwt"
+    file.write_bytes(listed(desk.key, age=timedelta(hours=-2)))
+    done = desk.run("licence", "verify", seal(CLAIMS, desk.key), "--status", str(file))
+    assert done.returncode == 3
+    assert "THE CLOCK IS WRONG" in done.stdout
+
+
+def test_a_broken_list_is_named_and_does_not_hide_the_others(desk: Desk) -> None:
+    folder = desk.folder / "rakeeza-status"
+    (folder / "broken.cwt").write_bytes(listed(desk.key)[:-3])
+    (folder / "forged.cwt").write_bytes(listed(SigningKey.generate("sample"), StatusValue.REVOKED))
+    done = desk.run("licence", "verify", seal(CLAIMS, desk.key))
+    assert done.returncode == 0
+    assert [line.partition(".cwt")[0].rpartition("/")[2] for line in done.stderr.splitlines()] == [
+        "broken",
+        "forged",
+    ]
+
+
+def test_the_newest_of_several_lists_counts_and_an_older_one_is_not_kept(desk: Desk) -> None:
+    folder, keys = desk.folder / "rakeeza-status", KeySet([desk.key.public])
+    (folder / "older.cwt").write_bytes(listed(desk.key, StatusValue.REVOKED, timedelta(days=2)))
+    assert desk.verify(seal(CLAIMS, desk.key))[0] == 0
+    with pytest.raises(OlderList):
+        keep(folder, listed(desk.key, StatusValue.REVOKED, timedelta(days=1)), keys)
+    keep(folder, listed(desk.key, StatusValue.REVOKED, timedelta(hours=1)), keys)
+    assert desk.verify(seal(CLAIMS, desk.key))[0] == 1
 
 
 def test_a_picture_with_one_good_and_one_forged_licence_is_not_valid(desk: Desk, tmp_path: Path) -> None:
@@ -186,14 +208,25 @@ def test_a_picture_with_one_good_and_one_forged_licence_is_not_valid(desk: Desk,
         sheet.paste(Image.open(io.BytesIO(Symbol(seal(CLAIMS, key)).png(7))), (x, 20))
     sheet.save(tmp_path / "two.png")
     code, document = desk.verify(str(tmp_path / "two.png"))
-    assert code == 1
+    assert code == 3
     assert sorted(licence["valid"] for licence in document["licences"]) == [False, True]
+
+
+def test_a_picture_with_too_many_codes_is_refused(desk: Desk, tmp_path: Path) -> None:
+    sheet = Image.new("L", (1000, 1000), "white")
+    for number in range(21):
+        code = Image.open(io.BytesIO(Symbol(f"{PREFIX}{number}").png(5)))
+        sheet.paste(code, (20 + number % 5 * 190, 10 + number // 5 * 190))
+    sheet.save(tmp_path / "wall.png")
+    done = desk.run("licence", "verify", str(tmp_path / "wall.png"))
+    assert done.returncode != 0
+    assert "21 codes" in done.stderr
 
 
 def test_the_code_of_someone_else_is_not_ours(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(Symbol("https://example.org").png())
     code, document = desk.verify(str(tmp_path / "other.png"))
-    assert (code, document["licences"][0]["reason"]) == (1, "NotOurs")
+    assert (code, document["licences"][0]["answer"]) == (4, "not_ours")
 
 
 def test_steering_characters_of_a_signed_name_do_not_reach_the_terminal(desk: Desk) -> None:
@@ -229,8 +262,10 @@ def test_keys_of_a_file_are_used_instead_of_the_platforms(desk: Desk, tmp_path: 
     other = SigningKey.generate("other")
     (tmp_path / "other.json").write_text(KeySet([other.public]).to_json())
     text = seal(replace(CLAIMS, municipality="other"), other)
-    assert desk.run("licence", "verify", text).returncode == 1
-    assert desk.run("licence", "verify", text, "--keys", str(tmp_path / "other.json")).returncode == 0
+    (tmp_path / "list.cwt").write_bytes(listed(other))
+    told = ("licence", "verify", text, "--status", str(tmp_path / "list.cwt"))
+    assert desk.run(*told).returncode == 3
+    assert desk.run(*told, "--keys", str(tmp_path / "other.json")).returncode == 0
 
 
 @pytest.mark.parametrize(("content", "code"), [(None, 78), (b"\xff\xfe\x00", 65), (b"{}", 65), (b"", 65)])
@@ -248,26 +283,14 @@ def test_without_any_key_the_remedy_says_where_keys_come_from(desk: Desk) -> Non
     done = desk.run("licence", "verify", seal(CLAIMS, desk.key))
     assert done.returncode == 78
     assert "/.well-known/rakeeza-keys.json" in done.stderr
-    assert list(desk.folder.iterdir()) == []
+    assert [file.name for file in desk.folder.iterdir()] == ["rakeeza-status"]
 
 
 def test_a_machine_that_issues_needs_no_file_of_keys(desk: Desk) -> None:
     (desk.folder / "rakeeza-keys.json").unlink()
     own = licence_key(SecretFile(desk.folder / "secrets.json", desk.folder / "secrets.key"), "sample")
+    keep(desk.folder / "rakeeza-status", listed(own, age=timedelta()), KeySet([own.public]))
     assert desk.verify(seal(CLAIMS, own))[0] == 0
-
-
-def test_exported_keys_verify_on_another_machine(desk: Desk, tmp_path: Path) -> None:
-    file = tmp_path / "public.json"
-    done = desk.run("keys", "export", "--output", str(file))
-    assert done.returncode == 0
-    # The same key again, not a new one.
-    assert desk.run("keys", "export").stdout == file.read_text()
-    own = licence_key(SecretFile(desk.folder / "secrets.json", desk.folder / "secrets.key"), "sample")
-    away = replace(desk, folder=tmp_path / "away")
-    assert away.run("licence", "verify", seal(CLAIMS, own), "--keys", str(file)).returncode == 0
-    assert "PRIVATE" not in file.read_text()
-    assert '"d"' not in file.read_text()
 
 
 def test_keys_list_names_each_trusted_key_once(desk: Desk) -> None:
@@ -278,92 +301,8 @@ def test_keys_list_names_each_trusted_key_once(desk: Desk) -> None:
     assert {row["municipality"] for row in rows} == {"sample"}
 
 
-def test_keys_that_cannot_be_written_are_named(desk: Desk, tmp_path: Path) -> None:
-    done = desk.run("keys", "export", "--output", str(tmp_path / "none" / "keys.json"))
-    assert done.returncode == 78
-    assert "cannot be written" in done.stderr
-
-
-def refusal_of(text: str, desk: Desk) -> dict[str, Any]:
-    code, document = desk.verify(text)
-    assert code == 1
-    result: dict[str, Any] = document["licences"][0]
-    return result
-
-
-def test_a_signed_text_that_is_no_licence_says_so_in_both_languages(desk: Desk) -> None:
+def test_a_signed_text_that_is_no_licence_is_not_accepted(desk: Desk) -> None:
     header = {1: -7, 4: desk.key.public.kid}
     message = cwt.COSE.new().encode_and_sign(cbor2.dumps({1: "sample"}), desk.key.cose, header, {})
-    result = refusal_of(PREFIX + base45.b45encode(zlib.compress(bytes(message))).decode(), desk)
-    assert result["reason"] == "MalformedClaims"
-    assert result["detail"]["ar"] == "التوقيع صحيح، لكن المحتوى الموقع ليس رخصة."
-
-
-def test_every_refusal_has_its_words() -> None:
-    for refusal in REFUSALS:
-        result = _refused(refusal("It is so.", remedy="Do this.", message_ar="هو كذلك."))
-        assert result["reason"] == refusal.__name__
-        assert result["detail"] == {"en": "It is so.", "ar": "هو كذلك."}
-
-
-@pytest.fixture
-def issuer(
-    desk: Desk, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Desk, str]:
-    """The desk of a machine that issues, and the number of a licence it issued just now, its paper made."""
-    (desk.folder / "rakeeza-keys.json").unlink()
-    monkeypatch.setenv("RAKEEZA_DATABASE_URL", database_url)
-    office = open_desk(database, desk.folder)
-    office.now.append(datetime.now(UTC))
-    _, number = office.issued()
-    limit = time.monotonic() + 60
-
-    def made() -> bool:
-        try:
-            return bool(office.licensing.licences.document(REVIEWER, number))
-        except NotReady:
-            assert time.monotonic() < limit, "the paper was not made"
-            return False
-
-    office.jobs.work(stop=made)
-    return desk, number
-
-
-def test_an_issued_licence_is_shown_and_its_paper_verifies(issuer: tuple[Desk, str], tmp_path: Path) -> None:
-    desk, number = issuer
-    paper = tmp_path / "paper.pdf"
-    done = desk.run("licence", "show", number, "--document", str(paper))
-    assert done.returncode == 0
-    for words in (number, "valid", "مخبز الندى"):
-        assert words in done.stdout
-    code, verified = desk.verify(str(paper))
-    assert (code, verified["licences"][0]["number"]) == (0, number)
-    shown = json.loads(desk.run("licence", "show", number, "--format", "json").stdout)
-    assert shown["number"] == number
-    # What the paper's code says and what the record says is one text.
-    assert qr_reader.read(paper.read_bytes()) == [shown["credential"]]
-
-
-def test_the_history_of_a_licence_names_each_case_and_nothing_of_a_person(issuer: tuple[Desk, str]) -> None:
-    desk, number = issuer
-    told = json.loads(desk.run("licence", "history", number, "--format", "json").stdout)
-    assert [(step["outcome"], step["version"]) for step in told["steps"]] == [("issue", 1)]
-    assert told["status"] == "valid"
-    table = desk.run("licence", "history", number)
-    assert table.returncode == 0
-    for words in (number, "issue", told["steps"][0]["case"][:6], "since"):
-        assert words in table.stdout
-    for secret in PERSONAL:
-        assert secret not in table.stdout
-        assert secret not in json.dumps(told, ensure_ascii=False)
-    assert desk.run("licence", "history", "SL-2026-999999").returncode == 66
-
-
-def test_a_licence_that_is_not_there_and_a_file_that_cannot_be_written_are_named(
-    issuer: tuple[Desk, str], tmp_path: Path
-) -> None:
-    desk, number = issuer
-    assert desk.run("licence", "show", "2026-999999").returncode == 66
-    done = desk.run("licence", "show", number, "--document", str(tmp_path / "none" / "paper.pdf"))
-    assert done.returncode == 65
-    assert "cannot be written" in done.stderr
+    code, document = desk.verify(PREFIX + base45.b45encode(zlib.compress(bytes(message))).decode())
+    assert (code, document["licences"][0]["answer"]) == (4, "damaged")

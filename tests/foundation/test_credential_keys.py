@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from foundation.wire.credential_keys import (
 
 KEY = SigningKey.generate("sample")
 KEYS = KeySet([KEY.public])
+JWK = KEY.public.to_jwk()
 
 
 def test_a_key_survives_its_pem_and_never_shows_itself() -> None:
@@ -53,15 +56,33 @@ def test_a_stored_key_of_another_kind_is_named(make: Callable[[], Secret]) -> No
         SigningKey.from_pem(make(), "sample")
 
 
+def test_a_key_set_keeps_when_its_keys_signed_and_that_one_is_revoked() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    key = replace(
+        KEY.public,
+        not_before=start,
+        not_after=start + timedelta(days=9),
+        revoked_at=start + timedelta(days=3),
+    )
+    (again,) = KeySet.from_json(KeySet([key]).to_json())
+    assert again == key
+    assert again.kid == KEY.public.kid
+    assert key.to_jwk()["revoked_at"] == 1767484800
+    assert "revoked_at" not in KEY.public.to_jwk()
+
+
+@pytest.mark.parametrize("moment", ["2026-01-01", -1, True, 1.5, 10**12])
+def test_a_revocation_at_no_moment_is_refused_and_not_forgotten(moment: object) -> None:
+    with pytest.raises(Malformed):
+        KeySet.from_json(json.dumps({"keys": [{**JWK, "revoked_at": moment}]}))
+
+
 def test_the_key_set_passes_over_keys_for_another_purpose() -> None:
     rows = json.loads(KEYS.to_json())["keys"]
     rows += [{"kty": "RSA", "n": "AQ", "e": "AQAB"}, {**rows[0], "use": "enc"}, {**rows[0], "alg": "ES384"}]
     keys = KeySet.from_json(json.dumps({"keys": rows}))
     assert [key.kid for key in keys] == [KEY.public.kid]
     assert len(keys) == 1
-
-
-JWK = KEY.public.to_jwk()
 
 
 @pytest.mark.parametrize(
@@ -123,14 +144,43 @@ def test_processes_and_threads_that_start_together_use_one_key(tmp_path: Path) -
     assert [racer.returncode for racer in racers] == [0, 0, 0, 0]
 
 
-def test_trusted_are_the_keys_of_the_file_and_our_own_and_asking_makes_none(tmp_path: Path) -> None:
-    secrets = SecretFile(tmp_path / "secrets.json", tmp_path / "secrets.key")
+@pytest.fixture
+def secrets(tmp_path: Path) -> SecretFile:
+    return SecretFile(tmp_path / "secrets.json", tmp_path / "secrets.key")
+
+
+def test_without_a_file_our_own_first_key_is_trusted_and_asking_makes_none(
+    secrets: SecretFile, tmp_path: Path
+) -> None:
     file = tmp_path / "keys.json"
     assert len(trusted_keys(secrets, "sample", file)) == 0
     assert list(tmp_path.iterdir()) == []
-    file.write_text(KEYS.to_json())
     own = licence_key(secrets, "sample").public
-    assert {key.kid for key in trusted_keys(secrets, "sample", file)} == {KEY.public.kid, own.kid}
+    assert set(trusted_keys(secrets, "sample", file)) == {own}
+    # Another municipality's file says nothing of ours.
+    other = SigningKey.generate("other").public
+    file.write_text(KeySet([other]).to_json())
+    assert set(trusted_keys(secrets, "sample", file)) == {own, other}
+
+
+def test_what_the_file_says_of_our_keys_is_all_that_is_trusted_of_them(
+    secrets: SecretFile, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.json"
+    own = licence_key(secrets, "sample").public
+    # Made, and its rotation was cut short: nobody has published it.
+    unpublished = SigningKey.generate("sample")
+    secrets.set(f"{LICENCE_KEY}/{unpublished.public.kid.hex()}", unpublished.to_pem())
+    assert set(trusted_keys(secrets, "sample", file)) == {own}
+    revoked = replace(own, revoked_at=datetime(2026, 1, 1, tzinfo=UTC))
+    file.write_text(KeySet([revoked]).to_json())
+    assert set(trusted_keys(secrets, "sample", file)) == {revoked}
+    file.write_text(KeySet([KEY.public]).to_json())
+    assert set(trusted_keys(secrets, "sample", file)) == {KEY.public}
+
+
+def test_a_file_of_keys_that_cannot_be_read_is_named(secrets: SecretFile, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="cannot be read"):
         trusted_keys(secrets, "sample", file)

@@ -23,6 +23,8 @@ WITHOUT_MODEL = {
     "case_document",
     "stored_content",
     "delegation",
+    "status_list",
+    "licence_reissue",
     migrations.VERSION_TABLE,
 }
 FOREIGN = "procrastinate_"

@@ -11,7 +11,7 @@ PRODUCT = Path(__file__).parents[2] / "integrations/services"
 DEFINITIONS = Path(__file__).parent / "definitions"
 SHOP = (PRODUCT / "shop_licence.yaml").read_text(encoding="utf-8")
 SIGN = (DEFINITIONS / "sign_permit.yaml").read_text(encoding="utf-8")
-CARD = (DEFINITIONS / "health_card.yaml").read_text(encoding="utf-8")
+CARD = (DEFINITIONS / "exam_card.yaml").read_text(encoding="utf-8")
 DIGIT = (DEFINITIONS / "digit_trade_licence.yaml").read_text(encoding="utf-8")
 SEASON = (DEFINITIONS / "seasonal_card.yaml").read_text(encoding="utf-8")
 

@@ -22,9 +22,8 @@ from foundation.identity import Caller
 from foundation.jobs import Jobs
 from foundation.personal import Vault
 from foundation.registry import Registry
-from foundation.secret import SecretFile
 from foundation.settings import Licences, Platform, Settings
-from foundation.wire.credential import KeySet, SigningKey
+from foundation.wire.credential import KeySet, SigningKey, licence_key
 from foundation.working_time import DEFAULT, Closure, WorkingTime, load_calendars
 from integrations.cases import case_store
 from integrations.cases.application import Reader
@@ -35,6 +34,7 @@ from integrations.desks.desk import Desk
 from integrations.desks.licences import LicencesDesk
 from integrations.licences import licence as licences
 from integrations.licences import outcomes
+from integrations.licences.keyring import Keyring
 from integrations.licences.licence import Licence
 from integrations.municipality import Municipality, Office
 from integrations.service import Service
@@ -279,16 +279,18 @@ def open_licence_office(database: Database, folder: Path, *definitions: str) -> 
     for written in definitions or (STALL, SIGN, LAMP):
         service = parse_yaml(written, "test.yaml", Service)
         services.add(service.code, service, "test.yaml")
-    key = SigningKey.generate("sample")
-    vault = Vault(SecretFile(folder / "secrets.json", folder / "secrets.key"))
+    settings = Settings(platform=Platform(folder=folder), licences=Licences())
+    secrets = settings.secrets()
+    # What the ring takes over as its first.
+    key = licence_key(secrets, "sample")
     closures: list[Closure] = []
     calendar = load_calendars().get(DEFAULT)
     jobs = Jobs(database)
     office = Office(
         lambda _: Municipality("sample", Bilingual(ar="أمانة نموذجية", en="Sample Municipality"), 1),
-        lambda: key,
+        Keyring(settings, secrets, cache_s=3600),
         jobs,
-        vault,
+        Vault(secrets),
         lambda *_, **__: WorkingTime(calendar, closures),
     )
     reader = Reader()
@@ -296,7 +298,6 @@ def open_licence_office(database: Database, folder: Path, *definitions: str) -> 
     engine = Engine(known, office, {"fulfil": outcomes.fulfil}, reader)
     now = [START]
     desk = Desk(database, known, engine, office, lambda: now[-1])
-    settings = Settings(platform=Platform(folder=folder), licences=Licences())
     return LicenceOffice(
         database, engine, office, services, LicencesDesk(desk, settings), key, reader, closures, now
     )

@@ -18,9 +18,7 @@ from foundation.identity import Caller
 from foundation.jobs import Jobs
 from foundation.personal import Vault
 from foundation.registry import Registry
-from foundation.secret import SecretFile
 from foundation.settings import Platform, Settings
-from foundation.wire.credential import SigningKey
 from foundation.working_time import DEFAULT, WorkingTime, load_calendars
 from integrations.cases import case_store, fees, invoices, payments
 from integrations.cases.application import Reader
@@ -33,6 +31,7 @@ from integrations.desks.licences import LicencesDesk as Licences
 from integrations.desks.money import Money
 from integrations.flow import Effect
 from integrations.licences import outcomes
+from integrations.licences.keyring import Keyring
 from integrations.municipality import Municipality, Office
 from integrations.service import Service
 
@@ -267,13 +266,14 @@ def open_money_office(database: Database, folder: Path, late: str = "accept") ->
     service = parse_yaml(DEFINITION.replace("LATE", late), "board.yaml", Service)
     services: Registry[Service] = Registry("service")
     services.add(service.code, service, "board.yaml")
-    signing = SigningKey.generate("sample")
+    settings = Settings(platform=Platform(folder=folder))
+    secrets = settings.secrets()
     calendar = load_calendars().get(DEFAULT)
     office = Office(
         lambda _: Municipality("sample", Bilingual(ar="أمانة نموذجية", en="Sample Municipality"), 1),
-        lambda: signing,
+        Keyring(settings, secrets),
         Jobs(database),
-        Vault(SecretFile(folder / "secrets.json", folder / "secrets.key")),
+        Vault(secrets),
         lambda *_, **__: WorkingTime(calendar),
     )
     definitions, reader = Definitions(services), Reader()
@@ -287,5 +287,5 @@ def open_money_office(database: Database, folder: Path, late: str = "accept") ->
     engine = Engine(definitions, office, effects, reader)
     now = [START]
     desk = Desk(database, definitions, engine, office, lambda: now[-1])
-    Licences(desk, Settings(platform=Platform(folder=folder)))
+    Licences(desk, settings)
     return MoneyOffice(database, engine, office, service, reader, Money(desk), now)

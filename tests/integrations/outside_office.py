@@ -17,7 +17,6 @@ from foundation.personal import Vault
 from foundation.registry import Registry as Services
 from foundation.secret import SecretFile
 from foundation.settings import Backend, Platform, Settings, Webhooks
-from foundation.wire.credential import SigningKey
 from foundation.working_time import DEFAULT, WorkingTime, load_calendars
 from integrations.cases import case_store
 from integrations.cases.application import Reader
@@ -29,6 +28,7 @@ from integrations.desks.licences import LicencesDesk
 from integrations.desks.outside import Outside
 from integrations.licences import licence as licences
 from integrations.licences import outcomes
+from integrations.licences.keyring import Keyring
 from integrations.municipality import Municipality, Office
 from integrations.outgoing import Outgoing
 from integrations.service import Service
@@ -215,12 +215,11 @@ def open_office(
     service = parse_yaml(written, "stand.yaml", Service)
     services: Services[Service] = Services("service")
     services.add(service.code, service, "stand.yaml")
-    key = SigningKey.generate("sample")
     secrets = SecretFile(folder / "secrets.json", folder / "secrets.key")
     working_time = WorkingTime(load_calendars().get(DEFAULT), [])
     office = Office(
         lambda _: Municipality("sample", Bilingual(ar="أمانة نموذجية", en="Sample Municipality"), 1),
-        lambda: key,
+        Keyring(Settings(platform=Platform(folder=folder)), secrets),
         Jobs(database, heartbeat=0.2),
         Vault(secrets),
         lambda *_, **__: working_time,

@@ -54,6 +54,8 @@ class Simulation:
             if self.state in action.from_
             and (action.when is None or action.when.holds(facts))
             and (not action.timed or (state.deadline is not None and state.deadline.then == action.name))
+            # The last period is over when nobody is waited for any more.
+            and not (action.timed and state.deadline and state.deadline.periods and self.pending)
         ]
 
     def play(self, steps: int) -> str | None:
@@ -68,7 +70,8 @@ class Simulation:
             if waiting and (not able or self.dice.random() < 0.5):
                 check = self.dice.choice(waiting)
                 self.pending.discard(check)
-                self.answers[check] = self.dice.choice(["passed", "failed"])
+                said = self.service.checks[check].silence
+                self.answers[check] = said or self.dice.choice(["passed", "failed"])
                 wrong = self.follow()
             else:
                 wrong = self.take(self.dice.choice(able))
@@ -89,22 +92,30 @@ class Simulation:
         return "never rests"
 
     def step(self, action: Action) -> str | None:
-        asked = self.service.form_of(self.procedure)
+        asked, changed = self.service.form_of(self.procedure), False
         edited = [name for name in asked if "*" in action.edits or name in action.edits]
         for name in edited:
             if self.dice.random() < 0.5:
-                self.form[name] = self._value(asked[name])
+                self.form[name], changed = self._value(asked[name]), True
         if edited:
             self.quoted = self.free = False
         if (wrong := self.money(action)) is not None:
             return wrong
         self.done.add(action.name)
-        if self.state != action.to:
-            checks = self.flow.states[action.to].checks
-            self.answers = {check: said for check, said in self.answers.items() if check not in checks}
-            self.pending |= set(checks)
+        if self.state != action.to or changed:
+            self.ask(self.flow.states[action.to].checks)
         self.state = action.to
+        for check, said in (action.answers or {}).items():
+            if not action.automatic or check not in self.answers:
+                self.answers[check] = said
+                self.pending.discard(check)
         return None
+
+    def ask(self, checks: tuple[str, ...]) -> None:
+        # What an earlier state asked is waited for no more; a party without a period need never answer.
+        self.answers = {check: said for check, said in self.answers.items() if check not in checks}
+        known = self.service.checks
+        self.pending = {c for c in checks if known[c].backend is not None or known[c].silence is not None}
 
     def money(self, action: Action) -> str | None:
         owes = bool(self.service.procedures[self.procedure].fees)
@@ -141,7 +152,7 @@ class Simulation:
             and (
                 (fee.when is not None and not fee.when.holds(facts))
                 or any(each.share == 1 and each.when.holds(facts) for each in fee.exemptions)
-                or (fee.unit is not None and facts.fields.get(fee.unit) == 0)
+                or any(facts.fields.get(unit) == 0 for unit in fee.units)
             )
             for fee in charged
         )

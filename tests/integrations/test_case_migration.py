@@ -54,7 +54,8 @@ def without_register(content: dict[str, Any]) -> None:
     content["form"] = [each for each in content["form"] if each["name"] != "commercial_register"]
     for procedure in content["procedures"].values():
         procedure["form"] = [name for name in procedure.get("form", []) if name != "commercial_register"]
-    content["document"]["lines"].remove("commercial_register")
+    for section in content["document"]["sections"]:
+        section["pairs"] = [name for name in section["pairs"] if name != "commercial_register"]
 
 
 def migrate(

@@ -303,7 +303,7 @@ def test_the_day_of_issue_ends_at_midnight_in_riyadh(desk: Desk) -> None:
     ],
 )
 def test_a_gregorian_year_ends_on_the_eve_of_its_anniversary(desk: Desk, day: date, last: date) -> None:
-    assert issued_on(desk, day, CARD, "health_card", ("price", "bill", "print")) == last
+    assert issued_on(desk, day, CARD, "exam_card", ("price", "bill", "print")) == last
 
 
 def test_a_hijri_year_from_a_thirtieth_ends_before_the_last_day_of_a_shorter_month(desk: Desk) -> None:

@@ -51,7 +51,7 @@ class Town:
             text = text.replace(old, new)
         definitions = self.folder / "definitions"
         definitions.mkdir(exist_ok=True)
-        (definitions / "health_card.yaml").write_text(text, encoding="utf-8")
+        (definitions / "exam_card.yaml").write_text(text, encoding="utf-8")
         return open_desk(self.database, self.folder, (definitions,))
 
 
@@ -61,11 +61,11 @@ def town(database: Database, tmp_path: Path) -> Town:
 
 
 def opened(desk: Desk) -> str:
-    return desk.submit(FORM, service="health_card")
+    return desk.submit(FORM, service="exam_card")
 
 
 def moved(desk: Desk, **states: str) -> dict[str, Any]:
-    return desk.licensing.cases.migrate(ADMINISTRATOR, "health_card", 1, states)
+    return desk.licensing.cases.migrate(ADMINISTRATOR, "exam_card", 1, states)
 
 
 def pay(desk: Desk, number: str) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_a_dry_run_says_what_would_come_of_each_and_writes_nothing(town: Town) -
     desk = town.started(2, *RENAMED)
     before = [desk.case(number) for number in (asked, priced)]
     entries, events, kept = desk.count("audit"), desk.count("event"), desk.count("case_definition")
-    told = desk.licensing.cases.migrate(ADMINISTRATOR, "health_card", 1, {}, dry_run=True)
+    told = desk.licensing.cases.migrate(ADMINISTRATOR, "exam_card", 1, {}, dry_run=True)
     assert (told["dry_run"], told["moved"], told["refused"]) == (True, 1, 1)
     assert [desk.case(number) for number in (asked, priced)] == before
     assert (desk.count("audit"), desk.count("event"), desk.count("case_definition")) == (
@@ -189,7 +189,7 @@ def test_a_case_that_does_not_fit_stays_where_it_is(town: Town) -> None:
         ({"asked": "printed"}, "final"),
         ({"asked": "nowhere"}, "nowhere"),
     ):
-        told = desk.licensing.cases.migrate(ADMINISTRATOR, "health_card", 1, states)
+        told = desk.licensing.cases.migrate(ADMINISTRATOR, "exam_card", 1, states)
         assert (told["moved"], told["refused"]) == (0, 1)
         assert why in told["cases"][0]["refused"]
     case = desk.case(number)
@@ -213,15 +213,15 @@ def test_a_deadline_that_came_with_the_new_version_counts_from_when_the_state_wa
 
 def test_what_is_over_stays_under_the_definition_that_it_ended_under(town: Town) -> None:
     first = town.started(1)
-    ended = first.submit({**FORM, "fit": False}, service="health_card")
+    ended = first.submit({**FORM, "fit": False}, service="exam_card")
     assert first.state(ended) == "unfit"
     desk = town.started(2, DEARER)
     assert moved(desk)["cases"] == []
     assert desk.case(ended)["definition"]["version"] == 1
     with pytest.raises(NotFound):
-        desk.licensing.cases.migrate(ADMINISTRATOR, "health_card", 1, {}, number=ended)
+        desk.licensing.cases.migrate(ADMINISTRATOR, "exam_card", 1, {}, number=ended)
     with pytest.raises(NotFound, match="Versions with cases: 1"):
-        desk.licensing.cases.migrate(ADMINISTRATOR, "health_card", 7, {})
+        desk.licensing.cases.migrate(ADMINISTRATOR, "exam_card", 7, {})
 
 
 def test_a_clerk_who_saw_the_case_before_it_moved_decides_nothing_on_it(town: Town) -> None:

@@ -12,10 +12,14 @@ from pydantic import ValidationError
 from foundation.definitions import parse_yaml
 from integrations.flow import Flow
 from integrations.service import Service
-from tests.integrations.definition_texts import CARD, DIGIT, SEASON, SHOP, SIGN
+from tests.integrations.definition_texts import CARD, DIGIT, PRODUCT, SEASON, SHOP, SIGN
 from tests.integrations.simulation import trouble
 
-TEXTS = {"card": CARD, "season": SEASON, "sign": SIGN, "shop": SHOP, "digit": DIGIT}
+DIG = (PRODUCT / "excavation_permit.yaml").read_text(encoding="utf-8")
+BOARDS = (PRODUCT / "advertising_licence.yaml").read_text(encoding="utf-8")
+TEXTS = {
+    "card": CARD, "season": SEASON, "sign": SIGN, "shop": SHOP, "digit": DIGIT, "dig": DIG, "boards": BOARDS,
+}  # fmt: skip
 GOOD = {
     name: parse_yaml(text, name, Service).model_dump(mode="json", by_alias=True, exclude_none=True)
     for name, text in TEXTS.items()

@@ -212,3 +212,9 @@ def test_a_number_keeps_its_tenths() -> None:
 )
 def test_only_what_is_published_of_an_identifier_is_asked_of_it(kind: Any, number: str, sound: bool) -> None:
     assert (fault(kind, number) is None) is sound
+
+
+def test_a_day_is_shown_as_people_write_it() -> None:
+    field = made({"name": "on", "label": LABEL, "type": "date", "example": "2026-11-20"})
+    shown = field.show("2026-11-20")
+    assert (shown.ar, shown.en) == ("20 نوفمبر 2026م", "20 November 2026")

@@ -81,7 +81,7 @@ def test_a_rejected_case_ends(desk: Desk) -> None:
 
 def test_paying_does_not_issue_where_the_definition_gives_that_to_a_person(desk: Desk) -> None:
     form = {"profession": "cook", "fit": True, "examined_on": "2026-11-01"}
-    number = str(desk.do.submit(CENTRE, message(form, "health_card")).body["number"])
+    number = str(desk.do.submit(CENTRE, message(form, "exam_card")).body["number"])
     total = desk.do.quote(CENTRE, number).body
     # 60.05 and 15 percent of it, 9.0075, rounded half-up.
     assert (total["lines"][0]["vat"], total["total"]) == ("9.01", "69.06")
@@ -91,13 +91,13 @@ def test_paying_does_not_issue_where_the_definition_gives_that_to_a_person(desk:
     assert desk.count("licence") == 0
     desk.do.take(REVIEWER, number, "print")
     licence = desk.licensing.cases.case(CENTRE, number)["licence"]
-    assert licence == "HL-2026-000001"
+    assert licence == "XL-2026-000001"
     assert desk.licensing.licences.licence(licence)["valid_to"] == "2027-11-21"
 
 
 def test_a_second_service_decides_by_its_own_condition(desk: Desk) -> None:
     form = {"profession": "cook", "fit": False, "examined_on": "2026-11-01"}
-    assert desk.do.submit(CENTRE, message(form, "health_card")).body["state"] == "unfit"
+    assert desk.do.submit(CENTRE, message(form, "exam_card")).body["state"] == "unfit"
 
 
 def test_a_payment_cannot_be_taken_by_decision(desk: Desk) -> None:
@@ -154,7 +154,7 @@ def test_a_second_payment_of_a_settled_bill_is_kept_as_surplus(desk: Desk) -> No
 
 def test_a_payment_for_a_case_that_no_longer_waits_for_it_is_held(desk: Desk) -> None:
     form = {"profession": "cook", "fit": True, "examined_on": "2026-11-01"}
-    number = str(desk.do.submit(CENTRE, message(form, "health_card")).body["number"])
+    number = str(desk.do.submit(CENTRE, message(form, "exam_card")).body["number"])
     desk.do.quote(CENTRE, number)
     bill = desk.do.invoice(CENTRE, number).body
     desk.do.take(REVIEWER, number, "drop")
@@ -188,7 +188,7 @@ def test_a_version_that_was_overtaken_is_refused(desk: Desk) -> None:
 
 
 def test_an_unknown_service_is_answered_with_the_known_ones(desk: Desk) -> None:
-    with pytest.raises(NotFound, match=r"Known: .*health_card, .*shop_licence"):
+    with pytest.raises(NotFound, match=r"Known: .*exam_card, .*shop_licence"):
         desk.do.submit(CENTRE, message(FORM, "shop"))
 
 

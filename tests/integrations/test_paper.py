@@ -5,16 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from foundation.errors import Conflict, InvalidInput, NotFound
+from foundation.chain import JSON
+from foundation.errors import Conflict, InvalidInput, NotFound, Unavailable
 from foundation.wire import qr_reader
 from integrations.cases import faults
-from integrations.licences.papers import NotReady
+from integrations.licences.papers import NotNow, NotReady
 from tests.integrations.desk import (
     APPLICANT,
     CENTRE,
@@ -27,6 +29,7 @@ from tests.integrations.desk import (
     Desk,
     message,
 )
+from tests.integrations.paper_signing import time_stamp_server
 from tests.integrations.test_document import extracted
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +85,7 @@ def test_the_worker_makes_the_paper_once_and_keeps_it_closed(desk: Desk) -> None
     assert b"%PDF" not in before[0]
 
 
-def test_a_replacement_copy_says_so_and_carries_the_same_code(desk: Desk, tmp_path: Path) -> None:
+def test_a_replacement_copy_says_so_and_carries_a_code_of_its_own(desk: Desk, tmp_path: Path) -> None:
     _, number = desk.issued()
     desk.work_off()
     original = desk.licensing.licences.document(CENTRE, number)
@@ -91,7 +94,8 @@ def test_a_replacement_copy_says_so_and_carries_the_same_code(desk: Desk, tmp_pa
         desk.licensing.licences.document(CENTRE, number)
     desk.work_off()
     copy = desk.licensing.licences.document(CENTRE, number)
-    assert qr_reader.read(copy) == qr_reader.read(original)
+    assert qr_reader.read(copy) == [desk.licensing.licences.licence(number)["credential"]]
+    assert qr_reader.read(copy) != qr_reader.read(original)
     words = extracted(copy, tmp_path)
     assert "نسخة بدل فاقد رقم" in words
     assert "Replacement copy 1" in words
@@ -153,6 +157,26 @@ def test_every_letter_that_a_form_may_have_can_be_printed(desk: Desk) -> None:
     desk.work_off()
     for number in numbers:
         assert desk.licensing.licences.document(CENTRE, number).startswith(b"%PDF")
+
+
+def test_a_paper_that_cannot_be_made_now_is_tried_until_the_settings_are_mended(
+    desk: Desk, tmp_path: Path
+) -> None:
+    _, number = desk.issued()
+    papers = desk.licensing.licences.papers
+    payload: dict[str, JSON] = {"licence": number, "version": 1, "copy": 0}
+    with pytest.raises(NotNow, match="fonts") as caught:
+        replace(papers, fonts=tmp_path / "none").make(payload, 1)
+    assert caught.value.retryable
+    assert "fonts-hosny-amiri" in caught.value.remedy
+    with pytest.raises(Unavailable, match="does not answer"):
+        replace(papers, timestamp_url="http://127.0.0.1:9/").make(payload, 2)
+    with time_stamp_server(tmp_path / "tsa") as url, pytest.raises(NotNow, match="no stamp"):
+        replace(papers, timestamp_url=f"{url}/denied").make(payload, 3)
+    with pytest.raises(NotReady):
+        desk.licensing.licences.document(CENTRE, number)
+    papers.make(payload, 4)
+    assert desk.licensing.licences.document(CENTRE, number).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("letter", ["字", "😀", "\u202e", "\u0301", "\ufffe", "\u00ad", "\u061c"])

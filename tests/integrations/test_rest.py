@@ -76,8 +76,8 @@ def test_services_are_listed_by_where_they_are_offered(api: Face) -> None:
     def codes(channel: str) -> set[str]:
         return {each["code"] for each in api.get(None, f"/v1/services{channel}")["items"]}
 
-    assert {"shop_licence", "health_card"} <= codes("")
-    assert codes("?channel=kiosk") == {"shop_licence"}
+    assert {"shop_licence", "exam_card"} <= codes("")
+    assert codes("?channel=kiosk") == {"shop_licence", "building_permit", "health_card"}
     assert codes("?channel=online") == {"digit_trade_licence"}
     assert api.call(None, "GET", "/v1/services?channel=moon").status_code == 422
     assert api.call(None, "GET", "/v1/services/no_such_service").status_code == 404
@@ -278,7 +278,7 @@ def test_the_list_is_paged_with_a_cursor_and_filtered(api: Face) -> None:
     assert rest["next"] is None
     quoted = api.get(CENTRE, "/v1/cases?state=quoted&service=shop_licence")
     assert [case["number"] for case in quoted["items"]] == numbers[:1]
-    assert api.get(CENTRE, "/v1/cases?service=health_card")["items"] == []
+    assert api.get(CENTRE, "/v1/cases?service=exam_card")["items"] == []
     assert api.get(CENTRE, "/v1/cases?licence=SL-2026-000001")["items"] == []
     assert api.get(OTHER, "/v1/cases") == {"items": [], "next": None}
     assert api.call(CENTRE, "GET", "/v1/cases?limit=0").status_code == 422

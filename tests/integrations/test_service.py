@@ -14,14 +14,15 @@ def shop() -> Service:
     return load_services([]).get("shop_licence")
 
 
-@pytest.fixture(scope="module", params=["shop_licence", "sign_permit", "health_card", "digit_trade_licence"])
+@pytest.fixture(scope="module", params=load_services([DEFINITIONS]).names())
 def any_service(request: pytest.FixtureRequest) -> Service:
     return load_services([DEFINITIONS]).get(request.param)
 
 
 def test_the_product_and_the_definitions_of_the_tests_are_services() -> None:
     assert load_services([DEFINITIONS]).names() == [
-        "digit_trade_licence", "health_card", "seasonal_card", "shop_licence", "sign_permit",
+        "advertising_licence", "building_permit", "demolition_permit", "digit_trade_licence", "exam_card",
+        "excavation_permit", "health_card", "seasonal_card", "shop_licence", "sign_permit",
     ]  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def test_rates_that_overlap_or_leave_a_gap_are_refused(
 
 def test_one_word_may_lead_on_from_several_states(tmp_path: Path) -> None:
     renamed = CARD.replace("name: drop,", "name: refuse,")
-    path = tmp_path / "health_card.yaml"
+    path = tmp_path / "exam_card.yaml"
     path.write_text(renamed, encoding="utf-8")
     named = [
         action.from_ for action in load_service(path).flows["examined"].actions if action.name == "refuse"
@@ -166,7 +167,7 @@ def test_a_parent_that_is_not_there_and_one_that_leads_round_are_refused(tmp_pat
     with pytest.raises(DefinitionError, match="The parent 'stall' of the service 'sign_permit' is not there"):
         load_services([tmp_path])
     (tmp_path / "stall.yaml").write_text(
-        CARD.replace("code: health_card", "code: stall\nparent: {service: sign_permit}"), encoding="utf-8"
+        CARD.replace("code: exam_card", "code: stall\nparent: {service: sign_permit}"), encoding="utf-8"
     )
     with pytest.raises(DefinitionError, match="lead round"):
         load_services([tmp_path])

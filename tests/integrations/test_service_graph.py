@@ -1,4 +1,5 @@
 import subprocess
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -34,10 +35,14 @@ def test_every_state_and_every_step_of_every_procedure_is_drawn() -> None:
             flow = service.flow_of(name)
             picture = draw(service, name)
             assert set(titles(picture, "node")) == {"begin", *flow.states}
-            steps = [
-                f"{state}->{action.to}" for action in flow.actions for state in action.from_ or ("begin",)
-            ]
-            assert sorted(titles(picture, "edge")) == sorted(steps)
+            said = " ".join(texts(picture)).replace("\u00a0", " ")
+            steps = [(state, action) for action in flow.actions for state in action.from_ or ("begin",)]
+            # Many that lead from a state to itself stand in its box.
+            staying = Counter(state for state, action in steps if state == action.to)
+            inside = [each for each in steps if each[0] == each[1].to and staying[each[0]] > 2]
+            arrows = [f"{state}->{action.to}" for state, action in steps if (state, action) not in inside]
+            assert sorted(titles(picture, "edge")) == sorted(arrows)
+            assert [action.name for _, action in inside if action.title.en not in said] == []
 
 
 def test_titles_stand_in_arabic_letters_as_written_and_in_english(shop: Service) -> None:

@@ -62,7 +62,7 @@ MODELS: tuple[type[BaseModel], ...] = (
         procedure.Promise,
     ),
     *(procedure.Requirement, procedure.Check, procedure.FixedEnd, procedure.Validity, procedure.Parent),
-    procedure.Retention,
+    *(procedure.Period, procedure.Bar, procedure.Retention),
 )
 
 

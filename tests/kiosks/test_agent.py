@@ -181,6 +181,24 @@ def test_a_headquarters_that_is_away_is_told_and_the_terminal_recovers(town: Tow
     kiosk.wait_for("shown")
 
 
+def test_while_headquarters_is_away_a_code_is_judged_by_itself(town: Town, licence: Licence) -> None:
+    kiosk = town.kiosk
+    kiosk.scan(licence.credential)
+    kiosk.wait_for("shown")
+    town.guard.stop("headquarters")
+    kiosk.scan(licence.credential)
+    # Its headquarters publishes no list: that it was not suspended is not known, and not claimed.
+    assert kiosk.wait_for("judged_offline")["answer"] == "list_missing"
+    shown = page(town)
+    assert licence.number in shown
+    assert "بحسب رمز الرخصة وحده" in shown
+    assert "لا توجد هنا قائمة" in shown
+    # A number proves nothing.
+    kiosk.scan(NUMBER)
+    kiosk.wait_for("offline")
+    until(lambda: "بحسب رمز الرخصة وحده" not in page(town))
+
+
 def test_a_headquarters_that_forgot_our_token_is_asked_for_another(town: Town) -> None:
     town.kiosk.scan(NUMBER)
     town.kiosk.wait_for("shown")

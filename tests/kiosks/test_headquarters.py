@@ -87,6 +87,12 @@ def test_nobody_there_is_unavailable() -> None:
         ask(f"http://127.0.0.1:{free_port()}", lambda peer: peer.licence("SL-1-1"))
 
 
+@pytest.mark.parametrize("name", ["..", "a" * 70 + ".example"])
+def test_a_name_that_cannot_be_asked_for_is_unavailable(name: str) -> None:
+    with pytest.raises(Unavailable):
+        ask(f"http://{name}", lambda peer: peer.licence("SL-1-1"))
+
+
 def test_an_answer_that_never_comes_is_given_up(url: str) -> None:
     httpx.post(f"{url}/mood", json={"held": True}, timeout=PATIENCE)
     with pytest.raises(Unavailable, match="ReadTimeout"):

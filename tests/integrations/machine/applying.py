@@ -13,7 +13,15 @@ from tests.integrations.machine.office import Office
 from tests.integrations.machine.ops import Op
 from tests.integrations.machine.steps import Sight
 from tests.integrations.machine.terms import channel
-from tests.integrations.machine.world import Case, Delegation, Refused, Who, World, day_of
+from tests.integrations.machine.world import (
+    Case,
+    Delegation,
+    Refused,
+    Who,
+    World,
+    day_of,
+    personal_free,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ def submit(office: Office, caller: Caller, sent: Application) -> Op:
             parent=sent.parent,
             submitted_at=at,
             changed_at=at,
+            entered_at=at,
         )
         happened = steps.open_case(world, case, sight, at)
         if body is not None:
@@ -83,6 +92,7 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
     terms = office.terms[sent.service]
     procedure = terms.procedures[sent.procedure]
     by_office, issues = procedure["initiator"] == "office", procedure["outcome"] == "issue"
+    on_licence = procedure["outcome"] not in steps.ON_NONE
     why = set()
     if not takes(terms, sent.procedure, dict(sent.form)):
         why.add("InvalidInput")
@@ -90,7 +100,7 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
         sent.applicant is not None and not _right(terms, procedure, sent)
     ):
         why.add("InvalidInput")
-    if issues == (sent.licence is not None) or (sent.parent is not None and not _hangs(terms, issues)):
+    if on_licence != (sent.licence is not None) or (sent.parent is not None and not _hangs(terms, issues)):
         why.add("InvalidInput")
     if {sent.licence, sent.parent} - {None} - set(world.licences):
         why.add("NotFound")
@@ -115,6 +125,13 @@ def against(office: Office, world: World, sent: Application) -> set[str]:
         world, terms, parent, office.at, office.at
     ):
         why.add("Conflict")
+    whom = held_by if sent.applicant is None else _who(sent.applicant)
+    assert whom is not None
+    form = {**(licence.form if licence else {}), **personal_free(terms, sent.form)}
+    if world.is_barred(terms, sent.procedure, sent.licence, whom, form, office.at):
+        why.add("Conflict")
+    if world.rests_on_nothing(terms, sent.procedure, whom, sent.form):
+        why.add("InvalidInput")
     above = world.licences.get(sent.parent or "")
     if above is not None and sent.applicant is not None:
         who = _who(sent.applicant)

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from foundation import audit
+from tests.integrations.machine import steps
 from tests.integrations.machine.forms import Person
 from tests.integrations.machine.office import AUDITOR, Office
-from tests.integrations.machine.world import World
+from tests.integrations.machine.world import Case, World
 
 # Each finds what must not be of the cases, licences, bills and payments of one life.
 _NEVER = {
@@ -103,7 +104,7 @@ _NEVER_AT_ALL = {
             (SELECT coalesce(sum(amount - credited), 0) FROM case_invoice WHERE state = 'open')
     """,
 }
-_STILL = frozenset({"answered", "escalated", "commented"})
+_STILL = frozenset({"answered", "deemed", "escalated", "commented"})
 # Entries with a version that no action of a flow made.
 _BESIDE = frozenset({"document", "assigned", "migrated", "erased"})
 
@@ -137,7 +138,7 @@ def books_are(office: Office) -> None:
 def cases_are(office: Office, world: World) -> None:
     """Each case is where the model has it; and what the model does not reckon, it takes over."""
     rows = office.rows(
-        "SELECT number, state, version, done, checks, quote_free, escalated, timer_at, changed_at, "
+        "SELECT number, state, version, done, checks, periods, quote_free, escalated, timer_at, changed_at, "
         "entered_at, due, closed_at, (SELECT number FROM licence WHERE id = licence_id) AS licence "
         "FROM case_file WHERE number = ANY(:own)",
         own=[*world.cases],
@@ -150,8 +151,9 @@ def cases_are(office: Office, world: World) -> None:
         assert seen == known, f"{case.number} is {seen}, the model has {known}"
         assert (row["escalated"], row["licence"]) == (case.escalated, case.licence), row
         assert (row["closed_at"] is not None) == case.final, row
-        assert row["changed_at"] == case.changed_at, row
-        case.timer_at = row["timer_at"]
+        assert (row["changed_at"], row["entered_at"]) == (case.changed_at, case.entered_at), row
+        case.timer_at, case.due = row["timer_at"], row["due"]
+        _periods_are(case, row["periods"])
         _deadline_is(case, row)
         if not case.final:
             assert world.moved_by(case), f"{case.number} is stuck in {case.state}"
@@ -210,7 +212,7 @@ def journals_are(office: Office, world: World) -> None:
     )
     for number, case in world.cases.items():
         chain = f"case/{number}"
-        version, state, made = 0, "", []
+        version, state, made, given = 0, "", [], []
         for entry in (each for each in entries if each["chain"] == chain and "version" in each["details"]):
             details, action = entry["details"], entry["action"]
             counts = action not in _STILL
@@ -221,16 +223,32 @@ def journals_are(office: Office, world: World) -> None:
             if counts and action != "erased":
                 assert details["from"] == state, f"{number}: {action} {details} after {state}"
                 state = details["to"]
+            if "answers" in details:
+                given.append((action, details["answers"]))
             if counts and action not in _BESIDE:
                 made.append((action, details["from"], details["to"], details["version"]))
         seen, known = (version, state), (case.version, case.state)
         assert seen == known, f"{number}: its journal ends at {seen}, the model at {known}"
+        assert given == case.given, f"{number}: its journal has the answers {given}, the model {case.given}"
         told = [each["payload"] for each in events if each["subject"] == chain]
         steps = [(e["action"], e["from"], e["to"], e["version"]) for e in told]
         assert steps == made, f"{number}: events tell {steps}, the journal {made}"
         assert office.licensing.cases.case(AUDITOR, number)["intact"], (
             f"{number}: its form is not the journal's"
         )
+
+
+def checklists_are(office: Office, world: World) -> None:
+    """The checklist tells of each paper before an action refuses for want of it, and of none for nothing."""
+    for number, case in world.cases.items():
+        told = office.licensing.cases.case(AUDITOR, number)["documents"]
+        assert {each["code"] for each in told if each["present"]} == case.documents, f"{number}: {told}"
+        needed = {each["code"] for each in told if each["needed"]}
+        leaving = case.terms.leaving(case.procedure, case.state)
+        able = world.possible(case, [each for each in leaving if each["complete"]], case.changed_at)
+        least = set(world.wanted(case)) if able else set()
+        most = set(world.wanted(case)) if case.terms.wants_papers(case.procedure, case.state) else set()
+        assert least <= needed <= most, f"{number} in {case.state} tells {needed}, not {least} to {most}"
 
 
 def nothing_personal(
@@ -276,6 +294,20 @@ def nothing_personal(
         assert found == [], f"{table}: {json.dumps(found, ensure_ascii=False)[:600]}"
 
 
+def parties_are_told_nothing_personal(office: Office, world: World, people: Iterable[Person]) -> None:
+    """Who has no other role than a party's reads a case without applicant and personal fields."""
+    for number, case in world.cases.items():
+        for caller in office.callers:
+            if not caller.roles <= case.terms.parties() or not steps.sees(case, caller):
+                continue
+            told = json.dumps(office.licensing.cases.case(caller, number), ensure_ascii=False, default=str)
+            private = {name for name in case.form if case.terms.personal(name)}
+            words = [str(case.form[name]) for name in private]
+            words += [word for each in people for word in (each.identifier, each.mobile, each.name)]
+            found = [word for word in words if word in told]
+            assert found == [], f"{number} tells {caller.actor} of {found}"
+
+
 def answers_are_kept(office: Office, told: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
     """What lies under each key is what was told."""
     rows = office.rows(
@@ -284,11 +316,23 @@ def answers_are_kept(office: Office, told: Mapping[tuple[str, str], Mapping[str,
     assert {(row["caller"], row["key"]): row["body"] for row in rows} == dict(told)
 
 
-def _deadline_is(case: Any, row: Mapping[str, Any]) -> None:
+def _periods_are(case: Case, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    seen = {name: (row["extended"], row["deemed"]) for name, row in rows.items()}
+    known = {name: (period.extended, period.deemed) for name, period in case.periods.items()}
+    assert seen == known, f"{case.number} has the periods {seen}, the model {known}"
+    for name, row in rows.items():
+        case.periods[name].until = datetime.fromisoformat(row["until"])
+
+
+def _deadline_is(case: Case, row: Mapping[str, Any]) -> None:
     deadline = case.terms.state(case.procedure, case.state).get("deadline")
+    ends = {name: period.until for name, period in case.periods.items() if period.until is not None}
+    if deadline is not None and "periods" in deadline:
+        assert row["due"] == max(ends.values(), default=None), row
+        return
     assert (row["due"] is not None) == (deadline is not None), row
     if deadline is None:
-        assert row["timer_at"] is None, row
+        assert row["timer_at"] == min((ends[name] for name in case.awaited), default=None), row
     elif "hours" in deadline:
         assert row["due"] == row["entered_at"] + timedelta(hours=deadline["hours"]), row
     else:

@@ -10,13 +10,14 @@ from typing import Any
 
 from foundation.caller import Caller
 from tests.integrations.desk import PNG
-from tests.integrations.machine import applying, ops, paying
+from tests.integrations.machine import applying, ops, paying, steps
 from tests.integrations.machine.applying import Application
 from tests.integrations.machine.forms import Person, Writer
 from tests.integrations.machine.office import Guess, Office
 from tests.integrations.machine.ops import Op
 from tests.integrations.machine.terms import taker
 from tests.integrations.machine.world import Case, Refused, World, day_of
+from tests.integrations.paths import DRAWING
 
 COMMENT = "قرار مدروس"
 
@@ -63,6 +64,9 @@ class Chooser:
         if asked["initiator"] == "applicant":
             kinds = terms.content["applicant"]["identifiers"]
             applicant = self._applicant(kinds, asked["capacities"], licence or parent)
+            agreed = self.world.agreements(terms, (applicant["kind"], applicant["identifier"]))
+            if "agreed" in asked and agreed:
+                form[asked["agreed"]] = rng.choice(agreed)
         return Application(service, procedure, applicant, form, licence, parent)
 
     def open_right(
@@ -82,7 +86,7 @@ class Chooser:
             if (not outcomes or asked["outcome"] in outcomes)
             and service in (None, terms.code)
             and flow in (None, (terms.code, asked["flow"]))
-            for licence in ([None] if asked["outcome"] == "issue" else self._licences_of(terms.code))
+            for licence in ([None] if asked["outcome"] in steps.ON_NONE else self._licences_of(terms.code))
         ]
         # Each procedure is as likely as each other, however many licences there are.
         self.rng.shuffle(ways)
@@ -143,6 +147,8 @@ class Chooser:
             for each in able
             if (goal is None and each.get("effect") == "fulfil") or far.get(each["to"], 1_000) < here
         ]
+        # Without the answers of parties nothing else goes on.
+        near = near or [each for each in able if self._answers(case, each, goal)]
         if astray:
             able = [action for action in able if action not in near] or able
         elif self.rng.random() < straight:
@@ -162,7 +168,7 @@ class Chooser:
         action = next((a for a in leaving if taker(a) == "role" and a.get("effect") != "settle"), None)
         if action is None or (action["complete"] and self.world.missing(case)):
             return self.go_on(case.number)
-        return self._able(case, action)
+        return self._able(case, action) or self.go_on(case.number, 1.0, goal=case.state)
 
     def act(self, number: str) -> Op:
         """Any action by anybody."""
@@ -186,7 +192,10 @@ class Chooser:
         rng = self.rng
         if code is not None:
             able = [each for each in self.office.callers if each.actor == case.centre]
-            return ops.put(self.office, able[0], case.number, code, f"{self.mark}.png", PNG, "image/png")
+            asked = next(each for each in case.terms.content["documents"] if each["code"] == code)
+            taken = "image/png" if "image/png" in asked["types"] else "application/pdf"
+            content = PNG if taken == "image/png" else DRAWING
+            return ops.put(self.office, able[0], case.number, code, f"{self.mark}.png", content, taken)
         codes = [each["code"] for each in case.terms.content["documents"]] or ["none"]
         data, kind = rng.choice([(PNG, "image/png"), (b"GIF89a", None)])
         caller = rng.choice(
@@ -266,8 +275,8 @@ class Chooser:
 
     # ---------------------------------------------------------------- people
 
-    def delegate(self) -> Op:
-        """A delegation, right or wrong."""
+    def delegate(self, whole: bool = False) -> Op:
+        """A delegation, right or wrong; a whole one lets an agent do everything, and for long."""
         rng = self.rng
         principal, agent = rng.sample([each for each in self.people if each.kind != "border_number"], 2)
         if agent.kind == "unified_number":
@@ -276,17 +285,17 @@ class Chooser:
         message: dict[str, Any] = {
             "principal": {name: principal.said()[name] for name in said},
             "agent": {name: agent.said()[name] for name in said},
-            "capacity": rng.choice(["manager", "agent"]),
+            "capacity": "agent" if whole else rng.choice(["manager", "agent"]),
         }
-        days = rng.choice([None, 0, 90, 900, -1 if rng.random() < 0.2 else 300])
+        days = 900 if whole else rng.choice([None, 0, 90, 900, -1 if rng.random() < 0.2 else 300])
         if days is not None:
             message["valid_until"] = (day_of(self.office.at) + timedelta(days=days)).isoformat()
-        if rng.random() < 0.3:
+        if not whole and rng.random() < 0.3:
             message["services"] = [rng.choice(sorted(self.office.terms))]
-        if rng.random() < 0.1:
+        if not whole and rng.random() < 0.1:
             message["actor"] = {name: agent.said()[name] for name in said}
         centres = [each for each in self.office.callers if "centre" in each.roles]
-        caller = rng.choice(centres if rng.random() < 0.9 else self.office.callers)
+        caller = rng.choice(centres if whole or rng.random() < 0.9 else self.office.callers)
         return applying.delegate(self.office, caller, message)
 
     def end_delegation(self) -> Op | None:
@@ -301,9 +310,13 @@ class Chooser:
         fitting = [each for each in self.people if each.kind in kinds]
         holder = self.world.licences[licence].holder if licence in self.world.licences else None
         owner = next((each for each in fitting if each.who == holder), None) if rng.random() < 0.85 else None
+        if owner is None and "owner" not in capacities:
+            # Whom nobody may act for has no way in.
+            let = {each.principal for each in self.world.delegations if each.capacity in capacities}
+            owner = next((each for each in fitting if each.who in let), None)
         owner = owner or rng.choice(fitting)
         others = [capacity for capacity in capacities if capacity != "owner"]
-        if not others or rng.random() < 0.6:
+        if not others or ("owner" in capacities and rng.random() < 0.6):
             return {**owner.said(), **({"capacity": "owner"} if rng.random() < 0.5 else {})}
         given = [each for each in self.world.delegations if each.principal == owner.who]
         known = {each.who: each for each in self.people}
@@ -329,6 +342,13 @@ class Chooser:
         ]
         return self.rng.choice(wrong)
 
+    def _answers(self, case: Case, action: Mapping[str, Any], goal: str | None) -> bool:
+        # It answers what nobody has; on the way to the end of all, that it may go on.
+        return any(
+            name not in case.checks and (said == "passed" or goal is not None)
+            for name, said in (action.get("answers") or {}).items()
+        )
+
     def _able(self, case: Case, action: Mapping[str, Any]) -> Op | None:
         callers = list(self.office.callers)
         self.rng.shuffle(callers)
@@ -337,7 +357,10 @@ class Chooser:
         )
         for caller in callers:
             version = case.version if self.rng.random() < 0.5 else None
-            words: dict[str, Any] = {"version": version, "comment": COMMENT, "form": form}
+            comment = (
+                None if action["comment"] == "none" else self.rng.choice([*action.get("reasons", [COMMENT])])
+            )
+            words: dict[str, Any] = {"version": version, "comment": comment, "form": form}
             op = ops.take(self.office, caller, case.number, name=action["name"], **words)
             if caller.roles & set(action["roles"]) and self._right(op):
                 return op

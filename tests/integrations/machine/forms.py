@@ -103,7 +103,7 @@ class Writer:
 
     def _value(self, name: str, schema: Mapping[str, Any], terms: Terms, others: list[Person]) -> Any:
         rng, kind = self.rng, schema.get("type")
-        if name == terms.content.get("place"):
+        if name == terms.content.get("place") and "oneOf" not in schema:
             return rng.choice(PLACES)
         if kind == "array":
             low = int(schema["minItems"])
@@ -120,8 +120,7 @@ class Writer:
         if "identifier" in schema.get("properties", {}):
             kinds = [each["const"] for each in schema["properties"]["kind"]["oneOf"]]
             return rng.choice([each for each in others if each.kind in kinds]).said()
-        example = schema["examples"][0]
-        return {key: float(value) if isinstance(value, Decimal) else value for key, value in example.items()}
+        return _plain(schema["examples"][0])
 
     def _number(self, schema: Mapping[str, Any]) -> float:
         low, high, step = (Decimal(str(schema[key])) for key in ("minimum", "maximum", "multipleOf"))
@@ -138,12 +137,20 @@ class Writer:
         if schema.get("format") == "date":
             return (date(2026, 1, 1) + timedelta(days=rng.randint(0, 700))).isoformat()
         least, most = int(schema["minLength"]), int(schema["maxLength"])
+        if name in terms.compared():
+            return self._one_of_few(schema)
         if "pattern" in schema:
             digits = "".join(rng.choices("0123456789", k=least))
             return digits if re.fullmatch(schema["pattern"], digits) else str(schema["examples"][0])
         known = any(field["name"] == name for field in terms.content["form"])
         said = f"{rng.choice(_WORDS)} {self.mark}" if known and terms.personal(name) else rng.choice(_WORDS)
         return (said + " و" * least)[: max(least, min(most, 40))]
+
+    def _one_of_few(self, schema: Mapping[str, Any]) -> str:
+        # Another licence with the same value stands in the way: one of this life may, and none of another.
+        few = Random(f"{self.mark}{self.rng.randrange(2)}")
+        said = str(schema["examples"][0])
+        return said[:1] + "".join(few.choice("0123456789") if c.isdigit() else c for c in said[1:])
 
 
 def takes(terms: Terms, procedure: str, form: Any) -> bool:
@@ -164,6 +171,14 @@ def identified(person: Mapping[str, Any]) -> bool:
         return True
     first = bool(number[0] == _FIRST[kind])
     return first and (kind == "unified_number" or bool(luhn.is_valid(number)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def exact(value: Any) -> Any:

@@ -166,7 +166,9 @@ def open_office(database: Database, folder: Path, definitions: tuple[Path, ...] 
     licensing = desk.licensing
     terms = {service.code: Terms(service) for service in licensing.services.items()}
     oracle = Oracle()
-    asked = {check["backend"] for each in terms.values() for check in each.content["checks"].values()}
+    checks = [check for each in terms.values() for check in each.content["checks"].values()]
+    # The others are put to parties, who answer by actions.
+    asked = {check["backend"] for check in checks if check.get("backend") is not None}
     inner = licensing.desk
     calling = Calling(
         database,

@@ -123,7 +123,7 @@ def take(
 
     def model(world: World, sight: Sight, body: Mapping[str, Any] | None) -> list[str]:
         case = world.cases[number]
-        if not steps.sees(world, case, caller):
+        if not steps.sees(case, caller):
             raise Refused("NotFound")
         action = steps.chosen(
             world, case, caller, at, name=name, effect=effect, version=version, comment=comment, form=form
@@ -149,17 +149,24 @@ def put(
 
     def model(world: World, _sight: Sight, body: Mapping[str, Any] | None) -> list[str]:
         case = world.cases[number]
-        if not steps.sees(world, case, caller):
+        if not steps.sees(case, caller):
             raise Refused("NotFound")
+        # A party hands in nothing, whatever it is.
+        acting = caller.roles & case.terms.actors(case.procedure)
+        if acting <= case.terms.parties() and caller.actor != case.centre and "auditor" not in caller.roles:
+            raise Refused("PermissionDenied")
         asked = next((each for each in case.terms.documents(case.procedure) if each["code"] == code), None)
         if asked is None:
             raise Refused("NotFound")
         why = {"InvalidInput"} if kind not in asked["types"] else set()
         why |= {"Conflict"} if case.final else set()
         waits = (caller.roles & world.desk(case)) - {"payment", "kiosk"}
-        here = not caller.places or world.place(case) in caller.places
+        here = not caller.places or case.place in caller.places
         if caller.actor != case.centre and not (waits - {"centre"} and here):
             why.add("PermissionDenied")
+        looked_at = case.terms.wants_papers(case.procedure, case.state) and code in world.wanted(case)
+        if case.terms.content.get("own_words") == "none" and not looked_at:
+            why.add("Conflict")
         if why:
             raise Refused(*why)
         case.documents.add(code)

@@ -1,6 +1,7 @@
 """How cases move, as the model reads a definition: what follows from an action, or why it is refused."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from tests.integrations.machine.world import (
     Case,
     Licence,
     Payment,
+    Period,
     Refused,
     World,
     day_of,
@@ -22,6 +24,8 @@ from tests.integrations.machine.world import (
 )
 
 HANGS = ("issue", "renew")
+ON_NONE = ("issue", "agree")
+"""What is asked for without a licence; to agree makes none either."""
 _COMES_TO = {"suspend": "suspended", "revoke": "revoked", "close": "closed", "void": "void"}
 
 
@@ -44,6 +48,7 @@ class Sight(Protocol):
 def open_case(world: World, case: Case, sight: Sight, at: datetime) -> list[str]:
     """Let a case begin; the names of the actions taken. Raises Refused as `step` does."""
     world.cases[case.number] = case
+    case.place = world.place_of(case)
     action = case.terms.opening(case.procedure)
     return [*step(world, case, action, sight, at, False), *follow(world, case, sight, at)]
 
@@ -60,7 +65,10 @@ def take(
     """Take an action that was found possible, and what follows. Raises Refused as `step` does."""
     at = max(now, case.changed_at)
     if form:
+        # What the newest quote says is of the form as it stood.
+        case.free = case.free and merged(case.form, form) == case.form
         case.form = merged(case.form, form)
+        case.place = world.place_of(case)
     if paid is not None:
         paid[1].state = "settled"
     return [*step(world, case, action, sight, at, bool(form)), *follow(world, case, sight, at)]
@@ -88,10 +96,23 @@ def step(world: World, case: Case, action: Action, sight: Sight, at: datetime, e
     case.state, case.version, case.changed_at = action["to"], case.version + 1, at
     case.done |= {action["name"]}
     if before != case.state:
-        case.escalated = False
-        case.checks = {name: said for name, said in case.checks.items() if name not in state["checks"]}
+        case.escalated, case.entered_at = False, at
     if before != case.state or edited:
-        case.asked |= set(state["checks"])
+        case.checks = {name: said for name, said in case.checks.items() if name not in state["checks"]}
+        case.asked |= case.terms.asks_backends(case.procedure, case.state)
+    extended = case.extendable(action, at)
+    _say(case, action)
+    if before != case.state or edited:
+        lengths = {name: case.terms.period(name, day_of(at)) for name in state["checks"]}
+        case.periods = {
+            name: Period(length["extensions"])
+            for name, length in lengths.items()
+            if length is not None and name not in case.checks
+        }
+    for name in extended:
+        case.periods[name] = Period(case.periods[name].most, case.periods[name].extended + 1)
+        # A state that lasts as long as its parties' periods lasts longer now.
+        case.escalated = case.escalated and "periods" not in state.get("deadline", {})
     if state["final"] and not case.fulfilled:
         # No claim outlives its cause, and what was paid for nothing is owed back.
         _void(world, case)
@@ -101,17 +122,27 @@ def step(world: World, case: Case, action: Action, sight: Sight, at: datetime, e
 
 def time_passed(world: World, case: Case, sight: Sight, now: datetime) -> list[str]:
     """What the clock does to a case that is due."""
+    at, version, happened = max(now, case.changed_at), case.version, list[str]()
+    for name in [n for n in case.awaited if (until := case.periods[n].until) is not None and until <= at]:
+        case.checks = {**case.checks, name: case.terms.content["checks"][name]["silence"]}
+        case.periods[name].deemed, case.changed_at = True, at
+        case.given.append(("deemed", {name: case.checks[name]}))
+        happened.append(f"{case.terms.code} {name} silent")
+    if happened:
+        happened += follow(world, case, sight, at)
+    if case.version != version or case.due is None or case.escalated or case.due > at:
+        return happened
     deadline = case.terms.state(case.procedure, case.state)["deadline"]
     timed = [
         each
         for each in case.terms.actions(case.procedure)
         if taker(each) == "timed" and each["name"] == deadline.get("then")
     ]
-    at = max(now, case.changed_at)
     if able := world.possible(case, timed, at):
-        return take(world, case, able[0], sight, now)
+        return [*happened, *take(world, case, able[0], sight, now)]
     case.escalated, case.changed_at, case.timer_at = True, at, None
-    return [f"{case.terms.code} {case.terms.procedures[case.procedure]['flow']} escalated in {case.state}"]
+    flow = case.terms.procedures[case.procedure]["flow"]
+    return [*happened, f"{case.terms.code} {flow} escalated in {case.state}"]
 
 
 def answered(world: World, case: Case, check: str, said: str, sight: Sight, now: datetime) -> list[str]:
@@ -122,11 +153,11 @@ def answered(world: World, case: Case, check: str, said: str, sight: Sight, now:
     return follow(world, case, sight, case.changed_at)
 
 
-def sees(world: World, case: Case, caller: Caller) -> bool:
+def sees(case: Case, caller: Caller) -> bool:
     """Whether a caller may know of a case."""
     if caller.actor == case.centre or "auditor" in caller.roles:
         return True
-    here = not caller.places or world.place(case) in caller.places
+    here = not caller.places or case.place in caller.places
     return here and bool(caller.roles & case.terms.actors(case.procedure))
 
 
@@ -164,7 +195,7 @@ def chosen(
     able = world.possible(case, allowed, max(at, case.changed_at))
     if not able:
         raise Refused("Conflict", *stale)
-    why = stale | _against(world, case, able[0], caller, comment, form)
+    why = stale | _against(world, case, able[0], caller, at, comment, form)
     if why:
         raise Refused(*why)
     return able[0]
@@ -218,6 +249,7 @@ def _against(
     case: Case,
     action: Action,
     caller: Caller,
+    at: datetime,
     comment: str | None,
     form: Mapping[str, Any] | None,
 ) -> set[str]:
@@ -226,17 +258,44 @@ def _against(
         why.add("PermissionDenied")
     if action["comment"] == "required" and not (comment or "").strip():
         why.add("InvalidInput")
-    if action["complete"] and world.missing(case):
-        why.add("Conflict")
+    if action["comment"] == "none" and comment:
+        why.add("InvalidInput")
+    if "reasons" in action and comment and comment not in action["reasons"]:
+        why.add("InvalidInput")
+    meant = case
     if form:
         edits = case.terms.asked(case.procedure) if "*" in action["edits"] else action["edits"]
         closed = set(form) - set(edits)
         if closed or not takes(case.terms, case.procedure, merged(case.form, form)):
             why.add("InvalidInput")
+        else:
+            # The checklist is that of the form as it is sent.
+            meant = replace(case, form=merged(case.form, form))
+            if world.bars(meant, max(at, case.changed_at)):
+                why.add("Conflict")
+            if world.rests_on_nothing(case.terms, case.procedure, case.holder, meant.form):
+                why.add("InvalidInput")
+    if action["complete"] and world.missing(meant):
+        why.add("Conflict")
     return why
 
 
+def _say(case: Case, action: Action) -> None:
+    # A party may answer again; who is not concerned is answered for, who has answered is not.
+    answers = dict(action.get("answers") or {})
+    if taker(action) != "role":
+        answers = {name: said for name, said in answers.items() if name not in case.checks}
+    if answers:
+        case.checks = {**case.checks, **answers}
+        case.given.append((action["name"], answers))
+    for name in set(answers) & set(case.periods):
+        case.periods[name].deemed = False
+
+
 def _effect(world: World, case: Case, effect: str | None, sight: Sight, at: datetime) -> None:
+    free = effect == "fulfil" and not case.terms.procedures[case.procedure]["fees"]
+    if (free or effect in ("quote", "invoice")) and world.bars(case, at):
+        raise Refused("Conflict")
     match effect:
         case "quote":
             case.free = sight.total(case) == 0
@@ -281,6 +340,8 @@ def _fulfil(world: World, case: Case, sight: Sight, at: datetime) -> None:
     if held is not None and asked_for and not world.acts_for(case, held.holder):
         raise Refused("Conflict")
     case.fulfilled = True
+    if case.outcome == "agree":
+        return
     if licence is None:
         number, last = sight.licence(case)
         form = personal_free(terms, case.form)

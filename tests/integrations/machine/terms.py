@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -79,6 +80,26 @@ class Terms:
             roles |= {escalated} if escalated else set()
         return roles - _OWN_ONLY
 
+    def asks_backends(self, procedure: str, state: str) -> set[str]:
+        """Of the checks that a state asks, those that back-ends answer and not parties."""
+        known = self.content["checks"]
+        return {n for n in self.state(procedure, state)["checks"] if known[n].get("backend") is not None}
+
+    def period(self, check: str, day: date) -> Mapping[str, Any] | None:
+        """How long a party has that is asked on a day."""
+        for each in self.content["checks"][check].get("periods") or ():
+            if each["effective_from"] <= day.isoformat() <= each.get("effective_until", "9999"):
+                return dict(each)
+        return None
+
+    def compared(self) -> set[str]:
+        """Fields by which bars look up other licences."""
+        return {bar["same"] for bar in (self.content.get("bars") or {}).values()}
+
+    def parties(self) -> set[str]:
+        """The roles that answer checks as parties."""
+        return {role for check in self.content["checks"].values() for role in check.get("by") or []}
+
     def documents(self, procedure: str) -> list[Mapping[str, Any]]:
         """The checklist of a procedure."""
         wanted = self.procedures[procedure]["documents"]
@@ -108,6 +129,18 @@ class Terms:
                 if after is not None:
                     far |= {start: min(far.get(start, 1_000), after + 1) for start in each["from"]}
         return far
+
+    def wants_papers(self, procedure: str, state: str) -> bool:
+        """Whether an action that wants a whole checklist lies ahead of a state, whatever conditions say."""
+        ahead, waiting = {state}, [state]
+        while waiting:
+            for action in self.leaving(procedure, waiting.pop()):
+                if action["complete"]:
+                    return True
+                if action["to"] not in ahead:
+                    ahead.add(action["to"])
+                    waiting.append(action["to"])
+        return False
 
     def roles(self) -> set[str]:
         """Every role that some procedure names."""
@@ -146,9 +179,13 @@ def holds(condition: Mapping[str, Any] | None, facts: Facts) -> bool:
             return name in facts.done
         case {"check": name, "is": answer}:
             return bool(facts.checks.get(name) == answer)
+        case {"checks": names, "are": wanted}:
+            said = [facts.checks[name] for name in names if name in facts.checks]
+            fitting = [answer for answer in said if wanted in ("answered", answer)]
+            return len(fitting) >= int(condition.get("at_least", len(names)))
         case {"field": name}:
             value = facts.fields.get(name)
-            return value is not None and _passes(value, condition)
+            return value is not None and ("known" in condition or _passes(value, condition))
     raise AssertionError(f"the model knows no condition {condition}")
 
 

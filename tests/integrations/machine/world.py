@@ -101,14 +101,35 @@ class Delegation:
 
 
 @dataclass
+class Period:
+    """How long a party has.
+
+    Args:
+        most: how often it may get more.
+        extended: how often it got more.
+        until: as it was seen: the model knows no working days; None until it is seen.
+        deemed: its silence has answered.
+    """
+
+    most: int
+    extended: int = 0
+    until: datetime | None = None
+    deemed: bool = False
+
+
+@dataclass
 class Case:
     """A case.
 
     Args:
         centre: who opened it.
         changed_at: no later action is earlier, whatever the clock says.
-        timer_at: as it was seen: the model knows no working days.
-        asked: the checks that wait for an answer, and those that no answer was got for.
+        timer_at, due: as they were seen: the model knows no working days.
+        entered_at: since when its state's deadline runs.
+        asked: the checks that wait for a back-end's answer, and those that no answer was got for.
+        place: the part of the town it belongs to; what is corrected on its licence later does not move it.
+        given: what parties answered, or their silence: each an action and its answers by the check.
+        periods: of the parties that the state asks, by the check.
     """
 
     number: str
@@ -123,6 +144,7 @@ class Case:
     parent: str | None
     submitted_at: datetime
     changed_at: datetime
+    entered_at: datetime
     state: str = ""
     version: int = 0
     done: frozenset[str] = frozenset()
@@ -131,9 +153,27 @@ class Case:
     escalated: bool = False
     bill: str | None = None
     timer_at: datetime | None = None
+    due: datetime | None = None
+    periods: dict[str, Period] = field(default_factory=dict)
+    place: str | None = None
     asked: set[str] = field(default_factory=set)
+    given: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     documents: set[str] = field(default_factory=set)
     fulfilled: bool = False
+
+    @property
+    def awaited(self) -> list[str]:
+        """The parties that have not answered, and whose silence will."""
+        return [name for name in self.periods if name not in self.checks]
+
+    def extendable(self, action: Action, at: datetime) -> list[str]:
+        """The parties that an action would give more time at a moment."""
+        found = []
+        for name in set(action.get("extends") or ()) & set(self.awaited):
+            period = self.periods[name]
+            if period.extended < period.most and (period.until is None or at < period.until):
+                found.append(name)
+        return found
 
     @property
     def final(self) -> bool:
@@ -190,7 +230,7 @@ class World:
         if case.licence is not None:
             licence = self.licences[case.licence]
             late = (day_of(case.submitted_at) - licence.valid_to).days
-            fields |= licence.form
+            fields |= {n: said for n, said in licence.form.items() if not case.terms.personal(n)}
             fields |= {
                 "licence.status": self.status_on(licence, day_of(at)),
                 "licence.days_late": max(0, late),
@@ -203,10 +243,64 @@ class World:
     def possible(self, case: Case, actions: list[Action], at: datetime) -> list[Action]:
         """Those of some actions that the case allows, whoever takes them."""
         facts = self.facts(case, at)
-        return [a for a in actions if case.state in a["from"] and holds(a.get("when"), facts)]
+        return [
+            a
+            for a in actions
+            if case.state in a["from"]
+            and holds(a.get("when"), facts)
+            and ("extends" not in a or case.extendable(a, at))
+        ]
 
-    def place(self, case: Case) -> str | None:
-        """The part of the town that a case belongs to."""
+    def is_barred(
+        self,
+        terms: Terms,
+        procedure: str,
+        own: str | None,
+        holder: Who,
+        form: Mapping[str, Any],
+        at: datetime,
+    ) -> bool:
+        """Whether another licence stands against a procedure.
+
+        Args:
+            own: the licence that it is about.
+            form: with what the licence says, where the procedure does not ask it.
+        """
+        bars = [terms.content["bars"][name] for name in terms.procedures[procedure].get("bars") or ()]
+        return any(
+            self.status_on(each, day_of(at)) in bar["statuses"]
+            and (
+                each.holder == holder
+                if bar["same"] == "applicant"
+                else bar["same"] in form and each.form.get(bar["same"]) == form[bar["same"]]
+            )
+            for bar in bars
+            for each in self.licences.values()
+            if each.service == terms.code and each.number != own
+        )
+
+    def bars(self, case: Case, at: datetime) -> bool:
+        """Whether another licence stands against a case."""
+        above = self.licences[case.licence].form if case.licence else {}
+        form = {**above, **personal_free(case.terms, case.form)}
+        return self.is_barred(case.terms, case.procedure, case.licence, case.holder, form, at)
+
+    def agreements(self, terms: Terms, holder: Who) -> list[str]:
+        """Cases of somebody in which something of a service was agreed."""
+        return [
+            number
+            for number, case in self.cases.items()
+            if (case.terms.code, case.holder, case.outcome) == (terms.code, holder, "agree")
+            and case.fulfilled
+        ]
+
+    def rests_on_nothing(self, terms: Terms, procedure: str, holder: Who, form: Mapping[str, Any]) -> bool:
+        """Whether a form names an agreement that is none of the holder's."""
+        name = terms.procedures[procedure].get("agreed")
+        return name is not None and form.get(name) not in self.agreements(terms, holder)
+
+    def place_of(self, case: Case) -> str | None:
+        """The part of the town that a case belongs to, as its form and its licence have it now."""
         name = case.terms.content.get("place")
         if name is None:
             return None
@@ -220,14 +314,18 @@ class World:
         escalate = case.terms.state(case.procedure, case.state).get("deadline", {}).get("escalate")
         return roles | ({escalate} if case.escalated and escalate else set())
 
-    def missing(self, case: Case) -> list[str]:
-        """Documents that a case needs and has not."""
+    def wanted(self, case: Case) -> list[str]:
+        """Documents that a whole checklist of a case has."""
         facts = self.facts(case, case.changed_at)
         return [
             each["code"]
             for each in case.terms.documents(case.procedure)
-            if each["required"] and holds(each.get("when"), facts) and each["code"] not in case.documents
+            if each["required"] and holds(each.get("when"), facts)
         ]
+
+    def missing(self, case: Case) -> list[str]:
+        """Documents that a case needs and has not."""
+        return [code for code in self.wanted(case) if code not in case.documents]
 
     def moved_by(self, case: Case) -> bool:
         """Whether somebody or something can still move a case."""

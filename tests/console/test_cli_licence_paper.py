@@ -1,0 +1,234 @@
+"""`rakeeza licence verify` of a PDF: what its code says, and whether the paper is the one that was signed."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from pyhanko.pdf_utils.generic import StreamObject
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.writer import PageObject
+
+from foundation.definitions import Bilingual
+from foundation.secret import SecretFile
+from foundation.settings import Licences
+from foundation.wire.credential import LicenceClaims, SigningKey, seal
+from foundation.wire.paper_certificates import CERTIFICATES_FILE, PaperCertificates
+from foundation.wire.qr import Symbol
+from foundation.wire.status_list import StatusValue
+from integrations.licences.certificate import PaperKey, PaperKeys
+from integrations.licences.document import LicenceDocument, Line, render
+from integrations.licences.paper_signature import sign
+from tests.console.licence_desk import CLAIMS, DAY, NOW, Desk, listed
+
+pytest_plugins = ["tests.console.licence_desk_fixtures"]
+
+NAME = Bilingual(ar="أمانة نموذجية", en="Sample Municipality")
+
+
+def key_in(folder: Path, municipality: str = "sample") -> PaperKey:
+    folder.mkdir(exist_ok=True)
+    return PaperKeys(SecretFile(folder / "s.json", folder / "s.key"), municipality, NAME).current()
+
+
+def page(text: str, claims: LicenceClaims = CLAIMS) -> bytes:
+    paper = LicenceDocument(
+        number=claims.number,
+        title=claims.title,
+        municipality=NAME,
+        lines=(Line(Bilingual(ar="الاسم", en="Name"), Bilingual(ar="مخبز", en="Bakery")),),
+        issued_at=claims.issued_at,
+        valid_from=claims.valid_from,
+        valid_to=claims.valid_to,
+        credential=text,
+    )
+    return render(paper, Licences().fonts)
+
+
+@pytest.fixture
+def signer(desk: Desk, tmp_path: Path) -> PaperKey:
+    """A municipality's key of papers, which the desk trusts."""
+    key = key_in(tmp_path / "municipality")
+    (desk.folder / CERTIFICATES_FILE).write_text(PaperCertificates([key.certificate]).to_json())
+    return key
+
+
+@pytest.fixture
+def paper(desk: Desk, signer: PaperKey) -> bytes:
+    return sign(page(seal(CLAIMS, desk.key)), signer, NOW)
+
+
+def told(desk: Desk, data: bytes, *more: str) -> tuple[int, list[str], Any]:
+    file = desk.folder.parent / "shown.pdf"
+    file.write_bytes(data)
+    code, document = desk.verify(str(file), more=more)
+    assert document["valid"] is (code == 0)
+    return code, [each["answer"] for each in document["licences"]], document["paper"]
+
+
+def test_a_paper_as_it_was_signed_is_told_with_its_code_and_who_signed(desk: Desk, paper: bytes) -> None:
+    code, answers, found = told(desk, paper)
+    assert (code, answers) == (0, ["valid"])
+    assert (found["answer"], found["intact"], found["municipality"]) == ("intact", True, "sample")
+    assert found["signer"] == NAME.model_dump()
+    assert found["signed_at"] == NOW.isoformat().replace("+00:00", "Z")
+    done = desk.run("licence", "verify", str(desk.folder.parent / "shown.pdf"))
+    assert done.returncode == 0
+    for words in (
+        "VALID - Shop licence 2026-004512",
+        "PAPER - The document is as the municipality signed it",
+        "توقيع الوثيقة - الوثيقة كما وقّعتها",
+        NAME.en,
+        NAME.ar,
+    ):
+        assert words in done.stdout
+
+
+def with_a_page_more(pdf: bytes) -> bytes:
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    content = writer.add_object(StreamObject(stream_data=b"0 0 m 9 9 l S"))
+    more = PageObject(contents=content, media_box=(0, 0, 595, 842))  # type: ignore[no-untyped-call]
+    writer.insert_page(more)  # type: ignore[no-untyped-call]
+    out = io.BytesIO()
+    writer.write(out)  # type: ignore[no-untyped-call]
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "answer", "ar"),
+    [
+        (lambda pdf: pdf.replace(b"Typst 0.1", b"Tipst 0.1"), "changed", "تغيّر محتوى الملف"),
+        (with_a_page_more, "page_added", "أُضيفت إلى الملف صفحة"),
+        (lambda pdf: pdf + b"\n", "updated", "أُلحق بالملف تعديل"),
+    ],
+)
+def test_a_right_code_on_a_changed_paper_is_not_accepted(
+    desk: Desk, paper: bytes, change: Callable[[bytes], bytes], answer: str, ar: str
+) -> None:
+    code, answers, found = told(desk, change(paper))
+    assert (code, answers, found["answer"]) == (4, ["valid"], answer)
+    done = desk.run("licence", "verify", str(desk.folder.parent / "shown.pdf"))
+    assert "VALID - Shop licence" in done.stdout
+    assert ar in done.stdout
+
+
+@pytest.mark.usefixtures("signer")
+def test_a_page_without_its_signature_leaves_the_paper_unknown(desk: Desk) -> None:
+    code, answers, found = told(desk, page(seal(CLAIMS, desk.key)))
+    assert (code, answers, found["answer"]) == (3, ["valid"], "unsigned")
+    assert found["signer"] is None
+
+
+def test_a_certificate_that_is_not_known_here_is_named_and_can_be_given(
+    desk: Desk, paper: bytes, signer: PaperKey, tmp_path: Path
+) -> None:
+    (desk.folder / CERTIFICATES_FILE).unlink()
+    code, answers, found = told(desk, paper)
+    assert (code, answers, found["answer"], found["municipality"]) == (3, ["valid"], "untrusted", None)
+    given = tmp_path / "certificates.json"
+    given.write_text(PaperCertificates([signer.certificate]).to_json())
+    assert told(desk, paper, "--certificates", str(given))[0] == 0
+
+
+def test_the_code_of_another_licence_on_a_signed_paper_is_named(desk: Desk, signer: PaperKey) -> None:
+    other = replace(CLAIMS, number="2026-009999")
+    code, answers, found = told(desk, sign(page(seal(CLAIMS, desk.key), other), signer, NOW))
+    assert (code, answers, found["answer"]) == (4, ["valid"], "code_differs")
+
+
+def test_a_paper_that_another_municipality_signed_is_named(
+    desk: Desk, signer: PaperKey, tmp_path: Path
+) -> None:
+    stranger = key_in(tmp_path / "other", "other")
+    both = PaperCertificates([signer.certificate, stranger.certificate])
+    (desk.folder / CERTIFICATES_FILE).write_text(both.to_json())
+    code, answers, found = told(desk, sign(page(seal(CLAIMS, desk.key)), stranger, NOW))
+    assert (code, answers, found["answer"]) == (4, ["valid"], "other_municipality")
+
+
+@pytest.mark.parametrize(
+    ("claims", "key", "code", "answer"),
+    [
+        (replace(CLAIMS, valid_from=DAY - timedelta(400), valid_to=DAY - timedelta(1)), None, 1, "expired"),
+        (CLAIMS, SigningKey.generate("sample"), 3, "unknown_key"),
+    ],
+)
+def test_a_whole_paper_makes_no_licence_valid(
+    desk: Desk, signer: PaperKey, claims: LicenceClaims, key: SigningKey | None, code: int, answer: str
+) -> None:
+    pdf = sign(page(seal(claims, key or desk.key), claims), signer, NOW)
+    found_code, answers, found = told(desk, pdf)
+    assert (found_code, answers, found["answer"]) == (code, [answer], "intact")
+
+
+def test_a_suspended_licence_on_a_changed_paper_is_told_both(
+    desk: Desk, paper: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "list.cwt"
+    file.write_bytes(listed(desk.key, StatusValue.SUSPENDED))
+    code, answers, found = told(desk, paper + b"\n", "--status", str(file))
+    assert (code, answers, found["answer"]) == (4, ["suspended"], "updated")
+
+
+def test_where_no_code_is_left_what_became_of_the_paper_is_told(
+    desk: Desk, paper: bytes, tmp_path: Path
+) -> None:
+    # A sheet laid over the page hides its code.
+    writer = IncrementalPdfFileWriter(io.BytesIO(paper))
+    sheet = writer.add_object(StreamObject(stream_data=b"1 g 0 0 2000 2000 re f"))
+    first = writer.root["/Pages"]["/Kids"][0]
+    first["/Contents"] = sheet
+    writer.update_container(first)
+    out = io.BytesIO()
+    writer.write(out)  # type: ignore[no-untyped-call]
+    code, answers, found = told(desk, out.getvalue())
+    assert (code, answers, found["answer"]) == (4, [], "updated")
+    # A page that was never signed has nothing to tell but that.
+    blank = io.BytesIO()
+    Image.new("L", (300, 300), "white").save(blank, "PDF")
+    (tmp_path / "blank.pdf").write_bytes(blank.getvalue())
+    done = desk.run("licence", "verify", str(tmp_path / "blank.pdf"))
+    assert done.returncode == 65
+    assert "No QR code was found" in done.stderr
+
+
+def test_of_a_picture_nothing_is_said_of_a_paper(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "code.png").write_bytes(Symbol(seal(CLAIMS, desk.key)).png(5))
+    code, document = desk.verify(str(tmp_path / "code.png"))
+    assert (code, document["paper"]) == (0, None)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"\xff\xfe", b'{"certificates": []}', None])
+def test_certificates_that_cannot_be_used_are_named(
+    desk: Desk, paper: bytes, tmp_path: Path, content: bytes | None
+) -> None:
+    file, shown = tmp_path / "certificates.json", tmp_path / "paper.pdf"
+    shown.write_bytes(paper)
+    if content is not None:
+        file.write_bytes(content)
+    done = desk.run("licence", "verify", str(shown), "--certificates", str(file))
+    assert done.returncode == (78 if content is None else 65)
+    assert str(file) in done.stderr
+
+
+def test_the_text_of_a_code_loads_no_reader_of_pictures_or_papers(desk: Desk) -> None:
+    program = (
+        "import atexit, sys\n"
+        "large = ('pyhanko', 'pypdfium2', 'PIL', 'zxingcpp', 'sqlalchemy')\n"
+        "atexit.register(lambda: print([n for n in large if n in sys.modules], file=sys.stderr))\n"
+        "from console.cli.main import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "licence", "verify", seal(CLAIMS, desk.key)],
+        capture_output=True,
+        env={**os.environ, "RAKEEZA_PLATFORM_FOLDER": str(desk.folder), "PYTHONUTF8": "1"},
+        check=True,
+    )
+    assert done.stderr.decode().strip() == "[]"
