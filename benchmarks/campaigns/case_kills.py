@@ -20,7 +20,7 @@ from benchmarks.faults.receiver import receiving
 
 _CLIENTS: dict[Habit, int] = {"immediate": 4, "reviewed": 3, "withdrawn": 1}
 RANDOM_KILLS = 60
-SECONDS = 3_000.0
+SECONDS = 2_700.0
 """For the kills at boundaries, at most; they end when none was met for a while."""
 
 _ROOT = Path(__file__).resolve().parents[2]
