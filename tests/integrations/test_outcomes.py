@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from integrations.cases.engine import Engine
 from integrations.licences import outcomes
 from integrations.licences.licence import Licence, status_on, versions
 from integrations.service import Service
-from tests.integrations.desk import INSPECTOR, REVIEWER, Desk, message
 from tests.integrations.licence_office import (
     BUYER,
     CENTRE,
@@ -375,30 +374,3 @@ def test_an_issue_costs_three_statements_here(office: LicenceOffice) -> None:
     office.do("stall", "issue")
     written = [re.findall(r"INSERT INTO (\w+)", statement) for statement in said]
     assert written == [["case_counter"], ["licence"], ["licence_version"]]
-
-
-def test_a_shop_is_renewed_on_payment_and_fined_when_it_is_late(desk: Desk) -> None:
-    _, number = desk.issued()
-    end = desk.licensing.licences.licence(number)["valid_to"]
-    desk.later(days=370)
-    assert desk.licensing.licences.verify(number)["status"] == "expired"
-    case, bill = desk.billed({"years": 1}, procedure="renew", licence=number)
-    assert "late_renewal" in {line["code"] for line in desk.case(case)["quote"]["lines"]}
-    assert desk.licensing.licences.verify(number)["status"] == "expired"
-    desk.pay(bill["bill_number"], bill["amount"], "ref-2")
-    told = desk.licensing.licences.verify(number)
-    assert (told["status"], told["version"]) == ("valid", 2)
-    assert told["valid_from"] == (date.fromisoformat(end) + timedelta(days=1)).isoformat()
-
-
-def test_money_for_what_can_no_longer_be_done_is_held_and_does_it_not(desk: Desk) -> None:
-    _, number = desk.issued()
-    case, bill = desk.billed({}, procedure="copy", licence=number)
-    said = message(
-        {"grounds": "مخالفة اشتراطات السلامة."}, applicant=None, procedure="suspend", licence=number
-    )
-    decision = str(desk.do.submit(INSPECTOR, said).body["number"])
-    desk.do.take(REVIEWER, decision, "decide", comment="ظهر ذلك في الزيارة.")
-    assert desk.pay(bill["bill_number"], bill["amount"], "ref-2")["outcome"] == "held"
-    assert desk.state(case) == "invoiced"
-    assert desk.count("licence_version WHERE outcome = 'copy'") == 0
