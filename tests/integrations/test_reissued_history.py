@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 from foundation.database import Database
 from integrations.contracts import licensing, resolved
 from tests.integrations.licence_office import REVIEWER, open_licence_office
-from tests.integrations.test_reissue import town_of
+from tests.integrations.reissue_town import town_of
 
 
 def test_its_history_names_the_version_that_no_case_made(database: Database, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ depends_on = None
 def upgrade() -> None:
     # Of cases that are open now nobody was given a period of his own.
     op.execute("ALTER TABLE case_file ADD COLUMN periods jsonb NOT NULL DEFAULT '{}'")
-    # Who is barred is asked at every application, of licences that stand in the way: those that have not ended.
+    # Whether somebody is barred is asked at every application, of licences that have not ended.
     op.execute(
         "CREATE INDEX ix_licence_form ON licence USING gin (form jsonb_path_ops) "
         "WHERE status IN ('valid', 'suspended')"
