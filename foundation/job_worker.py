@@ -36,6 +36,7 @@ _STOP_STEP = 0.1
 _PAUSE = 0.5
 _PATIENCE = 120.0
 _LONGEST_BACKOFF = 600.0
+_DOUBLINGS = 32
 
 # The end of an attempt, its reason, and a wake for who waits for its lock: one statement, so all or nothing.
 # It applies only if the attempt is still this worker's; a person may have decided otherwise meanwhile.
@@ -183,7 +184,8 @@ class _Strategy(BaseRetryStrategy):
     ) -> RetryDecision | None:
         if not getattr(exception, "retryable", False) or job.attempts + 1 >= self._registration.attempts:
             return None
-        seconds = min(_LONGEST_BACKOFF, self._registration.backoff * 2.0**job.attempts)
+        # Of the thousandth power of two no float is left.
+        seconds = min(_LONGEST_BACKOFF, self._registration.backoff * 2.0 ** min(job.attempts, _DOUBLINGS))
         # Jobs that failed together must not come back together.
         return RetryDecision(retry_in={"milliseconds": int(1000 * seconds * random.uniform(0.8, 1.2))})
 

@@ -49,6 +49,8 @@ def test_what_was_signed_is_read_at_every_size(size: int) -> None:
         b"\xd2\x84\x5b\x7f\xff\xff\xff\xff\xff\xff\xff",
         b"\x81" * 300_000,
     ],
+    # Each run has keys of its own, and the workers of one run must agree on names.
+    ids=lambda data: f"{len(data)}-bytes",
 )
 def test_what_is_no_message_of_four_parts_is_not_signed(data: bytes) -> None:
     with pytest.raises(NotSigned):
@@ -72,6 +74,7 @@ def test_what_is_no_message_of_four_parts_is_not_signed(data: bytes) -> None:
         MESSAGE.replace(b"\x47payload", b"\x59\x00\x07payload"),
         MESSAGE.replace(b"\x47payload", b"\x5a\x00\x00\x00\x07payload"),
     ],
+    ids=lambda data: f"{len(data)}-bytes",
 )
 def test_another_form_of_the_same_is_refused(data: bytes) -> None:
     with pytest.raises(NotInOneForm):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import pytest
 from sqlalchemy import text
 
 from foundation.database import Database
-from foundation.errors import Conflict, DatabaseUnavailable, DeviceUnreachable, NotFound, Refused
+from foundation.errors import Conflict, DatabaseUnavailable, NotFound
 from foundation.jobs import Jobs, JobState, NewJob
+from tests.foundation.job_running import ended, enqueue, state, working
 from tests.own_server import OwnServer
 from tests.processes import PATIENCE, until
 
@@ -25,44 +25,12 @@ from tests.processes import PATIENCE, until
 _HEARTBEAT = 0.5
 
 
-@contextlib.contextmanager
-def _working(jobs: Jobs, **options: Any) -> Iterator[None]:
-    stopped = threading.Event()
-    thread = threading.Thread(target=lambda: jobs.work(stop=stopped.is_set, **options))
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
-
-
-def _state(database: Database, jobs: Jobs, job: int) -> JobState:
-    with database.transaction() as session:
-        return jobs.state(session, job)
-
-
-def _ended(database: Database, jobs: Jobs, job: int) -> JobState:
-    def over() -> bool:
-        with contextlib.suppress(DatabaseUnavailable):
-            return _state(database, jobs, job).status not in ("todo", "doing")
-        return False
-
-    until(over)
-    return _state(database, jobs, job)
-
-
-def _enqueue(database: Database, jobs: Jobs, name: str, payload: dict[str, Any], **options: Any) -> int:
-    with database.transaction() as session:
-        return jobs.enqueue(session, name, payload, **options)
-
-
 def test_a_job_runs_with_its_payload_in_its_first_attempt(database: Database) -> None:
     jobs, seen = Jobs(database), []
     jobs.register("greet", lambda payload, attempt: seen.append((payload, attempt)))
-    job = _enqueue(database, jobs, "greet", {"name": "أحمد", "context": [1, None]})
-    with _working(jobs):
-        assert _ended(database, jobs, job) == JobState("greet", "succeeded", 1, None)
+    job = enqueue(database, jobs, "greet", {"name": "أحمد", "context": [1, None]})
+    with working(jobs):
+        assert ended(database, jobs, job) == JobState("greet", "succeeded", 1, None)
     assert seen == [({"name": "أحمد", "context": [1, None]}, 1)]
 
 
@@ -77,9 +45,9 @@ def test_a_job_of_a_rolled_back_transaction_does_not_exist(database: Database) -
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    kept = _enqueue(database, jobs, "note", {"n": 2})
-    with _working(jobs):
-        _ended(database, jobs, kept)
+    kept = enqueue(database, jobs, "note", {"n": 2})
+    with working(jobs):
+        ended(database, jobs, kept)
     assert seen == [2]
 
 
@@ -108,9 +76,9 @@ def test_jobs_enqueued_together_get_their_numbers_in_order(database: Database) -
     ]
     assert [row.args["payload"].get("n") for row in kept] == [*range(30), None]
     assert [row.scheduled_at for row in kept] == [*[None] * 30, later]
-    with _working(jobs, queues=["mine"]):
+    with working(jobs, queues=["mine"]):
         for number in numbers[:30]:
-            _ended(database, jobs, number)
+            ended(database, jobs, number)
     assert seen == list(range(30))
 
 
@@ -130,54 +98,6 @@ def test_a_name_is_registered_once(database: Database) -> None:
         jobs.register("a", lambda *_: None)
 
 
-def test_a_passing_error_is_tried_again_and_its_reason_kept(database: Database) -> None:
-    jobs, attempts = Jobs(database), []
-
-    def reach(_: dict[str, Any], attempt: int) -> None:
-        attempts.append(attempt)
-        if attempt < 3:
-            raise DeviceUnreachable(f"No answer to question {attempt}.")
-
-    jobs.register("reach", reach, backoff=0.01)
-    job = _enqueue(database, jobs, "reach", {})
-    with _working(jobs):
-        state = _ended(database, jobs, job)
-    assert attempts == [1, 2, 3]
-    assert state == JobState("reach", "succeeded", 3, "No answer to question 2.")
-
-
-def test_after_the_last_attempt_a_job_is_failed_with_its_reason(database: Database) -> None:
-    jobs, attempts = Jobs(database), []
-
-    def reach(_: dict[str, Any], attempt: int) -> None:
-        attempts.append(attempt)
-        raise DeviceUnreachable("No answer.", place="10.0.0.1")
-
-    jobs.register("reach", reach, attempts=2, backoff=0.01)
-    job = _enqueue(database, jobs, "reach", {})
-    with _working(jobs):
-        assert _ended(database, jobs, job) == JobState("reach", "failed", 2, "10.0.0.1: No answer.")
-    assert attempts == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [(Refused("The answer is no."), "The answer is no."), (KeyError("x"), "KeyError: 'x'")],
-)
-def test_a_final_error_is_not_tried_again(database: Database, error: Exception, reason: str) -> None:
-    jobs, attempts = Jobs(database), []
-
-    def fail(_: dict[str, Any], attempt: int) -> None:
-        attempts.append(attempt)
-        raise error
-
-    jobs.register("fail", fail)
-    job = _enqueue(database, jobs, "fail", {})
-    with _working(jobs):
-        assert _ended(database, jobs, job) == JobState("fail", "failed", 1, reason)
-    assert attempts == [1]
-
-
 def test_jobs_of_one_lock_run_one_at_a_time_and_in_order(database: Database) -> None:
     jobs = Jobs(database)
     running, order, together = set[str](), list[tuple[str, int]](), list[set[str]]()
@@ -195,11 +115,11 @@ def test_jobs_of_one_lock_run_one_at_a_time_and_in_order(database: Database) -> 
 
     jobs.register("work", work)
     numbers = [
-        _enqueue(database, jobs, "work", {"lock": lock, "n": n}, lock=lock) for n in range(8) for lock in "ab"
+        enqueue(database, jobs, "work", {"lock": lock, "n": n}, lock=lock) for n in range(8) for lock in "ab"
     ]
-    with _working(jobs, concurrency=4):
+    with working(jobs, concurrency=4):
         for job in numbers:
-            assert _ended(database, jobs, job).status == "succeeded"
+            assert ended(database, jobs, job).status == "succeeded"
     for lock in "ab":
         assert [n for held, n in order if held == lock] == list(range(8))
         assert all(sum(name.startswith(lock) for name in names) <= 1 for names in together)
@@ -208,13 +128,13 @@ def test_jobs_of_one_lock_run_one_at_a_time_and_in_order(database: Database) -> 
 def test_a_worker_takes_its_queues_only_and_a_job_waits_for_its_time(database: Database) -> None:
     jobs, seen = Jobs(database), []
     jobs.register("note", lambda payload, _: seen.append(payload["n"]), queue="mine")
-    other = _enqueue(database, jobs, "note", {"n": 1}, queue="other")
-    later = _enqueue(database, jobs, "note", {"n": 2}, at=datetime.now(UTC) + timedelta(hours=1))
-    soon = _enqueue(database, jobs, "note", {"n": 3}, at=datetime.now(UTC) - timedelta(seconds=1))
-    with _working(jobs, queues=["mine"]):
-        _ended(database, jobs, soon)
+    other = enqueue(database, jobs, "note", {"n": 1}, queue="other")
+    later = enqueue(database, jobs, "note", {"n": 2}, at=datetime.now(UTC) + timedelta(hours=1))
+    soon = enqueue(database, jobs, "note", {"n": 3}, at=datetime.now(UTC) - timedelta(seconds=1))
+    with working(jobs, queues=["mine"]):
+        ended(database, jobs, soon)
     assert seen == [3]
-    assert [_state(database, jobs, job).status for job in (other, later)] == ["todo", "todo"]
+    assert [state(database, jobs, job).status for job in (other, later)] == ["todo", "todo"]
 
 
 def test_a_stopping_worker_ends_what_runs_and_takes_nothing_new(database: Database) -> None:
@@ -226,16 +146,16 @@ def test_a_stopping_worker_ends_what_runs_and_takes_nothing_new(database: Databa
         assert go_on.wait(PATIENCE)
 
     jobs.register("work", work)
-    first = _enqueue(database, jobs, "work", {})
-    second = _enqueue(database, jobs, "work", {})
+    first = enqueue(database, jobs, "work", {})
+    second = enqueue(database, jobs, "work", {})
     thread = threading.Thread(target=lambda: jobs.work(concurrency=1, stop=stopped.is_set))
     thread.start()
     assert began.wait(PATIENCE)
     stopped.set()
     go_on.set()
     thread.join()
-    assert _state(database, jobs, first).status == "succeeded"
-    assert _state(database, jobs, second).status == "todo"
+    assert state(database, jobs, first).status == "succeeded"
+    assert state(database, jobs, second).status == "todo"
     with database.transaction() as session:
         assert jobs.workers_alive(session) == 0
 
@@ -261,7 +181,7 @@ def test_the_job_of_a_killed_worker_is_reported_and_not_run_again_by_itself(
 ) -> None:
     jobs, ran = Jobs(database, heartbeat=_HEARTBEAT), []
     jobs.register("work", lambda _, attempt: ran.append(attempt))
-    job = _enqueue(database, jobs, "work", {"seconds": 600}, lock="device/7")
+    job = enqueue(database, jobs, "work", {"seconds": 600}, lock="device/7")
     begun = tmp_path / "begun"
     worker = _worker_process(database_url, tmp_path)
     try:
@@ -280,11 +200,11 @@ def test_the_job_of_a_killed_worker_is_reported_and_not_run_again_by_itself(
             return [stalled.id for stalled in jobs.stalled(session)] == [job]
 
     until(reported)
-    with _working(jobs):
+    with working(jobs):
         # A job that comes after it shows that the worker has looked, and left the stalled one alone.
-        other = _enqueue(database, jobs, "work", {"seconds": 0})
-        _ended(database, jobs, other)
-        assert _state(database, jobs, job).status == "doing"
+        other = enqueue(database, jobs, "work", {"seconds": 0})
+        ended(database, jobs, other)
+        assert state(database, jobs, job).status == "doing"
         assert reported()
         assert ran == [1]
         with database.transaction() as session:
@@ -292,7 +212,7 @@ def test_the_job_of_a_killed_worker_is_reported_and_not_run_again_by_itself(
             assert (stalled.name, stalled.lock, stalled.attempt) == ("work", "device/7", 1)
             assert stalled.started_at is not None
             jobs.run_again(session, job)
-        assert _ended(database, jobs, job).status == "succeeded"
+        assert ended(database, jobs, job).status == "succeeded"
     assert ran == [1, 2]
     assert begun.read_text() == "x"
 
@@ -300,7 +220,7 @@ def test_the_job_of_a_killed_worker_is_reported_and_not_run_again_by_itself(
 def test_a_stalled_job_can_be_given_up(database: Database, database_url: str, tmp_path: Path) -> None:
     jobs = Jobs(database, heartbeat=_HEARTBEAT)
     jobs.register("work", lambda *_: None)
-    job = _enqueue(database, jobs, "work", {"seconds": 600})
+    job = enqueue(database, jobs, "work", {"seconds": 600})
     worker = _worker_process(database_url, tmp_path)
     try:
         until((tmp_path / "begun").exists)
@@ -315,7 +235,7 @@ def test_a_stalled_job_can_be_given_up(database: Database, database_url: str, tm
         return False
 
     until(given_up)
-    assert _state(database, jobs, job) == JobState("work", "failed", 1, "The site has no power.")
+    assert state(database, jobs, job) == JobState("work", "failed", 1, "The site has no power.")
 
 
 def test_a_worker_outlives_postgresql_and_records_what_ended_meanwhile(own_server: OwnServer) -> None:
@@ -331,15 +251,15 @@ def test_a_worker_outlives_postgresql_and_records_what_ended_meanwhile(own_serve
 
     jobs.register("slow", slow)
     jobs.register("quick", lambda *_: runs.append("quick"))
-    first = _enqueue(database, jobs, "slow", {})
-    with _working(jobs):
+    first = enqueue(database, jobs, "slow", {})
+    with working(jobs):
         assert began.wait(PATIENCE)
         own_server.kill()
         go_on.set()
         own_server.wait()
-        second = _enqueue(database, jobs, "quick", {})
-        assert _ended(database, jobs, first) == JobState("slow", "succeeded", 1, None)
-        assert _ended(database, jobs, second) == JobState("quick", "succeeded", 1, None)
+        second = enqueue(database, jobs, "quick", {})
+        assert ended(database, jobs, first) == JobState("slow", "succeeded", 1, None)
+        assert ended(database, jobs, second) == JobState("quick", "succeeded", 1, None)
     assert runs == ["slow", "quick"]
 
 
@@ -353,8 +273,8 @@ def test_a_worker_that_was_struck_off_enters_itself_again_and_keeps_its_job(data
 
     jobs.register("slow", slow)
     jobs.register("quick", lambda *_: None)
-    job = _enqueue(database, jobs, "slow", {})
-    with _working(jobs):
+    job = enqueue(database, jobs, "slow", {})
+    with working(jobs):
         assert began.wait(PATIENCE)
         with database.transaction() as session:
             session.execute(text("DELETE FROM procrastinate_workers"))
@@ -364,18 +284,18 @@ def test_a_worker_that_was_struck_off_enters_itself_again_and_keeps_its_job(data
                 return jobs.workers_alive(session) == 1 and jobs.stalled(session) == []
 
         until(back)
-        other = _enqueue(database, jobs, "quick", {})
-        assert _ended(database, jobs, other).status == "succeeded"
+        other = enqueue(database, jobs, "quick", {})
+        assert ended(database, jobs, other).status == "succeeded"
         go_on.set()
-        assert _ended(database, jobs, job) == JobState("slow", "succeeded", 1, None)
+        assert ended(database, jobs, job) == JobState("slow", "succeeded", 1, None)
 
 
 def test_a_job_that_was_marked_and_never_begun_returns_to_its_queue(database: Database) -> None:
     # What a fetch leaves behind whose answer was lost with the connection.
     jobs, ran = Jobs(database, heartbeat=_HEARTBEAT), []
     jobs.register("work", lambda payload, attempt: ran.append((payload["n"], attempt)))
-    with _working(jobs):
-        _ended(database, jobs, _enqueue(database, jobs, "work", {"n": 0}))
+    with working(jobs):
+        ended(database, jobs, enqueue(database, jobs, "work", {"n": 0}))
         with database.transaction() as session:
             lost = jobs.enqueue(session, "work", {"n": 1})
             session.execute(
@@ -385,7 +305,7 @@ def test_a_job_that_was_marked_and_never_begun_returns_to_its_queue(database: Da
                 ),
                 {"id": lost},
             )
-        assert _ended(database, jobs, lost) == JobState("work", "succeeded", 1, None)
+        assert ended(database, jobs, lost) == JobState("work", "succeeded", 1, None)
     assert ran == [(0, 1), (1, 1)]
 
 
