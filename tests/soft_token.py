@@ -14,7 +14,7 @@ PIN = "2468-ab"
 _INIT = ("softhsm2-util", "--init-token", "--free")
 _OFFICER = "officer-13579"
 # The library looks for tokens once, when it is loaded into a process: so all are made before that.
-_TOKENS = 24
+_TOKENS = 40
 _taken = itertools.count()
 
 

@@ -26,6 +26,7 @@ from integrations.licences.document import render
 from integrations.licences.paper_signature import sign
 from tests.integrations.paper_signing import NAME, NOW, Authority, paper_keys, pem
 from tests.integrations.test_document import CLAIMS, FONTS, LICENCE
+from tests.soft_token import MODULE, PIN, fresh_token
 
 
 def test_the_certificate_names_the_municipality_in_both_languages_and_is_for_documents(
@@ -178,8 +179,8 @@ def test_trusted_are_our_own_and_those_of_the_file(tmp_path: Path) -> None:
         trusted_certificates(settings)
 
 
-def test_a_key_in_a_token_signs_papers_and_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = with_token(tmp_path, monkeypatch)
+def test_a_key_in_a_token_signs_papers_and_requests(tmp_path: Path) -> None:
+    settings = with_token(tmp_path)
     keys = certificates.paper_keys(settings, lambda: NOW)
     assert "BEGIN CERTIFICATE REQUEST" in keys.request()
     paper = sign(render(LICENCE, FONTS), keys.current(), NOW)
@@ -190,10 +191,8 @@ def test_a_key_in_a_token_signs_papers_and_requests(tmp_path: Path, monkeypatch:
     assert again.certificate == keys.current().certificate
 
 
-def test_of_many_that_begin_together_one_makes_the_key_in_the_token(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = with_token(tmp_path, monkeypatch)
+def test_of_many_that_begin_together_one_makes_the_key_in_the_token(tmp_path: Path) -> None:
+    settings = with_token(tmp_path)
     shared = certificates.paper_keys(settings, lambda: NOW)
     with ThreadPoolExecutor(6) as pool:
         each_its_own = pool.map(lambda _: certificates.paper_keys(settings, lambda: NOW).current(), range(3))
@@ -201,20 +200,13 @@ def test_of_many_that_begin_together_one_makes_the_key_in_the_token(
     assert len({key.certificate.fingerprint for key in made}) == 1
 
 
-def with_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def with_token(folder: Path) -> Settings:
     """Settings that name a token of SoftHSM with its PIN."""
-    (folder / "tokens").mkdir()
-    (folder / "softhsm.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(folder / "softhsm.conf"))
-    subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", "papers", "--pin", "1234", "--so-pin", "5678"],
-        capture_output=True, check=True,
-    )  # fmt: skip
     settings = Settings(
         platform=Platform(folder=folder / "platform"),
         licences=Licences(key_store="pkcs11"),
-        pkcs11=Pkcs11(module=Path("/usr/lib/softhsm/libsofthsm2.so"), token="papers"),
+        pkcs11=Pkcs11(module=MODULE, token=fresh_token()),
     )
     settings.platform.folder.mkdir()
-    settings.secrets().set("pkcs11-pin", Secret("1234"))
+    settings.secrets().set("pkcs11-pin", Secret(PIN))
     return settings
