@@ -103,7 +103,7 @@ def _document(service: Service, number: int, credential: str) -> LicenceDocument
         valid_from=CLAIMS.valid_from,
         valid_to=CLAIMS.valid_to,
         credential=credential,
-        verify_url=f"https://licences.example.gov.sa/v1/verify/SL-2026-{number:06}",
+        verify_url="https://licences.example.gov.sa/verify/",
         parts=parts_of(layout),
         notes=notes_of(layout),
     )
