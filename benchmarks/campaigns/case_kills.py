@@ -102,24 +102,21 @@ def _at_boundaries(
 ) -> None:
     limit = time.monotonic() + seconds
     in_vain = 0
-    plan.arm()
+    plan.begin()
     while in_vain < _IN_VAIN and observed.in_time:
-        kill = plan.await_kill(_MEET)
-        if kill is None:
-            in_vain += 1
+        kills = plan.await_kills(_MEET)
+        for kill in kills:
+            observed.kills[f"{kill.victim}, {kill.when} a statement"] += 1
+        in_vain = 0 if kills else in_vain + 1
+        if not kills:
             # Perhaps what is left is sent at a start only.
             role = _STARTED[in_vain % len(_STARTED)]
             platform.processes[role].again()
             observed.kills[f"{role}, to have it start"] += 1
-        else:
-            in_vain = 0
-            observed.kills[f"{kill.victim}, {kill.when} a statement"] += 1
-            # What the start of the next one sends has its boundaries too.
-            plan.arm()
-            _revive(platform, observed, kill.victim)
+        _revive(platform, observed, *(kill.victim for kill in kills))
         _check(tellers)
         observed.in_time = time.monotonic() < limit
-    plan.disarm()
+    plan.end()
     _revive(platform, observed)
 
 
@@ -141,10 +138,10 @@ def _kill(platform: Platform, victim: Victim) -> None:
         platform.processes[victim].kill()
 
 
-def _revive(platform: Platform, observed: _Observed, killed: Victim | None = None) -> None:
+def _revive(platform: Platform, observed: _Observed, *killed: Victim) -> None:
     for role, process in platform.processes.items():
         if not process.alive:
-            observed.ended_alone += role != killed
+            observed.ended_alone += role not in killed
             process.again()
     platform.await_api()
 
@@ -188,7 +185,7 @@ def _evidence(observed: _Observed, plan: Plan, found: list[tuple[str, str]]) -> 
             *((f"kills: {name}", str(count)) for name, count in sorted(observed.kills.items())),
             *((f"boundaries of {name}", str(count)) for name, count in sorted(met.items())),
             ("boundaries killed at", str(len(killed_at))),
-            ("boundaries never killed at", str(len(plan.left.keys() - killed_at))),
+            ("boundaries whose sender died elsewhere at that moment", str(len(plan.left.keys() - killed_at))),
             ("further kills whose boundary was not met again", str(left)),
             ("all of it done in its time", "yes" if observed.in_time else "no"),
             ("processes that ended because PostgreSQL was gone", str(observed.ended_alone)),

@@ -10,6 +10,9 @@ from benchmarks.faults.relay import Boundary, When, is_read
 
 Victim = Literal["api", "worker", "postgres"]
 
+# Seconds for which a sender is held at most: longer than any kill takes.
+_HOLD = 20.0
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -24,7 +27,8 @@ class Plan:
     """Ends processes at the boundaries of statements, one at a time.
 
     A boundary is in the plan from the moment it is first met, and is killed at then: what comes once, as the
-    return of a job that a kill lost, is not waited for a second time.
+    return of a job that a kill lost, is not waited for a second time. Who comes to a boundary that nobody was
+    killed at yet waits there while another kill is under way.
 
     Args:
         senders: the process that sends under an application name; others' statements pass.
@@ -38,44 +42,59 @@ class Plan:
         self, senders: Mapping[str, Victim], kill: Callable[[Victim], None], chance: random.Random
     ) -> None:
         self._senders, self._kill, self._chance = senders, kill, chance
-        self._lock = threading.Lock()
-        self._armed = False
-        self._came = threading.Event()
+        self._changed = threading.Condition()
+        self._free = self._over = False
+        self._told = 0
         self.done: list[Kill] = []
         self.left: dict[Boundary, list[Kill]] = {}
+        self._untouched: set[Boundary] = set()
 
-    def arm(self) -> None:
-        """Let the next boundary that has a kill left be killed at; that one alone."""
-        self._came.clear()
-        with self._lock:
-            self._armed = True
+    def begin(self) -> None:
+        """Kill from now on."""
+        with self._changed:
+            self._free = True
+            self._changed.notify_all()
 
-    def await_kill(self, seconds: float) -> Kill | None:
-        """The kill that came since `arm`; None if none did in this time."""
-        return self.done[-1] if self._came.wait(seconds) else None
+    def await_kills(self, seconds: float) -> list[Kill]:
+        """The kills that came since this was asked last; none if none comes in this time."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.done) > self._told, seconds)
+            fresh = self.done[self._told :]
+            self._told = len(self.done)
+        return fresh
 
-    def disarm(self) -> None:
-        """Let everything pass."""
-        with self._lock:
-            self._armed = False
+    def end(self) -> None:
+        """Let everything pass from now on; what is met is no part of the plan any more."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
 
-    def watch(self, boundary: Boundary, statement: str, when: When) -> bool:
+    def watch(self, boundary: Boundary, statement: str, when: When, lives: Callable[[], bool]) -> bool:
         """What the relay asks: whether somebody was killed here."""
         sender = self._senders.get(boundary.application)
         if sender is None:
             return False
-        with self._lock:
+        with self._changed:
+            if self._over:
+                return False
             if boundary not in self.left:
                 self.left[boundary] = self._kills(boundary, statement, sender)
+                self._untouched.add(boundary)
             kills = self.left[boundary]
+            if boundary in self._untouched:
+                self._changed.wait_for(lambda: self._free or self._over, _HOLD)
             kill = next((each for each in kills if each.when == when), None)
-            if kill is None or not self._armed:
+            # One whose sender died at another boundary meanwhile comes again, or was the last of its kind.
+            if kill is None or self._over or not self._free or not lives():
                 return False
-            self._armed = False
+            self._free = False
+            self._untouched.discard(boundary)
             kills.remove(kill)
-            self.done.append(kill)
         self._kill(kill.victim)
-        self._came.set()
+        with self._changed:
+            self.done.append(kill)
+            self._free = True
+            self._changed.notify_all()
         return True
 
     def _kills(self, boundary: Boundary, statement: str, sender: Victim) -> list[Kill]:

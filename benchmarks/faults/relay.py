@@ -50,9 +50,10 @@ class Boundary:
     path: str
 
 
-Watch = Callable[[Boundary, str, When], bool]
-"""What is asked at each boundary, with its statement, before the server has it and after it answered. What it
-does is done before anything goes further; if it did something, what was before goes no further at all."""
+Watch = Callable[[Boundary, str, When, Callable[[], bool]], bool]
+"""What is asked at each boundary, with its statement, before the server has it and after it answered, and
+with what tells whether the sender still lives. What it does is done before anything goes further; if it did
+something, what was before goes no further at all."""
 
 
 class Relay:
@@ -105,10 +106,10 @@ class Relay:
             return
         _Connection(self, client, server).run()
 
-    def reached(self, boundary: Boundary, when: When) -> bool:
+    def reached(self, boundary: Boundary, when: When, lives: Callable[[], bool]) -> bool:
         """Ask what watches; whether it did something."""
         watch = self._watch
-        return watch is not None and watch(boundary, self.seen[boundary], when)
+        return watch is not None and watch(boundary, self.seen[boundary], when, lives)
 
 
 class _Connection:
@@ -149,7 +150,7 @@ class _Connection:
                 if kind != b"H" and self._current:
                     boundary = self._reached(self._current)
                     self._current = ""
-                    if self._relay.reached(boundary, "before"):
+                    if self._relay.reached(boundary, "before", self._lives):
                         return
                     self._waiting = boundary
                 self._server.sendall(buffer)
@@ -192,11 +193,19 @@ class _Connection:
                 # Ready for query: the statement is done, and the client does not know it yet.
                 if self._waiting is not None and _is_ready(held):
                     boundary, self._waiting = self._waiting, None
-                    self._relay.reached(boundary, "after")
+                    self._relay.reached(boundary, "after", self._lives)
                 if self._waiting is None:
                     self._client.sendall(held)
                     held = b""
         self._close()
+
+    def _lives(self) -> bool:
+        try:
+            return self._client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def _close(self) -> None:
         for each in (self._client, self._server):

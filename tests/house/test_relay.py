@@ -53,8 +53,9 @@ def _once(boundary: Boundary, when: When, act: Callable[[], None]) -> Watch:
     # Watches for one boundary, and acts the first time.
     waiting = [act]
 
-    def watch(reached: Boundary, statement: str, at: When) -> bool:
+    def watch(reached: Boundary, statement: str, at: When, lives: Callable[[], bool]) -> bool:
         assert statement
+        assert lives()
         if (reached, at) != (boundary, when) or not waiting:
             return False
         waiting.pop()()
