@@ -57,6 +57,8 @@ class RakeezaError(Exception):
     """
 
     retryable: ClassVar[bool] = False
+    titles: ClassVar[tuple[str, str] | None] = None
+    """English and Arabic title of an error of a part that speaks under its own name, with its parent's status."""
 
     def __init__(
         self,
@@ -181,6 +183,17 @@ def _face(error: RakeezaError) -> _Face:
     return next(_FACES[kind] for kind in type(error).__mro__ if kind in _FACES)
 
 
+def _name(error: RakeezaError) -> tuple[type[RakeezaError], str, str]:
+    # A title that a class inherits names the class that gave it.
+    for kind in type(error).__mro__:
+        if kind in _FACES:
+            return kind, _FACES[kind].title, _FACES[kind].title_ar
+        own: tuple[str, str] | None = kind.__dict__.get("titles")
+        if own is not None:
+            return kind, *own
+    raise AssertionError("the root has a row")
+
+
 def exit_code(error: RakeezaError) -> int:
     """Exit code of the command line for an error.
 
@@ -198,11 +211,11 @@ def problem(error: RakeezaError) -> dict[str, Any]:
     Source: RFC 9457, section 3.
     """
     face = _face(error)
-    kind = next(kind for kind in type(error).__mro__ if kind in _FACES)
+    kind, title, title_ar = _name(error)
     document: dict[str, Any] = {
         "type": f"urn:rakeeza:problem:{_slug(kind.__name__)}",
-        "title": face.title,
-        "title_ar": face.title_ar,
+        "title": title,
+        "title_ar": title_ar,
         "status": face.status,
         "detail": str(error) if face.status < 500 or error.retryable else error.message,
     }
