@@ -58,7 +58,7 @@ class RakeezaError(Exception):
 
     retryable: ClassVar[bool] = False
     titles: ClassVar[tuple[str, str] | None] = None
-    """English and Arabic title of an error of a part that speaks under its own name, with its parent's status."""
+    """In English and Arabic, of an error that speaks under its own name with its parent's status."""
 
     def __init__(
         self,
