@@ -17,15 +17,15 @@ from functools import cached_property
 from typing import Any
 
 import argon2
-from sqlalchemy import DateTime, LargeBinary, Text, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from foundation import audit
 from foundation.caller import Caller, Role, check_name
-from foundation.database import Base, Database
+from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
+from foundation.identity_records import ApiClient, Person, checked_places, locked_client, new_secret
 from foundation.secret import Secret, SecretFile
 from foundation.tokens import AccessToken, Claims, Tokens
 
@@ -38,33 +38,6 @@ _STANDINGS = {
     "client": text("SELECT roles, places FROM api_client WHERE client_id = :name AND enabled"),
     "person": text("SELECT roles, places FROM person WHERE username = :name AND enabled"),
 }
-
-
-class Person(Base):
-    """A person who signs in."""
-
-    __tablename__ = "person"
-
-    username: Mapped[str] = mapped_column(Text, primary_key=True)
-    password_hash: Mapped[str] = mapped_column(Text)
-    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    places: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    enabled: Mapped[bool]
-    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
-class ApiClient(Base):
-    """A machine that calls us."""
-
-    __tablename__ = "api_client"
-
-    client_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    verifier: Mapped[bytes] = mapped_column(LargeBinary)
-    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    places: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    title: Mapped[str] = mapped_column(Text)
-    enabled: Mapped[bool]
-    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 @dataclass(frozen=True)
@@ -126,11 +99,11 @@ class Identity:
             InvalidInput: a name, role or place that cannot be.
             Conflict: the id is taken.
         """
-        known, where = self._known_roles(roles), _checked_places(places)
+        known, where = self._known_roles(roles), checked_places(places)
         check_name(client_id, "client id")
         if session.get(ApiClient, client_id):
             raise Conflict(f"There is an API client {client_id!r} already.", remedy="Take another id.")
-        secret = _new_secret()
+        secret = new_secret()
         now = datetime.now(UTC)
         session.add(
             ApiClient(
@@ -156,7 +129,7 @@ class Identity:
         Raises:
             NotFound: there is none of this id.
         """
-        client = _locked_client(session, client_id)
+        client = locked_client(session, client_id)
         if client.enabled != enabled:
             client.enabled = enabled
             audit.record(
@@ -174,8 +147,8 @@ class Identity:
         Raises:
             NotFound: there is none of this id.
         """
-        client = _locked_client(session, client_id)
-        secret = _new_secret()
+        client = locked_client(session, client_id)
+        secret = new_secret()
         client.verifier = self._verifier(secret)
         audit.record(session, chain=f"client/{client_id}", actor=actor, action="rotated", details={})
         return secret
@@ -204,7 +177,7 @@ class Identity:
             InvalidInput: a name, password, role or place that cannot be.
             Conflict: the name is taken.
         """
-        known, where = self._known_roles(roles), _checked_places(places)
+        known, where = self._known_roles(roles), checked_places(places)
         check_name(username, "user name")
         if not SHORTEST_PASSWORD <= len(password.reveal()) <= 1024:
             raise InvalidInput(
@@ -375,26 +348,3 @@ def _action(enabled: bool) -> str:
 def _named(places: list[str]) -> dict[str, Any]:
     # In the trail; none there means everywhere, as in the record.
     return {"places": places} if places else {}
-
-
-def _new_secret() -> Secret:
-    return Secret(f"rkz_{secrets.token_urlsafe(32)}")
-
-
-def _locked_client(session: Session, client_id: str) -> ApiClient:
-    client = session.get(ApiClient, client_id, with_for_update=True)
-    if client is None:
-        raise NotFound(f"There is no API client {client_id!r}.", remedy="See: rakeeza identity client list")
-    return client
-
-
-def _checked_places(places: Iterable[str]) -> list[str]:
-    wanted = sorted(set(places))
-    for place in wanted:
-        # A comma parts them where they are listed.
-        if not 1 <= len(place) <= 64 or place != place.strip() or not place.isprintable() or "," in place:
-            raise InvalidInput(
-                f"{place!r} cannot be a place.",
-                remedy="Name it as the cases do: up to 64 characters, no comma, no space around it.",
-            )
-    return wanted
