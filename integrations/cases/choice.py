@@ -31,7 +31,7 @@ def open_to(work: Work) -> list[Action]:
         if action.taker == "role"
         and action.effect != "settle"
         and caller.roles.intersection(action.roles)
-        and not (action.four_eyes and caller.actor == case.centre)
+        and not (action.four_eyes and opened_by(case, caller))
     ]
     return possible(work, his)
 
@@ -83,13 +83,19 @@ def chosen(work: Work, meant: Sequence[Action]) -> Action:
             remedy="Read the case to see where it stands.",
             message_ar=f"المعاملة {number} في حالة «{state.ar}» ولا يمكن فيها «{title.ar}».",
         )
-    if able[0].four_eyes and work.caller.actor == work.case.centre:
+    if able[0].four_eyes and opened_by(work.case, work.caller):
         raise PermissionDenied(
             f"{able[0].title.en!r} is not for who opened the case.",
             remedy="A second person takes it.",
             message_ar=f"«{able[0].title.ar}» لا ينفذها من فتح المعاملة؛ ينفذها شخص آخر.",
         )
     return able[0]
+
+
+def opened_by(case: Case, caller: Caller) -> bool:
+    """Whether a caller is who opened a case: of a centre its clerk, or one who cannot be told from him."""
+    unknown = case.clerk is None or caller.clerk is None
+    return caller.actor == case.centre and (unknown or case.clerk == caller.clerk)
 
 
 def check_version(case: Case, seen: int | None) -> None:

@@ -24,6 +24,7 @@ from integrations.cases.ledger import Posting, Row
 from integrations.cases.money import amount_text, plus
 from integrations.cases.numbers import bill_number, is_bill_number
 from integrations.cases.refunds import Reason
+from integrations.centres import share
 
 PRESENTED = "invoice.presented"
 """A bill is ready to be paid. Subject: case/NUMBER. Payload: bill_number, amount, due, currency; what the
@@ -278,6 +279,8 @@ def void_newest(
         Row(ledger.REFUNDS_PAYABLE, -owed),
     )
     ledger.post(work.session, Posting("void", of.context, invoice.bill_number, work.day, work.at, rows))
+    if of.clerk is not None:
+        share.take_back(work, of)
     work.publish(VOIDED, of.context, {"bill_number": invoice.bill_number})
     return {"bill_number": invoice.bill_number, "owed_back": amount_text(owed)}
 

@@ -39,7 +39,7 @@ _FOUND = text(f"SELECT {_COLUMNS} FROM centre WHERE code = :code")
 _ALL = text(f"SELECT {_COLUMNS} FROM centre ORDER BY code")
 # Whoever is about to be refused by the change waits for it, and it for those whom it finds writing; see
 # migration 0022.
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('centre'), hashtext(:code))")
+_LOCK = text("SELECT pg_advisory_xact_lock(5, hashtext(:code))")
 _STATE = text(
     "UPDATE centre SET state = :state, state_since = :at, state_reason = :reason WHERE code = :code"
 )

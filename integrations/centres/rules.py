@@ -1,6 +1,6 @@
 """The rules of a centre's contract, asked inside the transaction of each of its writes: never from a cache.
 
-`permit` reads the centre, its contract, clerk, key, device and shift in one statement and takes the centre's
+`permit` reads the centre, its contract, clerk, keys, device and shift in one statement and takes the centre's
 lock, shared with its other writes: a suspension, an end or a revoked key waits for the writes that are under
 way, and every write that begins after it is refused (see `integrations.centres.centre.locked`). So nothing of
 a suspended centre is written after its suspension, whichever process takes the message.
@@ -8,22 +8,27 @@ a suspended centre is written after its suspension, whichever process takes the 
 A caller without the role `centre` costs no statement here, one without a record one, and none of the rules.
 """
 
-import base64
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from foundation import audit_writing
 from foundation.calendar import today
-from foundation.chain import canonical
 from foundation.caller import Caller, Role
+from foundation.chain import canonical
+from foundation.errors import RakeezaError
 from integrations.centres import contract as contracts
-from integrations.centres.contract import Agreed, Delegated
+from integrations.centres.centre import actor_of
+from integrations.centres.contract import Agreed
 from integrations.centres.refusals import (
     BranchNotAllowed,
+    CentreKeyRevoked,
     CentreSuspended,
     ClerkKeyRevoked,
     ClerkNotAllowed,
@@ -36,8 +41,43 @@ from integrations.centres.refusals import (
 )
 
 _STANDING = text(
-    "SELECT contract AS id, standing.* FROM centre_standing(:centre, :clerk, :key, :device, :day) AS standing"
+    "SELECT standing.contract AS id, standing.* FROM "
+    "centre_standing(:centre, :centre_key, :clerk, :clerk_key, :device, :day, :at) AS standing"
 )
+_PROVEN = text(
+    "INSERT INTO act_proof (digest, caller, clerk, proof, at) "
+    "VALUES (:digest, :caller, :clerk, CAST(:proof AS jsonb), :at) ON CONFLICT (digest) DO NOTHING"
+)
+# Two who open at once meet at the rows. In one order, the day first: nobody waits crosswise.
+_COUNT = text(
+    """
+    INSERT INTO centre_quota_use AS used (contract_id, period, used)
+    SELECT :contract, period, 1
+    FROM (VALUES (1, CAST(:day AS text)), (2, CAST(:month AS text))) AS periods (number, period)
+    ORDER BY number
+    ON CONFLICT (contract_id, period) DO UPDATE SET used = used.used + 1
+        WHERE used.used < CASE excluded.period WHEN :day THEN CAST(:most_day AS integer)
+                                               ELSE CAST(:most_month AS integer) END
+    RETURNING period
+    """
+)
+_OPENED = text(
+    """
+    INSERT INTO centre_application
+        (case_id, contract_id, centre, service, branch, clerk, device, shift_id, percent, fixed, at)
+    VALUES (:case, :contract, :centre, :service, :branch, :clerk, :device, :shift, :percent, :fixed, :at)
+    """
+)
+_REFUSED = text(
+    """
+    INSERT INTO centre_refusal AS kept (centre, day, kind, clerk, times, last_at)
+    SELECT code, :day, :kind, :clerk, 1, :at FROM centre WHERE code = :centre
+    ON CONFLICT (centre, day, kind, clerk) DO UPDATE SET times = kept.times + 1, last_at = :at
+    """
+)
+_NO_LIMIT = 2**31 - 1
+# In a session: what its transaction is judged by.
+_JUDGED_BY = "centre.standing"
 
 
 @dataclass(frozen=True)
@@ -72,33 +112,200 @@ def permit(session: Session, caller: Caller, at: datetime, *, in_shift: bool = T
         What the rest of this transaction is judged by; None for a caller without a record of a centre.
 
     Raises:
-        CentreSuspended, ContractNotInForce, ProofMissing, ClerkNotAllowed, ClerkKeyRevoked, CentreKeyRevoked,
+        CentreSuspended, ContractNotInForce, ProofMissing, CentreKeyRevoked, ClerkNotAllowed, ClerkKeyRevoked,
         DeviceNotAllowed, BranchNotAllowed, ShiftNotOpen: see `integrations.centres.refusals`.
     """
-    raise NotImplementedError
+    if not may_have_record(caller):
+        return None
+    proof, day = caller.proof or {}, today(now=at)
+    words = {
+        "centre": caller.name,
+        "centre_key": proof.get("centre_key"),
+        "clerk": caller.clerk,
+        "clerk_key": proof.get("clerk_key"),
+        "device": proof.get("device"),
+        "day": day,
+        "at": at,
+    }
+    row = session.execute(_STANDING, words).one_or_none()
+    if row is None:
+        return None
+    agreed = _in_force(caller.name, row, day)
+    clerk, device = _signed(caller, row), proof.get("device")
+    if (device is not None or (agreed.shifts and in_shift)) and not row.device_active:
+        raise DeviceNotAllowed(caller.name, device)
+    branch = row.clerk_branch if device is None else row.device_branch
+    if branch not in agreed.branches:
+        raise BranchNotAllowed(caller.name, branch)
+    if agreed.shifts and in_shift and row.shift is None:
+        raise ShiftNotOpen(clerk, str(device))
+    standing = Standing(caller.name, clerk, agreed, day, branch, device, row.shift)
+    session.info[_JUDGED_BY] = standing
+    return standing
 
 
-def delegated(
-    session: Session, caller: Caller, service: str, procedure: str, at: datetime
-) -> Delegated | None:
+def may_have_record(caller: Caller) -> bool:
+    """Whether a caller can be a centre with a record at all; nothing is asked of any other."""
+    return caller.kind == "client" and Role.CENTRE in caller.roles
+
+
+def keep_proof(session: Session, caller: Caller, at: datetime) -> None:
+    """Keep the proof of an act in its transaction; all that it writes into journals names the clerk and it.
+
+    One message may do several acts, each in a transaction of its own; its proof is kept once.
+    """
+    if caller.proof is None:
+        return
+    digest = proof_digest(caller.proof)
+    words = {
+        "digest": digest,
+        "caller": caller.actor,
+        "clerk": caller.clerk,
+        "proof": json.dumps(dict(caller.proof)),
+        "at": at,
+    }
+    session.execute(_PROVEN, words)
+    by = {"clerk": caller.clerk} if caller.clerk is not None else {}
+    audit_writing.witness(session, {**by, "proof": digest.hex()})
+
+
+def proof_digest(proof: Mapping[str, str]) -> bytes:
+    """SHA-256 over the canonical JSON of a proof: what the journals hold of it."""
+    return hashlib.sha256(canonical(proof)).digest()
+
+
+def delegated(session: Session, caller: Caller, service: str, procedure: str) -> None:
     """Let a centre open a case of a procedure: its contract delegates it, at this branch.
 
-    Returns:
-        The terms; None for a caller without a record of a centre.
+    Args:
+        session: in which `permit` let the caller pass; of a caller without a record nothing is asked.
 
     Raises:
         ServiceNotDelegated, BranchNotAllowed: it does not.
     """
-    raise NotImplementedError
+    standing = _standing(session, caller)
+    if standing is None:
+        return
+    terms = standing.contract.services.get(service)
+    if terms is None or (terms.procedures is not None and procedure not in terms.procedures):
+        raise ServiceNotDelegated(caller.name, service, procedure)
+    if terms.branches is not None and standing.branch not in terms.branches:
+        raise BranchNotAllowed(caller.name, standing.branch, service)
 
 
-def count(session: Session, caller: Caller, at: datetime) -> None:
+def clerk_of(session: Session, caller: Caller) -> str | None:
+    """The clerk who acts in this transaction for a centre with a record; None of anybody else."""
+    standing = _standing(session, caller)
+    return standing.clerk if standing is not None else None
+
+
+def count(session: Session, caller: Caller) -> None:
     """Count an application against the quotas of the day and the month, exactly.
 
     Called where a case is opened, as late as can be: it holds up what else the centre opens until this
-    transaction ends.
+    transaction ends. What is refused after it counts nothing.
 
     Raises:
         QuotaExhausted: one of them is used up.
     """
-    raise NotImplementedError
+    standing = _standing(session, caller)
+    if standing is None:
+        return
+    agreed, (by_day, by_month) = standing.contract, periods(standing.day)
+    quotas = {by_day: agreed.quota.day or _NO_LIMIT, by_month: agreed.quota.month or _NO_LIMIT}
+    words = {
+        "contract": agreed.id,
+        "day": by_day,
+        "month": by_month,
+        "most_day": quotas[by_day],
+        "most_month": quotas[by_month],
+    }
+    counted = set(session.execute(_COUNT, words).scalars())
+    for period, quota in quotas.items():
+        if period not in counted:
+            raise QuotaExhausted(caller.name, period, quota)
+
+
+def periods(day: date) -> tuple[str, str]:
+    """The day and the month that an application of a day counts for, as `centre_quota_use` names them."""
+    return day.isoformat(), f"{day:%Y-%m}"
+
+
+def opened(session: Session, caller: Caller, case: int, service: str, at: datetime) -> None:
+    """Note by which contract, where and by whom a case was opened, and the share that was agreed by then.
+
+    Args:
+        case: its row.
+    """
+    standing = _standing(session, caller)
+    if standing is None:
+        return
+    share = standing.contract.services[service].share
+    words = {
+        "case": case,
+        "contract": standing.contract.id,
+        "centre": standing.centre,
+        "service": service,
+        "branch": standing.branch,
+        "clerk": standing.clerk,
+        "device": standing.device,
+        "shift": standing.shift,
+        "percent": share.percent,
+        "fixed": share.fixed,
+        "at": at,
+    }
+    session.execute(_OPENED, words)
+
+
+def note_refusal(session: Session, caller: Caller, refusal: RakeezaError, at: datetime) -> None:
+    """Count a refusal by one of the rules: by centre, day, kind and clerk.
+
+    Args:
+        session: of a transaction of its own; that of the act is undone.
+    """
+    words = {
+        "centre": caller.name,
+        "day": today(now=at),
+        "kind": type(refusal).__name__,
+        "clerk": caller.clerk or "",
+        "at": at,
+    }
+    session.execute(_REFUSED, words)
+
+
+def _standing(session: Session, caller: Caller) -> Standing | None:
+    standing = session.info.get(_JUDGED_BY)
+    # What follows by itself in the same transaction is done by the engine, not by the centre.
+    return standing if standing is not None and caller.actor == actor_of(standing.centre) else None
+
+
+def _in_force(centre: str, row: Row[Any], day: date) -> Agreed:
+    if row.state != "active":
+        raise CentreSuspended(centre)
+    if row.id is None:
+        raise ContractNotInForce(centre, None, None)
+    agreed = contracts.read(row)
+    if not agreed.covers(day):
+        ended = agreed.ended_at is not None
+        raise ContractNotInForce(centre, agreed.first_day, agreed.last_day, ended, day)
+    return agreed
+
+
+def _signed(caller: Caller, row: Row[Any]) -> str:
+    # The clerk of an act that he and his centre have signed.
+    proof, centre, clerk = caller.proof, caller.name, caller.clerk
+    if clerk is None or proof is None or (proof.get("centre"), proof.get("clerk")) != (centre, clerk):
+        raise ProofMissing(centre)
+    # On the SOAP face his secret vouches for him (WS-Security's UsernameToken), on REST a key of his own.
+    by_key = "clerk_key" in proof
+    if not proof.get("centre_signature") or not (by_key or proof.get("face") == "soap"):
+        raise ProofMissing(centre)
+    if by_key and not proof.get("clerk_signature"):
+        raise ProofMissing(centre)
+    if not row.centre_key_good:
+        raise CentreKeyRevoked(centre)
+    if not row.clerk_active:
+        raise ClerkNotAllowed(centre, clerk)
+    if by_key and not row.key_good:
+        raise ClerkKeyRevoked(centre, clerk)
+    return clerk

@@ -24,6 +24,7 @@ from integrations.cases.application import Reader, check_readable
 from integrations.cases.case import Case
 from integrations.cases.case_store import CASES
 from integrations.cases.migration import Plan
+from integrations.centres import rules
 from integrations.desks.desk import Desk
 from integrations.desks.migration import run_migration
 from integrations.flow import Effect
@@ -280,6 +281,7 @@ class Cases:
     ) -> Case:
         # Before anything is read: whoever may not open it learns nothing of a licence.
         choice.check_opener(service, procedure, caller)
+        rules.delegated(session, caller, service.code, procedure)
         application = self._reader.application(
             service, procedure, message.get("applicant"), message.get("form", {})
         )

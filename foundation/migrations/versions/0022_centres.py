@@ -264,26 +264,34 @@ def _standing() -> None:
     # One statement of the program, and two here: whoever waits for a change of the centre (a suspension, a
     # key that is revoked) must see what that change wrote. Each query of a volatile function has a snapshot
     # of its own. The lock is one that waiters take in turn: who writes all the time cannot keep a suspension
-    # waiting.
+    # waiting. Certificates come with the next step; the body is read when it first runs.
     op.execute(
         """
         CREATE FUNCTION centre_standing(
-            of_centre text, of_clerk text, of_key text, of_device text, of_day date
+            of_centre text, of_centre_key text, of_clerk text, of_key text, of_device text, of_day date,
+            of_moment timestamptz
         ) RETURNS TABLE (
             state text, contract bigint, reference text, first_day date, last_day date, ended_at timestamptz,
             shifts boolean, quota_day integer, quota_month integer, services jsonb, branches text[],
-            clerk_active boolean, clerk_branch text, key_good boolean, device_active boolean,
-            device_branch text, shift bigint
+            centre_key_good boolean, clerk_active boolean, clerk_branch text, key_good boolean,
+            device_active boolean, device_branch text, shift bigint
         ) LANGUAGE plpgsql VOLATILE AS $$
         BEGIN
             IF NOT EXISTS (SELECT FROM centre WHERE centre.code = of_centre) THEN
                 RETURN;
             END IF;
-            PERFORM pg_advisory_xact_lock_shared(hashtext('centre'), hashtext(of_centre));
+            PERFORM pg_advisory_xact_lock_shared(5, hashtext(of_centre));
             RETURN QUERY
                 SELECT centre.state, agreed.id, agreed.reference, agreed.first_day, agreed.last_day,
                        agreed.ended_at, agreed.shifts, agreed.quota_day, agreed.quota_month, agreed.services,
-                       agreed.branches, clerk.active, clerk.branch,
+                       agreed.branches,
+                       EXISTS (
+                           SELECT FROM client_certificate AS held
+                           WHERE held.client_id = of_centre AND held.revoked_at IS NULL
+                               AND of_centre_key IN (held.thumbprint, held.key_thumbprint)
+                               AND of_moment BETWEEN held.not_before AND held.not_after
+                       ),
+                       clerk.active, clerk.branch,
                        key.thumbprint IS NOT NULL AND key.revoked_at IS NULL, device.active,
                        device.branch, shift.id
                 FROM centre
