@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
+from foundation.confirmation import Shown, shown
 from foundation.errors import (
     Malformed,
     NotAuthenticated,
@@ -152,10 +153,11 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
         roles: the caller needs one of these; none means that any caller may.
 
     Raises:
-        NotAuthenticated: from the dependency; there is no bearer token, or it does not hold.
-        PermissionDenied: from the dependency; the caller has none of the roles.
+        NotAuthenticated: from the dependency; there is no bearer token, or it does not hold, or it is bound
+            to a key that the request was not sent with.
+        PermissionDenied: from the dependency; the caller has none of the roles, or is let in nowhere now.
 
-    Source: RFC 6750 (bearer tokens).
+    Source: RFC 6750 (bearer tokens); RFC 8705, section 3 (those that are bound).
     """
 
     # On the event loop, as long as nobody has to be asked: every hop to a thread costs a third of what a
@@ -165,7 +167,7 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
         if isinstance(handed, _HandedOver):
             known = handed.caller
         else:
-            known = await _bearer_of(identity, given)
+            known = await _bearer_of(identity, given, shown(request.scope))
         if roles:
             known.require(*roles)
         return known
@@ -173,7 +175,7 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
     return caller
 
 
-async def _bearer_of(identity: Identity, given: str | None) -> Caller:
+async def _bearer_of(identity: Identity, given: str | None, sent_with: Shown) -> Caller:
     scheme, _, token = (given or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotAuthenticated(
@@ -181,8 +183,8 @@ async def _bearer_of(identity: Identity, given: str | None) -> Caller:
             remedy=f"Ask for one at {TOKEN_PATH}.",
             message_ar="لم يُرسل رمز الدخول.",
         )
-    known = identity.believed(token.strip())
-    return known if known is not None else await run_in_threadpool(identity.caller, token.strip())
+    known = identity.believed(token.strip(), sent_with)
+    return known if known is not None else await run_in_threadpool(identity.caller, token.strip(), sent_with)
 
 
 def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTBEAT) -> StreamingResponse:

@@ -3,14 +3,18 @@
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import DateTime, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from foundation.caller import Role
 from foundation.database import Base
 from foundation.errors import InvalidInput, NotFound
 from foundation.secret import Secret
+
+SHORTEST_PASSWORD = 12
 
 
 class Person(Base):
@@ -52,6 +56,25 @@ def locked_client(session: Session, client_id: str) -> ApiClient:
     return client
 
 
+def known_roles(roles: Iterable[str], declared: Iterable[str]) -> list[str]:
+    """The roles that somebody is given, sorted, each once.
+
+    Args:
+        declared: those of service definitions, beside the platform's own.
+
+    Raises:
+        InvalidInput: one that there is not, or none at all.
+    """
+    wanted, known = sorted(set(roles)), [*Role, *sorted(declared)]
+    unknown = [role for role in wanted if role not in known]
+    if unknown or not wanted:
+        raise InvalidInput(
+            f"There is no role {unknown[0]!r}." if unknown else "At least one role is needed.",
+            remedy=f"Known: {', '.join(known)}.",
+        )
+    return [str(role) for role in wanted]
+
+
 def checked_places(places: Iterable[str]) -> list[str]:
     """The places that somebody may act at, sorted, each once.
 
@@ -67,6 +90,29 @@ def checked_places(places: Iterable[str]) -> list[str]:
                 remedy="Name it as the cases do: up to 64 characters, no comma, no space around it.",
             )
     return wanted
+
+
+def check_password(password: Secret) -> None:
+    """Refuse a password that is too easy to guess, or too long to be one.
+
+    Raises:
+        InvalidInput: it is.
+    """
+    if not SHORTEST_PASSWORD <= len(password.reveal()) <= 1024:
+        raise InvalidInput(
+            f"The password has {len(password.reveal())} characters.",
+            remedy=f"Choose one of {SHORTEST_PASSWORD} to 1024; several words are good.",
+        )
+
+
+def action_of(enabled: bool) -> str:
+    """What the trail calls it when somebody is let in, or shut out."""
+    return "enabled" if enabled else "disabled"
+
+
+def named(places: list[str]) -> dict[str, Any]:
+    """Places as the trail has them: none there means everywhere, as in the record."""
+    return {"places": places} if places else {}
 
 
 def new_secret() -> Secret:

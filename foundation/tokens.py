@@ -1,14 +1,14 @@
 """Short-lived signed tokens: JSON Web Tokens under one key of the platform.
 
-Source: RFC 7519 (JWT), RFC 7518 section 3.4 (ES256), RFC 8725 (best practice: one algorithm, pinned).
+Source: RFC 7519 (JWT), RFC 7518 section 3.4 (ES256), RFC 8725 (best practice: one algorithm, pinned),
+RFC 7800 (what a token is bound to).
 """
 
-import base64
 import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from foundation.chain import canonical
+from foundation.client_keys import key_thumbprint
+from foundation.confirmation import BY_CERTIFICATE, BY_KEY, Confirmation
 from foundation.errors import NotAuthenticated
 from foundation.secret import Secret, SecretFile
 
@@ -56,10 +57,12 @@ class Claims:
     Args:
         subject: whom it names.
         roles: what its bearer may do at most.
+        bound_to: whose holder its bearer has to be; None lets any bearer in.
     """
 
     subject: str
     roles: frozenset[str]
+    bound_to: Confirmation | None = None
 
 
 class Tokens:
@@ -77,16 +80,19 @@ class Tokens:
         self._verified: dict[bytes, tuple[float, Claims]] = {}
         self._lock = threading.Lock()
 
-    def issue(self, subject: str, roles: Iterable[str]) -> AccessToken:
+    def issue(self, subject: str, roles: Iterable[str], bound_to: Confirmation | None = None) -> AccessToken:
         """A new token.
 
         Args:
             subject: whom it names: "client/centre-7", "person/amal".
             roles: what its bearer may do.
+            bound_to: the certificate or key without which nobody may use it.
+
+        Source: RFC 7800, section 3.1; RFC 8705, section 3.1.
         """
         now = int(time.time())
         named = sorted(roles)
-        claims = {
+        claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": subject,
@@ -95,6 +101,8 @@ class Tokens:
             "exp": now + self._lifetime,
             "jti": uuid.uuid4().hex,
         }
+        if bound_to is not None:
+            claims["cnf"] = {bound_to.kind: bound_to.value}
         key, kid = self._key
         signed = jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": kid})
         return AccessToken(Secret(signed), self._lifetime, tuple(named))
@@ -115,7 +123,7 @@ class Tokens:
         subject, roles = claims["sub"], claims["roles"]
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
             raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
-        found = Claims(str(subject), frozenset(roles))
+        found = Claims(str(subject), frozenset(roles), _bound_to(claims))
         self._remember(token, int(claims["exp"]) + LEEWAY, found)
         return found
 
@@ -170,7 +178,7 @@ class Tokens:
         pem = self._secrets.get_or_make(_KEY_NAME, _new_signing_key).reveal()
         key = serialization.load_pem_private_key(pem.encode(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return key, _thumbprint(key.public_key())
+        return key, key_thumbprint(key.public_key())
 
 
 def _digest(token: str) -> bytes:
@@ -185,12 +193,11 @@ def _new_signing_key() -> Secret:
     return Secret(pem.decode())
 
 
-def _thumbprint(key: ec.EllipticCurvePublicKey) -> str:
-    # RFC 7638: SHA-256 over the required members of the JWK, in lexicographic order, without spaces.
-    numbers = key.public_numbers()
-    x, y = (_base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
-    return _base64url(hashlib.sha256(canonical({"crv": "P-256", "kty": "EC", "x": x, "y": y})).digest())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _bound_to(claims: Mapping[str, Any]) -> Confirmation | None:
+    if "cnf" not in claims:
+        return None
+    # One that cannot be read binds the token to what nobody holds; it must not bind it to nothing.
+    for kind in (BY_CERTIFICATE, BY_KEY):
+        if isinstance(claims["cnf"], dict) and list(claims["cnf"]) == [kind]:
+            return Confirmation(kind, str(claims["cnf"][kind]))
+    raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
