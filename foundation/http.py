@@ -35,6 +35,7 @@ from foundation.http_faults import refused
 from foundation.http_guard import PROBLEM, Guard
 from foundation.idempotency import Answer, fingerprint, once
 from foundation.identity import Caller, Identity
+from foundation.witness import called
 
 __all__ = [
     "PROBLEM",
@@ -165,13 +166,20 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
     async def caller(request: Request, given: Annotated[str | None, Security(_bearer)]) -> Caller:
         handed = request.scope.get(_HANDED_OVER)
         if isinstance(handed, _HandedOver):
-            known = handed.caller
-        else:
-            known = await _bearer_of(identity, given, shown(request.scope))
-        if roles:
-            known.require(*roles)
-        return known
+            return _having(handed.caller, roles)
+        witness = called(request.app)
+        if witness is None:
+            return _having(await _bearer_of(identity, given, shown(request.scope)), roles)
+        await witness.look(request)
+        known = _having(await _bearer_of(identity, given, shown(request.scope)), roles)
+        return await witness.vouch(request, known)
 
+    return caller
+
+
+def _having(caller: Caller, roles: tuple[str, ...]) -> Caller:
+    if roles:
+        caller.require(*roles)
     return caller
 
 
