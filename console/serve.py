@@ -75,6 +75,8 @@ def serving(settings: Settings, settings_file: Path | None) -> Iterator["Supervi
             "http": _claim(settings.http.host, settings.http.port, "http.port"),
             "collector": _claim(settings.collector.host, settings.collector.port, "collector.port"),
         }
+        if settings.tls.port is not None:
+            ports["tls"] = _claim(settings.tls.host, settings.tls.port, "tls.port")
         if settings.prometheus.url is None:
             port = _claim(settings.prometheus.host, settings.prometheus.port, "prometheus.port")
             ports["prometheus"] = port

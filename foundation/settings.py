@@ -83,6 +83,27 @@ class Http(Section):
     max_file: int = Field(50_000_000, ge=1_000, description="Largest document that is put, in bytes.")
 
 
+class Tls(Section):
+    """The API's face over TLS, where clients may show certificates."""
+
+    host: str = Field("127.0.0.1", description="Address the API listens on over TLS.")
+    port: Port | None = Field(
+        None, description="Port the API listens on over TLS; 0 takes a free one, without it there is none."
+    )
+    certificate: Path | None = Field(
+        None,
+        description="PEM file with the API's certificate and those above it; by default our authority's own.",
+    )
+    key: Path | None = Field(
+        None, description="PEM file with its key; without it the key is in the certificate's file."
+    )
+    names: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1"),
+        min_length=1,
+        description="Names and addresses that our authority's certificate of the API is for.",
+    )
+
+
 class Identity(Section):
     """Tokens."""
 
@@ -200,6 +221,7 @@ class Settings(Section):
     platform: Platform = Platform()
     database: Database = Database()
     http: Http = Http()
+    tls: Tls = Tls()
     identity: Identity = Identity()
     collector: Collector = Collector()
     prometheus: Prometheus = Prometheus()

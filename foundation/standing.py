@@ -84,7 +84,7 @@ def read(session: Session, subject: str, terms_of: TermsOf) -> Standing | None:
 
 
 def bearer(claims: Claims, standing: Standing) -> Caller:
-    """Who bears a token that opens: what was taken away is gone at once, what was given waits for the next."""
+    """Who bears a token that opens: what was taken away is gone at once, what was given waits for another."""
     kind, _, name = claims.subject.partition("/")
     known = standing.roles & claims.roles
     return Caller(name, "client" if kind == "client" else "person", known, standing.places)

@@ -6,11 +6,12 @@ from sqlalchemy import text
 from console.bootstrap import Platform
 from console.web import metrics, verify_page
 from foundation.definitions import Bilingual
-from foundation.http import PROBLEMS, create_app
+from foundation.http import PROBLEMS, TOKEN_PATH, create_app
 from foundation.http_tokens import token_router
+from foundation.settings import Settings
 from infra.plays import http as plays
 from integrations import contracts
-from integrations.entrypoints import rest, verify
+from integrations.entrypoints import authority, rest, verify
 
 
 def create_api(platform: Platform) -> FastAPI:
@@ -19,9 +20,10 @@ def create_api(platform: Platform) -> FastAPI:
     app = create_app("Rakeeza", max_body=http.max_body, max_file=http.max_file, one_by_one=True)
     app.add_middleware(metrics.Measured)
     app.include_router(metrics.router(platform.database))
-    app.include_router(token_router(platform.identity))
+    app.include_router(token_router(platform.identity, token_endpoints(platform.settings)))
     app.include_router(rest.router(platform.licensing, platform.identity))
     app.include_router(verify.router(platform.licensing))
+    app.include_router(authority.router(platform.certificates, platform.database))
     app.include_router(verify_page.router(_labels(platform)))
     app.include_router(plays.router(platform.plays, platform.identity), responses=PROBLEMS)
     contracts.describe(app)
@@ -34,6 +36,15 @@ def create_api(platform: Platform) -> FastAPI:
         return {"status": "ok"}
 
     return app
+
+
+def token_endpoints(settings: Settings) -> list[str]:
+    """The URLs under which clients reach the token endpoint, by the settings; the public one first."""
+    http, tls = settings.http, settings.tls
+    bases = [http.public_url.rstrip("/")] if http.public_url else []
+    bases += [f"https://{host}:{tls.port}" for host in (*tls.names, tls.host) if tls.port]
+    bases += [f"http://{http.host}:{http.port}"]
+    return [base + TOKEN_PATH for base in dict.fromkeys(bases)]
 
 
 def _labels(platform: Platform) -> bytes:

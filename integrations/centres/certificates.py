@@ -122,6 +122,10 @@ class Certificates:
         """The list of revocations at a moment, DER."""
         return self._authority.crl(revoked(session, at), at)
 
+    def authority_der(self) -> bytes:
+        """The authority's own certificate, DER."""
+        return self._authority.certificate.public_bytes(Encoding.DER)
+
     def _issue(
         self, session: Session, client_id: str, request: str, at: datetime, actor: str, renews: str | None
     ) -> ClientCertificate:
