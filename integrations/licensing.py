@@ -29,6 +29,7 @@ from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Engine
 from integrations.cases.moves import Effects
 from integrations.desks.cases import Cases
+from integrations.desks.centres import CentresDesk
 from integrations.desks.closures import follow_closures
 from integrations.desks.desk import Desk
 from integrations.desks.files import FilesDesk
@@ -111,6 +112,7 @@ class Licensing:
         self.files = FilesDesk(desk)
         self.people = PeopleDesk(desk)
         self.money = Money(desk)
+        self.centres = CentresDesk(desk)
         self.licences = LicencesDesk(desk, settings)
         self._reissue = Reissue(database, office, clock)
         jobs.register(REISSUE_JOB, self._reissue.step)

@@ -14,14 +14,15 @@
     └── ProofMissing          the act is not signed by centre and clerk
     Conflict
     ├── QuotaExhausted        it has opened all the applications of the day or the month
-    └── ShiftNotOpen          its contract asks for shifts, and the clerk has none open on the device
+    ├── ShiftNotOpen          its contract asks for shifts, and the clerk has none open on the device
+    ├── ShiftOpen             the clerk or the device has an open shift already
+    ├── ShiftClosed           the shift was closed before
+    └── DrawerShort           more is taken out of a drawer than it should hold
 """
 
 from datetime import date, datetime
 
 from foundation.errors import Conflict, PermissionDenied, RakeezaError
-
-Refusal = PermissionDenied | Conflict
 
 
 class CentreSuspended(PermissionDenied):
@@ -197,6 +198,45 @@ class ShiftNotOpen(Conflict):
         )
 
 
+class ShiftOpen(Conflict):
+    """The clerk has an open shift, or the device has."""
+
+    titles = ("Shift open already", "وردية مفتوحة من قبل")
+
+    def __init__(self, clerk: str, device: str) -> None:
+        super().__init__(
+            f"The clerk {clerk} has a shift open on the device {device}.",
+            remedy="Close it first: a clerk and a device have one open shift.",
+            message_ar=f"للموظف {clerk} وردية مفتوحة على الجهاز {device}؛ أغلقها أولًا.",
+        )
+
+
+class ShiftClosed(Conflict):
+    """The shift was closed before."""
+
+    titles = ("Shift closed", "وردية مغلقة")
+
+    def __init__(self, shift: int) -> None:
+        super().__init__(
+            f"The shift {shift} is closed.",
+            remedy="Open a new one.",
+            message_ar=f"الوردية {shift} مغلقة؛ افتح وردية جديدة.",
+        )
+
+
+class DrawerShort(Conflict):
+    """More is taken out of a drawer than it should hold."""
+
+    titles = ("Drawer short", "رصيد الدرج لا يكفي")
+
+    def __init__(self, shift: int, expected: str) -> None:
+        super().__init__(
+            f"The drawer of the shift {shift} should hold {expected} SAR, and no more can be taken out.",
+            remedy="Count it; then close the shift.",
+            message_ar=f"رصيد درج الوردية {shift} هو {expected} ريال، ولا يُسحب أكثر منه.",
+        )
+
+
 REFUSALS: tuple[type[RakeezaError], ...] = (
     CentreSuspended,
     ContractNotInForce,
@@ -209,5 +249,8 @@ REFUSALS: tuple[type[RakeezaError], ...] = (
     ProofMissing,
     QuotaExhausted,
     ShiftNotOpen,
+    ShiftOpen,
+    ShiftClosed,
+    DrawerShort,
 )
 """Every refusal by a rule of the contract."""

@@ -144,6 +144,13 @@ def permit(session: Session, caller: Caller, at: datetime, *, in_shift: bool = T
     return standing
 
 
+def standing_of(session: Session, caller: Caller) -> Standing | None:
+    """What `permit` let a caller pass by in this transaction; None of whoever is no centre with a record."""
+    standing = session.info.get(_JUDGED_BY)
+    # What follows by itself in the same transaction is done by the engine, not by the centre.
+    return standing if standing is not None and caller.actor == actor_of(standing.centre) else None
+
+
 def may_have_record(caller: Caller) -> bool:
     """Whether a caller can be a centre with a record at all; nothing is asked of any other."""
     return caller.kind == "client" and Role.CENTRE in caller.roles
@@ -183,7 +190,7 @@ def delegated(session: Session, caller: Caller, service: str, procedure: str) ->
     Raises:
         ServiceNotDelegated, BranchNotAllowed: it does not.
     """
-    standing = _standing(session, caller)
+    standing = standing_of(session, caller)
     if standing is None:
         return
     terms = standing.contract.services.get(service)
@@ -195,7 +202,7 @@ def delegated(session: Session, caller: Caller, service: str, procedure: str) ->
 
 def clerk_of(session: Session, caller: Caller) -> str | None:
     """The clerk who acts in this transaction for a centre with a record; None of anybody else."""
-    standing = _standing(session, caller)
+    standing = standing_of(session, caller)
     return standing.clerk if standing is not None else None
 
 
@@ -208,7 +215,7 @@ def count(session: Session, caller: Caller) -> None:
     Raises:
         QuotaExhausted: one of them is used up.
     """
-    standing = _standing(session, caller)
+    standing = standing_of(session, caller)
     if standing is None:
         return
     agreed, (by_day, by_month) = standing.contract, periods(standing.day)
@@ -237,7 +244,7 @@ def opened(session: Session, caller: Caller, case: int, service: str, at: dateti
     Args:
         case: its row.
     """
-    standing = _standing(session, caller)
+    standing = standing_of(session, caller)
     if standing is None:
         return
     share = standing.contract.services[service].share
@@ -271,12 +278,6 @@ def note_refusal(session: Session, caller: Caller, refusal: RakeezaError, at: da
         "at": at,
     }
     session.execute(_REFUSED, words)
-
-
-def _standing(session: Session, caller: Caller) -> Standing | None:
-    standing = session.info.get(_JUDGED_BY)
-    # What follows by itself in the same transaction is done by the engine, not by the centre.
-    return standing if standing is not None and caller.actor == actor_of(standing.centre) else None
 
 
 def _in_force(centre: str, row: Row[Any], day: date) -> Agreed:

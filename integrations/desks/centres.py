@@ -1,0 +1,391 @@
+"""The desk for service centres: what the municipality agrees on with them, and what they do with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from foundation.definitions import Bilingual
+from foundation.errors import InvalidInput, Malformed
+from foundation.idempotency import Answer
+from foundation.identity import Caller, Role
+from foundation.secret import Secret
+from integrations.cases.money import amount_text
+from integrations.centres import centre as centres
+from integrations.centres import clerks, report, rules, shifts
+from integrations.centres import contract as contracts
+from integrations.centres.centre import Centre
+from integrations.centres.contract import Contract
+from integrations.centres.refusals import ContractNotInForce, DeviceNotAllowed
+from integrations.centres.rules import Standing
+from integrations.centres.shifts import Direction
+from integrations.desks.desk import Desk
+
+Value = TypeVar("Value")
+
+LARGEST_PAGE = 200
+"""Shifts in one page of a list, at most."""
+LONGEST_PERIOD = 1_100
+"""Days of one report, at most: a contract of three years."""
+
+
+@dataclass(frozen=True)
+class CentresDesk:
+    """Keeps the centres, and serves them.
+
+    Args:
+        desk: what all desks share.
+    """
+
+    desk: Desk
+
+    def add(
+        self,
+        caller: Caller,
+        code: str,
+        title: Bilingual,
+        contract: Contract,
+        make_client: Callable[[Session], object],
+    ) -> dict[str, Any]:
+        """Keep a new centre with its first contract.
+
+        Args:
+            code: of the centre; the id of its API client.
+            make_client: makes that client in this transaction, or finds that it is there.
+
+        Raises:
+            PermissionDenied: the caller is no administrator.
+            Conflict: there is a centre of this code.
+            InvalidInput: the contract names a service or a procedure that is not offered at centres.
+        """
+        self._require(caller)
+        self._check_services(contract)
+        with self.desk.database.transaction() as session:
+            at = self.desk.clock()
+            make_client(session)
+            made = centres.add(session, code, title, caller.actor, at)
+            contracts.keep(session, code, contract, caller.actor, at)
+            return self._shown(session, made)
+
+    def agree(self, caller: Caller, code: str, contract: Contract) -> dict[str, Any]:
+        """Keep another contract of a centre.
+
+        Raises:
+            PermissionDenied, InvalidInput: as `add`.
+            NotFound: there is no such centre.
+            Conflict: it was ended, or another contract covers a day of this one.
+        """
+        self._require(caller)
+        self._check_services(contract)
+        with self.desk.database.transaction() as session:
+            at, kept = self.desk.clock(), centres.locked(session, code)
+            contracts.keep(session, code, contract, caller.actor, at)
+            facts = {"what": "contract", "reference": contract.reference}
+            centres.tell(session, kept, centres.CHANGED, caller.actor, dict(facts))
+            return self._shown(session, kept)
+
+    def suspend(self, caller: Caller, code: str, reason: str) -> dict[str, Any]:
+        """Stop a centre at once, on every process.
+
+        Raises:
+            PermissionDenied: the caller is no administrator.
+            NotFound: there is no such centre.
+            Conflict: it is suspended or ended.
+            InvalidInput: no reason is given.
+        """
+        return self._entered(caller, code, "suspended", reason)
+
+    def resume(self, caller: Caller, code: str, reason: str) -> dict[str, Any]:
+        """Let a suspended centre act again. Raises as `suspend` does."""
+        return self._entered(caller, code, "active", reason)
+
+    def end(self, caller: Caller, code: str, reason: str) -> dict[str, Any]:
+        """End a centre and its contracts for good, at once. Raises as `suspend` does."""
+        return self._entered(caller, code, "ended", reason)
+
+    def show(self, caller: Caller, code: str) -> dict[str, Any]:
+        """A centre with its contracts, clerks, devices and open shifts.
+
+        Raises:
+            PermissionDenied: the caller is neither administrator nor auditor.
+            NotFound: there is no such centre.
+        """
+        self._require(caller, Role.AUDITOR)
+        with self.desk.database.transaction() as session:
+            return self._shown(session, centres.find(session, code))
+
+    def list(self, caller: Caller) -> list[dict[str, Any]]:
+        """Every centre with the contract that is in force, by code. Raises as `show` does."""
+        self._require(caller, Role.AUDITOR)
+        with self.desk.database.transaction() as session:
+            return [
+                {**centres.view(each), "contract": self._contract_now(session, each.code)}
+                for each in centres.every(session)
+            ]
+
+    def add_clerk(
+        self, caller: Caller, code: str, clerk: str, name: str, branch: str
+    ) -> tuple[dict[str, Any], Secret]:
+        """Enrol a clerk; his secret can never be shown again. Raises as `clerks.add` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> Secret:
+            vault = self.desk.office.vault
+            return clerks.add(session, vault, centre, clerk, name, branch, caller.actor, at)
+
+        return self._changed(caller, code, act)
+
+    def enable_clerk(self, caller: Caller, code: str, clerk: str, active: bool) -> dict[str, Any]:
+        """Stop a clerk at once, or let him act again. Raises as `clerks.enable` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> None:
+            clerks.enable(session, centre, clerk, active, caller.actor, at)
+
+        return self._changed(caller, code, act)[0]
+
+    def new_secret(self, caller: Caller, code: str, clerk: str) -> Secret:
+        """Give a clerk another secret. Raises as `clerks.new_secret` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> Secret:
+            return clerks.new_secret(session, self.desk.office.vault, centre, clerk, caller.actor, at)
+
+        return self._changed(caller, code, act)[1]
+
+    def enrol_key(self, caller: Caller, code: str, clerk: str, public_key: bytes) -> str:
+        """Let a clerk sign with a key; its thumbprint. Raises as `clerks.enrol_key` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> str:
+            return clerks.enrol_key(session, centre, clerk, public_key, caller.actor, at)
+
+        return self._changed(caller, code, act)[1]
+
+    def revoke_key(self, caller: Caller, code: str, clerk: str, thumbprint: str) -> None:
+        """Let a clerk's key hold no more, at once. Raises as `clerks.revoke_key` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> None:
+            clerks.revoke_key(session, centre, clerk, thumbprint, caller.actor, at)
+
+        self._changed(caller, code, act)
+
+    def add_device(self, caller: Caller, code: str, device: str, branch: str, title: str) -> dict[str, Any]:
+        """Enrol a device of a branch. Raises as `clerks.add_device` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> None:
+            clerks.add_device(session, centre, device, branch, title, caller.actor, at)
+
+        return self._changed(caller, code, act)[0]
+
+    def enable_device(self, caller: Caller, code: str, device: str, active: bool) -> dict[str, Any]:
+        """Stop a device at once, or let it be used again. Raises as `clerks.enable_device` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> None:  # noqa: ARG001 -- all acts alike
+            clerks.enable_device(session, centre, device, active, caller.actor)
+
+        return self._changed(caller, code, act)[0]
+
+    def own(self, caller: Caller) -> dict[str, Any]:
+        """The caller's centre: its contract in force, and what of its quotas is used.
+
+        Raises:
+            NotFound: the caller is no centre with a record.
+        """
+        with self.desk.database.transaction() as session:
+            centre = self._own(session, caller)
+            contract = self._contract_now(session, centre.code)
+            return {**centres.view(centre), "contract": contract}
+
+    def report(self, caller: Caller, first: date, last: date, code: str | None = None) -> dict[str, Any]:
+        """What a centre did in a period.
+
+        Args:
+            first, last: days of Riyadh, both inclusive.
+            code: of the centre; the caller's own without it.
+
+        Raises:
+            NotFound: there is no such centre, or the caller is none.
+            PermissionDenied: it is another's, and the caller is neither administrator, auditor nor finance.
+            InvalidInput: the period is of more than 1,100 days, or ends before it begins.
+        """
+        if code is not None:
+            self._require(caller, Role.AUDITOR, Role.FINANCE)
+        if not 0 <= (last - first).days < LONGEST_PERIOD:
+            raise InvalidInput(
+                f"A report is of 1 to {LONGEST_PERIOD} days.",
+                remedy="Name another period.",
+                message_ar=f"يكون التقرير ليوم واحد إلى {LONGEST_PERIOD} يوم.",
+            )
+        with self.desk.database.transaction() as session:
+            of = self._own(session, caller) if code is None else centres.find(session, code)
+            return report.report(session, of.code, first, last)
+
+    def shifts(
+        self, caller: Caller, after: str | None = None, limit: int = 50, only_open: bool = False
+    ) -> dict[str, Any]:
+        """The shifts of the caller's centre, newest first.
+
+        Args:
+            after: the `next` of the page before.
+            limit: shifts on the page, at most `LARGEST_PAGE`.
+            only_open: none that is closed.
+
+        Raises:
+            NotFound: the caller is no centre with a record.
+            Malformed: `after` is no place in the list.
+        """
+        size = min(limit, LARGEST_PAGE)
+        with self.desk.database.transaction() as session:
+            code = self._own(session, caller).code
+            found = shifts.page(session, code, _place(after), size + 1, only_open)
+            items = [shifts.view(each, shifts.movements(session, each)) for each in found[:size]]
+        return {"items": items, "next": str(found[size - 1].id) if len(found) > size else None}
+
+    def open_shift(self, caller: Caller, opening_float: Decimal, key: str | None) -> Answer:
+        """Open the clerk's shift at the device that he signed for.
+
+        Args:
+            opening_float: SAR in the drawer, zero or more.
+
+        Raises:
+            ShiftOpen: the clerk or the device has one.
+            DeviceNotAllowed: no device is named.
+            PermissionDenied: as `rules.permit`; also to a caller who is no centre with a record.
+        """
+
+        def act(session: Session, at: datetime) -> dict[str, Any]:
+            standing = _standing(session, caller)
+            if standing.device is None:
+                raise DeviceNotAllowed(standing.centre, None)
+            return shifts.view(shifts.open_(session, standing, standing.device, opening_float, at), ())
+
+        request = {"float": amount_text(opening_float)}
+        return self.desk.once(caller, key, "open_shift", "shift", request, act, in_shift=False)
+
+    def move(
+        self, caller: Caller, id: int, direction: Direction, amount: Decimal, reason: str, key: str | None
+    ) -> Answer:
+        """Put money into the drawer of the clerk's shift, or take it out.
+
+        Raises:
+            NotFound: it is no shift of his.
+            ShiftClosed, DrawerShort: see `shifts`.
+        """
+
+        def act(session: Session, at: datetime) -> dict[str, Any]:
+            standing = _standing(session, caller)
+            shift = shifts.locked(session, standing.centre, id, standing.clerk)
+            moved = shifts.move(session, shift, direction, amount, reason, at)
+            return shifts.view(moved, shifts.movements(session, moved))
+
+        request = {"direction": direction, "amount": amount_text(amount), "reason": reason}
+        return self.desk.once(caller, key, "move_shift", str(id), request, act, in_shift=False)
+
+    def close_shift(self, caller: Caller, id: int, counted: Decimal, note: str, key: str | None) -> Answer:
+        """Close the clerk's shift with what he counted. Raises as `move` does."""
+
+        def act(session: Session, at: datetime) -> dict[str, Any]:
+            standing = _standing(session, caller)
+            shift = shifts.locked(session, standing.centre, id, standing.clerk)
+            closed = shifts.close(session, shift, counted, note, caller.actor, at)
+            return shifts.view(closed, shifts.movements(session, closed))
+
+        request = {"counted": amount_text(counted), "note": note}
+        return self.desk.once(caller, key, "close_shift", str(id), request, act, in_shift=False)
+
+    def close_for(self, caller: Caller, code: str, id: int, counted: Decimal, note: str) -> dict[str, Any]:
+        """Close a shift in a clerk's place: he is ill, or the centre was stopped with its drawer open.
+
+        Raises:
+            PermissionDenied: the caller is no administrator.
+            NotFound, ShiftClosed: as `move`.
+        """
+
+        def act(session: Session, centre: Centre, at: datetime) -> dict[str, Any]:
+            shift = shifts.locked(session, centre.code, id)
+            closed = shifts.close(session, shift, counted, note, caller.actor, at)
+            return shifts.view(closed, shifts.movements(session, closed))
+
+        return self._changed(caller, code, act)[1]
+
+    def _entered(self, caller: Caller, code: str, state: centres.State, reason: str) -> dict[str, Any]:
+        def act(session: Session, centre: Centre, at: datetime) -> None:
+            centres.enter(session, centre, state, reason, caller.actor, at)
+            if state == "ended":
+                contracts.end(session, code, at)
+
+        return self._changed(caller, code, act)[0]
+
+    def _changed(
+        self, caller: Caller, code: str, act: Callable[[Session, Centre, datetime], Value]
+    ) -> tuple[dict[str, Any], Value]:
+        self._require(caller)
+        with self.desk.database.transaction() as session:
+            done = act(session, centres.locked(session, code), self.desk.clock())
+            return self._shown(session, centres.find(session, code)), done
+
+    def _shown(self, session: Session, centre: Centre) -> dict[str, Any]:
+        vault = self.desk.office.vault
+        open_shifts = shifts.page(session, centre.code, None, LARGEST_PAGE, only_open=True)
+        return {
+            **centres.view(centre),
+            "contract": self._contract_now(session, centre.code),
+            "contracts": [contracts.view(each) for each in contracts.all_of(session, centre.code)],
+            "clerks": [clerks.view(each) for each in clerks.clerks(session, vault, centre.code)],
+            "devices": [vars(each) for each in clerks.devices(session, centre.code)],
+            "open_shifts": [shifts.view(each, ()) for each in open_shifts],
+        }
+
+    def _contract_now(self, session: Session, code: str) -> dict[str, Any] | None:
+        day = self.desk.today()
+        for agreed in contracts.all_of(session, code):
+            if agreed.covers(day):
+                return {**contracts.view(agreed), "used": report.quotas(session, agreed, day)}
+        return None
+
+    def _own(self, session: Session, caller: Caller) -> Centre:
+        # The name of anybody else is nobody's code.
+        return centres.find(session, caller.name if rules.may_have_record(caller) else caller.actor)
+
+    def _require(self, caller: Caller, *others: str) -> None:
+        if caller.kind != "system":
+            caller.require(Role.ADMINISTRATOR, *others)
+
+    def _check_services(self, contract: Contract) -> None:
+        for code, delegated in contract.services.items():
+            # Raises where there is no such service.
+            service = self.desk.definitions.services.get(code)
+            offered = [name for name, each in service.procedures.items() if "centre" in each.channels]
+            for name in delegated.procedures or ():
+                if name not in offered:
+                    raise InvalidInput(
+                        f"The procedure {name!r} of {code} is not offered at service centres.",
+                        place=f"/services/{code}/procedures",
+                        remedy=f"Offered: {', '.join(offered) or 'none'}.",
+                    )
+            if not offered:
+                raise InvalidInput(
+                    f"Nothing of {code} is offered at service centres.",
+                    place=f"/services/{code}",
+                    remedy="Leave it out of the contract.",
+                )
+
+
+def _standing(session: Session, caller: Caller) -> Standing:
+    standing = rules.standing_of(session, caller)
+    if standing is None:
+        # A counter of the municipality has no contract, and keeps its cash elsewhere.
+        raise ContractNotInForce(caller.name, None, None)
+    return standing
+
+
+def _place(after: str | None) -> int | None:
+    if after is None:
+        return None
+    if not (after.isascii() and after.isdigit() and len(after) <= 18):
+        raise Malformed(
+            "This is no place in the list.",
+            remedy="Use the `next` of the page before.",
+            message_ar="هذا ليس موضعًا في القائمة؛ استخدم قيمة next من الصفحة السابقة.",
+        )
+    return int(after)
