@@ -1,7 +1,7 @@
 """What travels by SOAP as what travels by REST, and back, by the table of `names`.
 
-Everything is compiled once, at the first use of `binding()`: a request costs one walk over its elements. Elements
-are to be valid by the XSD; JSON is to be as the contract says, and OutOfContract is raised where it is not.
+Everything is compiled once, at the first use of `binding()`: a request costs one walk over its elements. They
+are to be valid by the XSD. JSON is to be as the contract says, and OutOfContract is raised where it is not.
 """
 
 import json
@@ -290,7 +290,9 @@ class _Answered:
             parts.append(self._write(loaded(body or b"")))
         elif self._binary is not None:
             kind = headers.get("content-type", "").partition(";")[0].strip()
-            parts.append(_content(self._binary, body or b"", kind or None, inline))
+            if kind not in self._binary.types:
+                raise OutOfContract(f"{self._name} is of the media type {kind!r}")
+            parts.append(_content(self._binary, body or b"", kind, inline))
         for name, header in self._headers:
             if name in headers:
                 parts.append(f"<{header.element}>{escaped(headers[name])}</{header.element}>")

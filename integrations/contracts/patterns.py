@@ -8,7 +8,7 @@ from integrations.contracts.names import refused
 _ANYTHING = r"[\s\S]"
 _QUANTIFIER = re.compile(r"[*+?]|\{[0-9]+(,[0-9]*)?\}")
 _SPECIAL = frozenset(r"\|.?*+(){}[]^")
-_SPECIAL_IN_CLASS = frozenset(r"\[]^-")
+_SPECIAL_IN_CLASS = frozenset("\\[]^-\t\n\r")
 _PLAIN_ESCAPES = frozenset(r"\|.?*+(){}[]^$-/")
 _CONTROLS = {"t": 0x09, "n": 0x0A, "r": 0x0D}
 # XML 1.0, section 2.2. What it cannot hold cannot be written, so that forbidding it says nothing.
@@ -106,8 +106,7 @@ class _Reader:
             raise self._refused("a class of nothing that XML can carry")
         if not kept:
             return _ANYTHING
-        signs = [[_escaped(code, _SPECIAL_IN_CLASS) for code in sorted(set(each))] for each in kept]
-        body = "".join("-".join(each) for each in signs)
+        body = "".join(_range(first, last) for first, last in kept)
         return f"[{'^' if negated else ''}{body}]"
 
     def _member(self) -> int:
@@ -134,6 +133,21 @@ class _Reader:
 
     def _refused(self, sign: str) -> Exception:
         return refused(f"the pattern {self._pattern} has {sign}, which XML Schema does not read the same way")
+
+
+def _range(first: int, last: int) -> str:
+    """A range of a class. An end that must be escaped stands beside it: libxml2 takes none as an end."""
+    singles = ""
+    while first <= last and chr(first) in _SPECIAL_IN_CLASS:
+        singles += _escaped(first, _SPECIAL_IN_CLASS)
+        first += 1
+    while first < last and chr(last) in _SPECIAL_IN_CLASS:
+        singles += _escaped(last, _SPECIAL_IN_CLASS)
+        last -= 1
+    if first > last:
+        return singles
+    ends = [_escaped(code, _SPECIAL_IN_CLASS) for code in ([first, last] if first < last else [first])]
+    return "-".join(ends) + singles
 
 
 def _escaped(code: int, special: frozenset[str]) -> str:
