@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from console.bootstrap import Platform
 from console.web import metrics, verify_page
+from foundation import witness
 from foundation.definitions import Bilingual
 from foundation.http import PROBLEMS, TOKEN_PATH, create_app
 from foundation.http_tokens import token_router
@@ -12,6 +13,7 @@ from foundation.settings import Settings
 from infra.plays import http as plays
 from integrations import contracts
 from integrations.entrypoints import authority, rest, verify
+from integrations.entrypoints.rest.signatures import Signatures
 
 
 def create_api(platform: Platform) -> FastAPI:
@@ -19,6 +21,7 @@ def create_api(platform: Platform) -> FastAPI:
     http = platform.settings.http
     app = create_app("Rakeeza", max_body=http.max_body, max_file=http.max_file, one_by_one=True)
     app.add_middleware(metrics.Measured)
+    witness.call(app, Signatures(platform.database, _origins(platform.settings)))
     app.include_router(metrics.router(platform.database))
     app.include_router(token_router(platform.identity, token_endpoints(platform.settings)))
     app.include_router(rest.router(platform.licensing, platform.identity))
@@ -40,11 +43,20 @@ def create_api(platform: Platform) -> FastAPI:
 
 def token_endpoints(settings: Settings) -> list[str]:
     """The URLs under which clients reach the token endpoint, by the settings; the public one first."""
+    return [base + TOKEN_PATH for base in _bases(settings)]
+
+
+def _origins(settings: Settings) -> list[str]:
+    # Without a public address any name of this machine may be the one that clients know.
+    return _bases(settings) if settings.http.public_url else []
+
+
+def _bases(settings: Settings) -> list[str]:
     http, tls = settings.http, settings.tls
     bases = [http.public_url.rstrip("/")] if http.public_url else []
     bases += [f"https://{host}:{tls.port}" for host in (*tls.names, tls.host) if tls.port]
     bases += [f"http://{http.host}:{http.port}"]
-    return [base + TOKEN_PATH for base in dict.fromkeys(bases)]
+    return list(dict.fromkeys(bases))
 
 
 def _labels(platform: Platform) -> bytes:

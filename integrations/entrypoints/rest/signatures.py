@@ -7,7 +7,7 @@ Source: RFC 9421; `docs/centres.md` for what a centre signs.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -41,19 +41,19 @@ class Signatures:
 
     Args:
         database: holds certificates, clerks' keys and nonces.
-        origin: under which others reach the API, as "https://licences.example.sa"; None takes what each
-            request says itself, which its signature covers.
+        origins: under which others reach the API, as "https://licences.example.sa"; what comes by any other
+            is taken for the first. None take what each request says itself, which its signature covers.
         clock: the present moment, aware.
     """
 
     def __init__(
         self,
         database: Database,
-        origin: str | None = None,
+        origins: Sequence[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
-        self._origin = origin.rstrip("/") if origin else None
+        self._origins = [origin.rstrip("/") for origin in origins]
         self._clock = clock
 
     async def look(self, request: Request) -> None:
@@ -66,7 +66,7 @@ class Signatures:
         if "signature-input" not in request.headers:
             return
         try:
-            checked = await run_in_threadpool(self._check, _message(request, self._origin))
+            checked = await run_in_threadpool(self._check, _message(request, self._origins))
             if checked is None:
                 return
             body = await request.body() if checked.digest is not None else b""
@@ -124,14 +124,18 @@ def _proof(checked: Checked, body: bytes) -> Proof:
         raise SignatureUnreadable(error.message) from error
 
 
-def _message(request: Request, origin: str | None) -> Message:
+def _message(request: Request, origins: Sequence[str]) -> Message:
     """The request as its sender had it: httptools and uvicorn leave path and query as they came."""
     scope = request.scope
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     host = next((value for name, value in fields if name == "host"), "")
     query = scope["query_string"].decode("latin-1")
     path = (scope.get("raw_path") or b"").decode("latin-1")
-    target = (origin or f"{scope['scheme']}://{host}") + path + (f"?{query}" if query else "")
+    origin = f"{scope['scheme']}://{host}"
+    if origins and origin not in origins:
+        # A proxy stands before us; what it was asked for is the address that others know.
+        origin = origins[0]
+    target = origin + path + (f"?{query}" if query else "")
     return Message(scope["method"], target, fields)
 
 
