@@ -1,0 +1,202 @@
+"""The SOAP face, /v1/soap: reads, checks and binds a message, and calls the route of REST that does it.
+
+Raw ASGI, around the application whose routes it calls: no framework reads the message before it does.
+
+Source: SOAP 1.1, section 6; SOAP 1.2 part 2, section 7; MTOM 1.0.
+"""
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from foundation.caller import Caller
+from foundation.errors import NotAuthenticated, RakeezaError
+from integrations.contracts.binding import binding
+from integrations.entrypoints.soap import contract_files, faults, messages
+from integrations.entrypoints.soap.dispatch import called
+from integrations.entrypoints.soap.envelope import Version
+from integrations.entrypoints.soap.faults import Fault
+from integrations.entrypoints.soap.messages import Asked, Reading, UnsupportedMediaType
+from integrations.entrypoints.soap.received import Gone, headers_of, received
+from integrations.entrypoints.soap.replies import Reply, sent
+from integrations.entrypoints.soap.security import Authenticator, is_signed
+
+PATH = "/v1/soap"
+LARGE = 65_536
+"""Octets from which a message is worked on in a thread; a smaller one costs less than the way there."""
+
+_AT_ONCE = 2
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Known:
+    # What is known of a message so far, for the fault that it may get.
+    version: Version = Version.SOAP_11
+    language: str = "en"
+    asked: Asked | None = None
+    caller: Caller | None = None
+
+    @property
+    def operation(self) -> str:
+        return self.asked.operation.name if self.asked else "-"
+
+
+class SoapFace:
+    """Wraps an application: answers what is sent to `PATH`, and lets all else pass.
+
+    Args:
+        app: has the routes of REST.
+        authenticator: knows who sends signed messages.
+        public_url: under which others reach the platform; None is how a request reached it.
+        most_message, most_package: octets of a message without and with attachments.
+    """
+
+    path = PATH
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: Authenticator,
+        public_url: str | None,
+        most_message: int,
+        most_package: int,
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._public_url = public_url
+        self._most_message, self._most_package = most_message, most_package
+        # One for the event loop, one for the threads: neither waits for the other's messages.
+        self._here, self._in_threads = Reading(), Reading()
+        binding()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self._app(scope, receive, send)
+            return
+        # What metrics call this by, as the framework does with its own routes.
+        scope["route"] = self
+        method = scope["method"]
+        if method == "POST":
+            try:
+                reply = await self._posted(scope, receive)
+            except Gone:
+                return
+        elif method in ("GET", "HEAD"):
+            reply = self._contract(scope)
+        else:
+            reply = _problem(405, faults.not_allowed(method), (("allow", "GET, HEAD, POST"),))
+        await sent(reply, send, head=method == "HEAD")
+
+    async def _posted(self, scope: Scope, receive: Receive) -> Reply:
+        known = _Known()
+        try:
+            return await self._carried_out(scope, receive, known)
+        except Gone:
+            raise
+        except UnsupportedMediaType as error:
+            return self._refused(faults.of_error(error, 415), known)
+        except RakeezaError as error:
+            return self._refused(faults.of_error(error), known)
+        except Exception:  # noqa: BLE001 # whatever it is, the caller gets a fault and the log the rest
+            reference = secrets.token_hex(6)
+            _log.exception(
+                "unexpected error %s in %s by SOAP",
+                reference,
+                known.operation,
+                extra={"reference": reference},
+            )
+            return self._refused(faults.unexpected(reference), known)
+
+    async def _carried_out(self, scope: Scope, receive: Receive, known: _Known) -> Reply:
+        headers = headers_of(scope)
+        known.language = "ar" if headers.get("accept-language", "").lower().startswith("ar") else "en"
+        kind = messages.kind_of(headers)
+        known.version = kind.version
+        octets = await received(headers, receive, self._most_package if kind.package else self._most_message)
+        large = kind.package or len(octets) > LARGE
+        asked = await self._read(large, lambda reading: reading.opened(octets, kind, headers))
+        known.asked, known.version = asked, asked.envelope.version
+        caller = known.caller = await self._caller(asked, scope, headers)
+        request = await self._read(large, lambda reading: reading.bound(asked))
+        answer = await called(self._app, scope, caller, request)
+        if answer.status >= 400:
+            return self._refused(faults.of_answer(answer), known)
+        packed = kind.package or "application/xop+xml" in headers.get("accept", "")
+        if len(answer.body) <= LARGE:
+            return messages.written(asked, answer, packed)
+        return await self._in_thread(lambda: messages.written(asked, answer, packed))
+
+    async def _caller(self, asked: Asked, scope: Scope, headers: Mapping[str, str]) -> Caller | None:
+        if is_signed(asked.envelope):
+            return await to_thread.run_sync(self._authenticated, asked, scope)
+        if not asked.operation.public and "authorization" not in headers:
+            raise NotAuthenticated(
+                "The message is not signed, and no bearer token was sent.",
+                remedy="Sign it by WS-Security, as the contract says.",
+                message_ar="الرسالة غير موقعة ولم يُرسل رمز دخول؛ وقّعها وفق WS-Security.",
+            )
+        return None
+
+    def _authenticated(self, asked: Asked, scope: Scope) -> Caller:
+        with asked.whole():
+            return self._authenticator.authenticated(asked.envelope, scope)
+
+    async def _read(self, large: bool, work: Callable[[Reading], _T]) -> _T:
+        if large:
+            return await self._in_thread(lambda: work(self._in_threads))
+        return work(self._here)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await to_thread.run_sync(work, limiter=self._limiter)
+
+    @cached_property
+    def _limiter(self) -> CapacityLimiter:
+        # So many large messages are worked on at once; threads and a core are left to the others.
+        return CapacityLimiter(_AT_ONCE)
+
+    def _refused(self, fault: Fault, known: _Known) -> Reply:
+        # Neither the sentence nor the path: they may quote what names a person.
+        _log.warning(
+            "refused by SOAP: %s in %s for %s",
+            fault.problem["type"],
+            known.operation,
+            known.caller.actor if known.caller else "-",
+        )
+        status = int(fault.problem["status"])
+        document = json.dumps(fault.problem, ensure_ascii=False).encode()
+        operation = known.asked.operation if known.asked else None
+        element = messages.detail(operation, status, document)
+        out = faults.written(fault, known.version, element, known.language)
+        headers = [("retry-after", str(fault.retry_after))] if fault.retry_after is not None else []
+        if status == 413:
+            # The rest of the message was not read: the connection cannot serve another.
+            headers.append(("connection", "close"))
+        return Reply(out.status, f"{out.media_type}; charset=utf-8", out.body, headers)
+
+    def _contract(self, scope: Scope) -> Reply:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        address = contract_files.address_of(scope, headers, self._public_url)
+        found = contract_files.served(scope["query_string"], address)
+        if found is None:
+            return _problem(404, faults.nothing_here(address))
+        etag, octets = found
+        said = [("etag", etag)]
+        if etag in (each.strip() for each in headers.get("if-none-match", "").split(",")):
+            return Reply(304, "text/xml; charset=utf-8", b"", said, stored=True)
+        return Reply(200, "text/xml; charset=utf-8", octets, said, stored=True)
+
+
+def _problem(status: int, document: Mapping[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    octets = json.dumps(document, ensure_ascii=False).encode()
+    return Reply(status, "application/problem+json", octets, headers)
