@@ -66,8 +66,8 @@ class Delegated(Strict):
     """
 
     share: Share = Share()
-    procedures: tuple[str, ...] | None = None
-    branches: tuple[Code, ...] | None = None
+    procedures: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    branches: Annotated[tuple[Code, ...], Field(min_length=1)] | None = None
 
 
 class Quota(Strict):
@@ -248,8 +248,8 @@ def view(agreed: Agreed) -> dict[str, Any]:
             "service": code,
             "percent": amount_text(each.share.percent),
             "fixed": amount_text(each.share.fixed),
-            "procedures": list(each.procedures) if each.procedures is not None else None,
-            "branches": list(each.branches) if each.branches is not None else None,
+            "procedures": list(each.procedures or ()),
+            "branches": list(each.branches or ()),
         }
         for code, each in sorted(agreed.services.items())
     ]
