@@ -1,11 +1,65 @@
-"""A message is taken once: nonces and signatures that were seen, shared by every process and both faces."""
+"""A message is taken once: what was seen, shared by every process and both faces.
 
+It is remembered in unlogged tables, so that no message waits for a disk. A crash of PostgreSQL empties them,
+also one of a single server process, after which the server's own start time is as it was; so does the loss of
+the primary to a standby. Therefore a row of such a table says since when all is remembered. Where it is gone,
+what may have been taken before is refused until it is too old anyway.
+"""
+
+import hashlib
+import secrets
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from foundation.database import Database
 from foundation.errors import NotAuthenticated, Unavailable
+
+OLDEST = timedelta(seconds=300)
+AHEAD = timedelta(seconds=60)
+
+# A row outlives its message's last moment by a margin: a statement may have read the clock before, and wait.
+_KEPT = OLDEST + timedelta(seconds=300)
+# One message in so many clears up; each time more rows than came in between.
+_CLEARS_ONE_IN = 64
+_BATCH = 1_000
+_LIMITS = {"kept": _KEPT, "oldest": OLDEST, "ahead": AHEAD}
+
+_TAKE = text(
+    """
+    WITH moment AS MATERIALIZED (
+        SELECT CASE
+            WHEN CAST(:created AS timestamptz) < clock_timestamp() - CAST(:oldest AS interval) THEN 'too old'
+            WHEN CAST(:created AS timestamptz) > clock_timestamp() + CAST(:ahead AS interval) THEN 'ahead'
+            WHEN since IS NULL THEN 'forgotten'
+            WHEN CAST(:created AS timestamptz) <= since + CAST(:ahead AS interval) THEN 'not remembered'
+            ELSE 'in time'
+        END AS verdict
+        FROM (SELECT 1) AS one LEFT JOIN message_memory ON true
+    ), taken AS (
+        INSERT INTO message_nonce (sender, nonce, expires)
+        SELECT :sender, nonce, CAST(:created AS timestamptz) + CAST(:kept AS interval)
+        FROM moment, unnest(CAST(:nonces AS bytea[])) AS nonce
+        WHERE verdict = 'in time'
+        ON CONFLICT DO NOTHING
+        RETURNING 1
+    )
+    SELECT verdict, (SELECT count(*) FROM taken) FROM moment
+    """
+)
+_REMEMBER = text("INSERT INTO message_memory (since) VALUES (clock_timestamp()) ON CONFLICT DO NOTHING")
+_CLEAR = text(
+    """
+    DELETE FROM message_nonce WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM message_nonce WHERE expires < clock_timestamp()
+        ORDER BY expires LIMIT :batch
+        FOR UPDATE SKIP LOCKED
+    ))
+    """
+)
 
 
 class Replayed(NotAuthenticated):
@@ -21,7 +75,7 @@ class OutOfTime(NotAuthenticated):
 
 
 class NotRemembered(Unavailable):
-    """The database lost what it had seen when it crashed; a message made since then is taken."""
+    """The database lost what it had seen; a message that is made a little later is taken."""
 
     code: ClassVar[str] = "wsu:MessageExpired"
 
@@ -33,8 +87,8 @@ def accept(database: Database, sender: str, nonces: Iterable[bytes], created: da
 
     Args:
         sender: the centre; nonces of different senders are different.
-        nonces: octets that are good for one use: the nonce of the clerk's token or of a request signature, and
-            `Verified.digest`. Not the signature's own octets (see there).
+        nonces: octets that are good for one use: the nonce of the clerk's token or of a request signature,
+            and `Verified.digest`. Not the signature's own octets (see there).
         created: aware; when the message says it was made, as its signature covers it.
 
     Raises:
@@ -43,4 +97,70 @@ def accept(database: Database, sender: str, nonces: Iterable[bytes], created: da
         NotRemembered: it may have been taken before the database crashed.
         DatabaseUnavailable: nothing is known; the message must not be carried out.
     """
-    raise NotImplementedError
+    # In one order everywhere, so that two messages never wait for each other.
+    hashed = sorted({hashlib.sha256(nonce).digest() for nonce in nonces})
+    given = {"sender": sender, "nonces": hashed, "created": created, **_LIMITS}
+    with database.transaction() as session:
+        verdict, taken = session.execute(_TAKE, given).one()
+        if verdict == "forgotten":
+            session.execute(_REMEMBER)
+        elif verdict == "in time" and taken < len(hashed):
+            # Within the transaction: what was new of it is not taken either.
+            raise _replayed(sender)
+        elif secrets.randbelow(_CLEARS_ONE_IN) == 0:
+            clear(session)
+    if verdict in ("too old", "ahead"):
+        raise _out_of_time(sender)
+    if verdict != "in time":
+        raise _not_remembered()
+
+
+def remember(database: Database) -> None:
+    """Remember from now on, if a crash ended that; harmless at any time.
+
+    A process that takes messages calls it when it starts: the sooner it is called after a crash, the sooner
+    messages are taken again.
+
+    Raises:
+        DatabaseUnavailable: it does not answer.
+    """
+    with database.transaction() as session:
+        session.execute(_REMEMBER)
+
+
+def clear(session: Session) -> int:
+    """Delete what is too old to come again, at most 1,000 rows a call.
+
+    Returns:
+        How many were deleted.
+    """
+    done = session.connection().execute(_CLEAR, {"batch": _BATCH})
+    return done.rowcount
+
+
+def _replayed(sender: str) -> Replayed:
+    return Replayed(
+        "This message was received before.",
+        place=sender,
+        remedy="Sign each message anew, with a new nonce; a repeated request keeps its idempotency key.",
+        message_ar="وصلت هذه الرسالة من قبل؛ وقّع كل رسالة من جديد بقيمة عشوائية (nonce) جديدة.",
+    )
+
+
+def _out_of_time(sender: str) -> OutOfTime:
+    return OutOfTime(
+        f"The message was made more than {OLDEST.seconds} seconds ago, or over {AHEAD.seconds} from now.",
+        place=sender,
+        remedy="Set the clock of the machine that signs by a time server, and send the message at once.",
+        message_ar=f"مضى على إنشاء الرسالة أكثر من {OLDEST.seconds} ثانية، أو أن وقتها متقدم على وقتنا "
+        f"بأكثر من {AHEAD.seconds} ثانية؛ اضبط ساعة الجهاز الذي يوقّع.",
+    )
+
+
+def _not_remembered() -> NotRemembered:
+    return NotRemembered(
+        "The database stopped without warning, and does not know whether it has seen this message.",
+        remedy=f"Sign the message anew in {AHEAD.seconds} seconds.",
+        message_ar="توقفت قاعدة البيانات فجأة فلا يُعرف هل وصلت هذه الرسالة من قبل؛ "
+        f"وقّعها من جديد بعد {AHEAD.seconds} ثانية.",
+    )

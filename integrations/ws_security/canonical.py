@@ -15,19 +15,24 @@ _INCLUSIVE = f"{{{names.EXCLUSIVE}}}InclusiveNamespaces"
 _PREFIX = re.compile(r"#default|[^\W\d][\w.\-]*")
 _MOST_PREFIXES = 32
 _DEFAULT = "#default"
+# What libxml2 calls the prefix of the default namespace.
+_EMPTY = ""
 
 
 def octets(element: etree._Element, prefixes: tuple[str, ...] = ()) -> bytes:
     """The canonical octets of an element where it stands, without comments.
 
     Args:
+        element: of a tree that this thread has read.
         prefixes: InclusiveNamespaces; "#default" for the default namespace.
 
     Raises:
         InvalidSecurity: it has none, as with a relative namespace.
     """
-    # libxml2 does not know the word for the default namespace, but an empty prefix.
-    inclusive = ["" if prefix == _DEFAULT else prefix for prefix in prefixes]
+    inclusive = [_EMPTY if prefix == _DEFAULT else prefix for prefix in prefixes]
+    if _EMPTY in inclusive:
+        # lxml passes on only those prefixes that were read before in this thread; this reads the empty one.
+        etree.fromstring(b'<none xmlns=""/>')
     try:
         return etree.tostring(
             element,

@@ -146,7 +146,7 @@ def _needed(found: dict[str, etree._Element], tag: str, security: etree._Element
     if tag not in found:
         name = etree.QName(tag).localname
         raise InvalidSecurity(
-            f"no-{name.lower()}",
+            "missing-part",
             f"The Security header has no {name}.",
             f"ترويسة الأمان ليس فيها {name}.",
             place=called(security),
