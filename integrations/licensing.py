@@ -38,6 +38,7 @@ from integrations.desks.licences import LicencesDesk
 from integrations.desks.money import Money
 from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
+from integrations.desks.shifts import ShiftsDesk
 from integrations.licences import outcomes
 from integrations.licences.keyring import Keyring
 from integrations.licences.reissue import REISSUE_JOB, Reissue
@@ -113,6 +114,7 @@ class Licensing:
         self.people = PeopleDesk(desk)
         self.money = Money(desk)
         self.centres = CentresDesk(desk)
+        self.shifts = ShiftsDesk(desk)
         self.licences = LicencesDesk(desk, settings)
         self._reissue = Reissue(database, office, clock)
         jobs.register(REISSUE_JOB, self._reissue.step)

@@ -9,25 +9,21 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from foundation.definitions import Bilingual
-from foundation.errors import InvalidInput, Malformed
-from foundation.idempotency import Answer
+from foundation.errors import InvalidInput
 from foundation.identity import Caller, Role
 from foundation.secret import Secret
-from integrations.cases.money import amount_text
+from integrations.cases.ledger import moment
 from integrations.centres import centre as centres
-from integrations.centres import clerks, report, rules, shifts
+from integrations.centres import certificates, clerks, report, shifts
 from integrations.centres import contract as contracts
 from integrations.centres.centre import Centre
+from integrations.centres.certificates import Certificates
 from integrations.centres.contract import Contract
-from integrations.centres.refusals import ContractNotInForce, DeviceNotAllowed
-from integrations.centres.rules import Standing
-from integrations.centres.shifts import Direction
 from integrations.desks.desk import Desk
+from integrations.desks.shifts import LARGEST_PAGE, own_of
 
 Value = TypeVar("Value")
 
-LARGEST_PAGE = 200
-"""Shifts in one page of a list, at most."""
 LONGEST_PERIOD = 1_100
 """Days of one report, at most: a contract of three years."""
 
@@ -169,6 +165,28 @@ class CentresDesk:
 
         self._changed(caller, code, act)
 
+    def certify(
+        self, caller: Caller, code: str, request: str, issuer: Certificates, *, revoke_others: bool
+    ) -> str:
+        """Certify a key of a centre: its certificate, PEM.
+
+        Args:
+            request: PKCS #10, PEM.
+            issuer: of our authority.
+            revoke_others: its other certificates count no more at once; else they go on until they end.
+
+        Raises:
+            PermissionDenied: the caller is no administrator.
+            NotFound, Malformed, InvalidInput, Conflict: as `Certificates.issue`.
+        """
+
+        def act(session: Session, centre: Centre, at: datetime) -> str:
+            if revoke_others:
+                certificates.revoke_all(session, centre.code, "superseded", at, actor=caller.actor)
+            return issuer.issue(session, centre.code, request, at, actor=caller.actor).to_pem()
+
+        return self._changed(caller, code, act)[1]
+
     def add_device(self, caller: Caller, code: str, device: str, branch: str, title: str) -> dict[str, Any]:
         """Enrol a device of a branch. Raises as `clerks.add_device` does."""
 
@@ -192,7 +210,7 @@ class CentresDesk:
             NotFound: the caller is no centre with a record.
         """
         with self.desk.database.transaction() as session:
-            centre = self._own(session, caller)
+            centre = own_of(session, caller)
             contract = self._contract_now(session, centre.code)
             return {**centres.view(centre), "contract": contract}
 
@@ -217,81 +235,8 @@ class CentresDesk:
                 message_ar=f"يكون التقرير ليوم واحد إلى {LONGEST_PERIOD} يوم.",
             )
         with self.desk.database.transaction() as session:
-            of = self._own(session, caller) if code is None else centres.find(session, code)
+            of = own_of(session, caller) if code is None else centres.find(session, code)
             return report.report(session, of.code, first, last)
-
-    def shifts(
-        self, caller: Caller, after: str | None = None, limit: int = 50, only_open: bool = False
-    ) -> dict[str, Any]:
-        """The shifts of the caller's centre, newest first.
-
-        Args:
-            after: the `next` of the page before.
-            limit: shifts on the page, at most `LARGEST_PAGE`.
-            only_open: none that is closed.
-
-        Raises:
-            NotFound: the caller is no centre with a record.
-            Malformed: `after` is no place in the list.
-        """
-        size = min(limit, LARGEST_PAGE)
-        with self.desk.database.transaction() as session:
-            code = self._own(session, caller).code
-            found = shifts.page(session, code, _place(after), size + 1, only_open)
-            items = [shifts.view(each, shifts.movements(session, each)) for each in found[:size]]
-        return {"items": items, "next": str(found[size - 1].id) if len(found) > size else None}
-
-    def open_shift(self, caller: Caller, opening_float: Decimal, key: str | None) -> Answer:
-        """Open the clerk's shift at the device that he signed for.
-
-        Args:
-            opening_float: SAR in the drawer, zero or more.
-
-        Raises:
-            ShiftOpen: the clerk or the device has one.
-            DeviceNotAllowed: no device is named.
-            PermissionDenied: as `rules.permit`; also to a caller who is no centre with a record.
-        """
-
-        def act(session: Session, at: datetime) -> dict[str, Any]:
-            standing = _standing(session, caller)
-            if standing.device is None:
-                raise DeviceNotAllowed(standing.centre, None)
-            return shifts.view(shifts.open_(session, standing, standing.device, opening_float, at), ())
-
-        request = {"float": amount_text(opening_float)}
-        return self.desk.once(caller, key, "open_shift", "shift", request, act, in_shift=False)
-
-    def move(
-        self, caller: Caller, id: int, direction: Direction, amount: Decimal, reason: str, key: str | None
-    ) -> Answer:
-        """Put money into the drawer of the clerk's shift, or take it out.
-
-        Raises:
-            NotFound: it is no shift of his.
-            ShiftClosed, DrawerShort: see `shifts`.
-        """
-
-        def act(session: Session, at: datetime) -> dict[str, Any]:
-            standing = _standing(session, caller)
-            shift = shifts.locked(session, standing.centre, id, standing.clerk)
-            moved = shifts.move(session, shift, direction, amount, reason, at)
-            return shifts.view(moved, shifts.movements(session, moved))
-
-        request = {"direction": direction, "amount": amount_text(amount), "reason": reason}
-        return self.desk.once(caller, key, "move_shift", str(id), request, act, in_shift=False)
-
-    def close_shift(self, caller: Caller, id: int, counted: Decimal, note: str, key: str | None) -> Answer:
-        """Close the clerk's shift with what he counted. Raises as `move` does."""
-
-        def act(session: Session, at: datetime) -> dict[str, Any]:
-            standing = _standing(session, caller)
-            shift = shifts.locked(session, standing.centre, id, standing.clerk)
-            closed = shifts.close(session, shift, counted, note, caller.actor, at)
-            return shifts.view(closed, shifts.movements(session, closed))
-
-        request = {"counted": amount_text(counted), "note": note}
-        return self.desk.once(caller, key, "close_shift", str(id), request, act, in_shift=False)
 
     def close_for(self, caller: Caller, code: str, id: int, counted: Decimal, note: str) -> dict[str, Any]:
         """Close a shift in a clerk's place: he is ill, or the centre was stopped with its drawer open.
@@ -313,6 +258,7 @@ class CentresDesk:
             centres.enter(session, centre, state, reason, caller.actor, at)
             if state == "ended":
                 contracts.end(session, code, at)
+                certificates.revoke_all(session, code, "cessation_of_operation", at, actor=caller.actor)
 
         return self._changed(caller, code, act)[0]
 
@@ -333,6 +279,14 @@ class CentresDesk:
             "contracts": [contracts.view(each) for each in contracts.all_of(session, centre.code)],
             "clerks": [clerks.view(each) for each in clerks.clerks(session, vault, centre.code)],
             "devices": [vars(each) for each in clerks.devices(session, centre.code)],
+            "certificates": [
+                {
+                    "serial": each.serial,
+                    "state": str(each.state(self.desk.clock())),
+                    "not_after": moment(each.not_after),
+                }
+                for each in certificates.of_client(session, centre.code)
+            ],
             "open_shifts": [shifts.view(each, ()) for each in open_shifts],
         }
 
@@ -342,10 +296,6 @@ class CentresDesk:
             if agreed.covers(day):
                 return {**contracts.view(agreed), "used": report.quotas(session, agreed, day)}
         return None
-
-    def _own(self, session: Session, caller: Caller) -> Centre:
-        # The name of anybody else is nobody's code.
-        return centres.find(session, caller.name if rules.may_have_record(caller) else caller.actor)
 
     def _require(self, caller: Caller, *others: str) -> None:
         if caller.kind != "system":
@@ -369,23 +319,3 @@ class CentresDesk:
                     place=f"/services/{code}",
                     remedy="Leave it out of the contract.",
                 )
-
-
-def _standing(session: Session, caller: Caller) -> Standing:
-    standing = rules.standing_of(session, caller)
-    if standing is None:
-        # A counter of the municipality has no contract, and keeps its cash elsewhere.
-        raise ContractNotInForce(caller.name, None, None)
-    return standing
-
-
-def _place(after: str | None) -> int | None:
-    if after is None:
-        return None
-    if not (after.isascii() and after.isdigit() and len(after) <= 18):
-        raise Malformed(
-            "This is no place in the list.",
-            remedy="Use the `next` of the page before.",
-            message_ar="هذا ليس موضعًا في القائمة؛ استخدم قيمة next من الصفحة السابقة.",
-        )
-    return int(after)

@@ -41,21 +41,21 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
         only_open: Annotated[Flag, Query(alias="open")] = False,
     ) -> JSONResponse:
         """Shifts of the caller's centre, newest first, a page at a time."""
-        return JSONResponse(licensing.centres.shifts(caller, after, limit, only_open))
+        return JSONResponse(licensing.shifts.page(caller, after, limit, only_open))
 
     @routes.post("/centre/shifts", **promised("open_shift"))
     def open_shift(body: ShiftOpening, caller: Caller = centre, key: Key = None) -> JSONResponse:
         """Open the clerk's shift at the device that he signs for."""
-        return licensing.centres.open_shift(caller, body.amount(), key).response()
+        return licensing.shifts.open(caller, body.amount(), key).response()
 
     @routes.post("/centre/shifts/{shift}/movements", **promised("move_shift"))
     def move_shift(shift: Id, body: ShiftMovement, caller: Caller = centre, key: Key = None) -> JSONResponse:
         """Put money into the drawer of the clerk's shift, or take it out."""
         amount = read_amount(body.amount, "/amount")
-        return licensing.centres.move(caller, shift, body.direction, amount, body.reason, key).response()
+        return licensing.shifts.move(caller, shift, body.direction, amount, body.reason, key).response()
 
     @routes.post("/centre/shifts/{shift}/close", **promised("close_shift"))
     def close_shift(shift: Id, body: ShiftCount, caller: Caller = centre, key: Key = None) -> JSONResponse:
         """Close the clerk's shift with what he counted."""
         counted = half_up(Decimal(body.counted))
-        return licensing.centres.close_shift(caller, shift, counted, body.note, key).response()
+        return licensing.shifts.close(caller, shift, counted, body.note, key).response()

@@ -1,0 +1,355 @@
+"""Agree with private service centres, stop them at once, and see what they do."""
+
+import json
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from console.cli.context import caller, format_choice, format_option, open_platform, print_table
+from integrations.cases.money import PATTERN, half_up
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_COLUMNS = ("code", "title", "state", "since", "contract", "last day", "today", "this month")
+_REASON = click.option("--reason", required=True, help="Why; it stands in the centre's journal.")
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Agree with private service centres, stop them at once, and see what they do."""
+
+
+@command.command()
+@click.argument("code")
+@click.argument("contract", type=_FILE)
+@click.option("--title-ar", required=True, help="What it is called in Arabic.")
+@click.option("--title-en", required=True, help="What it is called in English.")
+@click.pass_context
+def add(ctx: click.Context, code: str, contract: Path, title_ar: str, title_en: str) -> None:
+    """Keep a new centre with its contract, a YAML file; its code is the id of its API client."""
+    from foundation.definitions import Bilingual
+    from foundation.identity import ApiClient
+    from integrations.centres.contract import load
+
+    agreed = load(contract)
+    with open_platform(ctx) as platform:
+
+        def make_client(session: Any) -> None:
+            # Whose key opens nothing: a centre proves itself by its certificate.
+            if session.get(ApiClient, code) is None:
+                platform.identity.add_client(session, code, ["centre"], title_en, actor=caller().actor)
+
+        title = Bilingual(ar=title_ar, en=title_en)
+        made = platform.licensing.centres.add(caller(), code, title, agreed, make_client)
+    first, last = made["contracts"][0]["first_day"], made["contracts"][0]["last_day"]
+    click.echo(f"{code}: contract {agreed.reference} from {first} to {last}.")
+    click.echo(f"Now certify its key: rakeeza centre rotate-key {code} REQUEST.pem")
+
+
+@command.command()
+@click.argument("code")
+@click.argument("contract", type=_FILE)
+@click.pass_context
+def agree(ctx: click.Context, code: str, contract: Path) -> None:
+    """Keep another contract of a centre; no two cover the same day."""
+    from integrations.centres.contract import load
+
+    agreed = load(contract)
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.agree(caller(), code, agreed)
+    click.echo(f"{code}: contract {agreed.reference} from {agreed.first_day} to {agreed.last_day}.")
+
+
+@command.command("list")
+@format_option
+@click.pass_context
+def list_(ctx: click.Context, output: str) -> None:
+    """List the centres with the contract that is in force, and what is used of its quotas."""
+    with open_platform(ctx) as platform:
+        found = platform.licensing.centres.list(caller())
+    rows = []
+    for each in found:
+        contract = each["contract"] or {}
+        used = contract.get("used", {})
+        rows.append(
+            (
+                each["code"],
+                each["title"]["en"],
+                each["state"],
+                each["state_since"],
+                contract.get("reference"),
+                contract.get("last_day"),
+                _used(used.get("day")),
+                _used(used.get("month")),
+            )
+        )
+    print_table("Centres", _COLUMNS, rows, output)
+
+
+@command.command()
+@click.argument("code")
+@_AS_JSON
+@click.pass_context
+def show(ctx: click.Context, code: str, as_json: bool) -> None:
+    """Show a centre: its contracts, clerks, devices, certificates and open shifts."""
+    with open_platform(ctx) as platform:
+        shown = platform.licensing.centres.show(caller(), code)
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        return
+    why = f" ({shown['state_reason']})" if shown["state_reason"] else ""
+    click.echo(f"{code}: {shown['title']['en']}, {shown['state']} since {shown['state_since']}{why}")
+    contracts = [
+        (each["reference"], each["first_day"], each["last_day"], each["ended_at"], _services(each))
+        for each in shown["contracts"]
+    ]
+    print_table("Contracts", ("reference", "first day", "last day", "ended", "services"), contracts)
+    clerks = [
+        (each["id"], each["name"], each["branch"], each["active"], len(each["keys"]))
+        for each in shown["clerks"]
+    ]
+    print_table("Clerks", ("id", "name", "branch", "active", "keys"), clerks)
+    devices = [(each["code"], each["branch"], each["title"], each["active"]) for each in shown["devices"]]
+    print_table("Devices", ("code", "branch", "title", "active"), devices)
+    columns = ("serial", "state", "not after")
+    print_table("Certificates", columns, [tuple(each.values()) for each in shown["certificates"]])
+    shifts = [
+        (each["id"], each["clerk"], each["device"], each["opened_at"], each["expected"])
+        for each in shown["open_shifts"]
+    ]
+    print_table("Open shifts", ("id", "clerk", "device", "opened", "expected"), shifts)
+
+
+@command.command()
+@click.argument("code")
+@_REASON
+@click.pass_context
+def suspend(ctx: click.Context, code: str, reason: str) -> None:
+    """Stop a centre at once, on every process."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.suspend(caller(), code, reason)
+    click.echo(f"{code} is suspended.")
+
+
+@command.command()
+@click.argument("code")
+@_REASON
+@click.pass_context
+def resume(ctx: click.Context, code: str, reason: str) -> None:
+    """Let a suspended centre act again."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.resume(caller(), code, reason)
+    click.echo(f"{code} is active.")
+
+
+@command.command()
+@click.argument("code")
+@_REASON
+@click.confirmation_option(prompt="This cannot be undone. End it?")
+@click.pass_context
+def end(ctx: click.Context, code: str, reason: str) -> None:
+    """End a centre for good, with its contracts and certificates."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.end(caller(), code, reason)
+    click.echo(f"{code} is ended.")
+
+
+@command.command("rotate-key")
+@click.argument("code")
+@click.argument("request", type=_FILE)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the certificate here, not to the screen.")
+@click.option("--revoke-old", is_flag=True, help="Revoke its other certificates at once.")
+@click.pass_context
+def rotate_key(ctx: click.Context, code: str, request: Path, out: Path | None, revoke_old: bool) -> None:
+    """Certify a new key of a centre, by its request (PKCS #10, PEM); the old one goes on until it ends."""
+    csr = request.read_text(encoding="ascii", errors="replace")
+    with open_platform(ctx) as platform:
+        pem = platform.licensing.centres.certify(
+            caller(), code, csr, platform.certificates, revoke_others=revoke_old
+        )
+    if out is None:
+        click.echo(pem, nl=False)
+    else:
+        out.write_text(pem, encoding="ascii")
+        click.echo(f"{out}: the certificate of {code}.")
+
+
+@command.command()
+@click.argument("code")
+@click.option("--from", "since", type=_DAY, help="First day; that of this month if not given.")
+@click.option("--to", "until", type=_DAY, help="Last day, inclusive; today if not given.")
+@_AS_JSON
+@click.pass_context
+def report(
+    ctx: click.Context, code: str, since: datetime | None, until: datetime | None, as_json: bool
+) -> None:
+    """Tell what a centre did: applications, licences, refusals, its share, its quotas, its shifts."""
+    with open_platform(ctx) as platform:
+        today = platform.licensing.desk.today()
+        last = until.date() if until else today
+        first = since.date() if since else last.replace(day=1)
+        told = platform.licensing.centres.report(caller(), first, last, code)
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    _print_report(told, first, last)
+
+
+@command.group()
+def clerk() -> None:
+    """Enrol clerks, let them sign, and stop them."""
+
+
+@clerk.command("add")
+@click.argument("code")
+@click.argument("clerk")
+@click.option("--name", required=True, help="His own name; it is kept sealed.")
+@click.option("--branch", required=True, help="Where he works; a branch of the contract.")
+@click.pass_context
+def add_clerk(ctx: click.Context, code: str, clerk: str, name: str, branch: str) -> None:
+    """Enrol a clerk; prints his secret, once."""
+    with open_platform(ctx) as platform:
+        _, secret = platform.licensing.centres.add_clerk(caller(), code, clerk, name, branch)
+    click.echo(secret.reveal())
+
+
+@clerk.command("stop")
+@click.argument("code")
+@click.argument("clerk")
+@click.pass_context
+def stop_clerk(ctx: click.Context, code: str, clerk: str) -> None:
+    """Stop a clerk at once, with his secret and his keys."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.enable_clerk(caller(), code, clerk, active=False)
+    click.echo(f"{clerk} of {code} is stopped.")
+
+
+@clerk.command("enable")
+@click.argument("code")
+@click.argument("clerk")
+@click.pass_context
+def enable_clerk(ctx: click.Context, code: str, clerk: str) -> None:
+    """Let a clerk who was stopped act again."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.enable_clerk(caller(), code, clerk, active=True)
+    click.echo(f"{clerk} of {code} may act.")
+
+
+@clerk.command("secret")
+@click.argument("code")
+@click.argument("clerk")
+@click.pass_context
+def secret(ctx: click.Context, code: str, clerk: str) -> None:
+    """Give a clerk another secret; prints it, once. The old one stops."""
+    with open_platform(ctx) as platform:
+        made = platform.licensing.centres.new_secret(caller(), code, clerk)
+    click.echo(made.reveal())
+
+
+@clerk.command("key")
+@click.argument("code")
+@click.argument("clerk")
+@click.argument("public_key", type=_FILE)
+@click.pass_context
+def enrol_key(ctx: click.Context, code: str, clerk: str, public_key: Path) -> None:
+    """Let a clerk sign with a P-256 key, by its public half (PEM); prints the key's id."""
+    with open_platform(ctx) as platform:
+        click.echo(platform.licensing.centres.enrol_key(caller(), code, clerk, public_key.read_bytes()))
+
+
+@clerk.command("revoke-key")
+@click.argument("code")
+@click.argument("clerk")
+@click.argument("thumbprint")
+@click.pass_context
+def revoke_key(ctx: click.Context, code: str, clerk: str, thumbprint: str) -> None:
+    """Let a clerk's key hold no more, at once."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.revoke_key(caller(), code, clerk, thumbprint)
+    click.echo(f"The key {thumbprint} is revoked.")
+
+
+@command.group()
+def device() -> None:
+    """Enrol the devices that clerks work at, and stop them."""
+
+
+@device.command("add")
+@click.argument("code")
+@click.argument("device")
+@click.option("--branch", required=True, help="Where it stands; a branch of the contract.")
+@click.option("--title", required=True, help="What people call it.")
+@click.pass_context
+def add_device(ctx: click.Context, code: str, device: str, branch: str, title: str) -> None:
+    """Enrol a device of a branch."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.add_device(caller(), code, device, branch, title)
+    click.echo(f"{device} of {code} may be used.")
+
+
+@device.command("stop")
+@click.argument("code")
+@click.argument("device")
+@click.option("--undo", is_flag=True, help="Let it be used again.")
+@click.pass_context
+def stop_device(ctx: click.Context, code: str, device: str, undo: bool) -> None:
+    """Stop a device at once, or let it be used again."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.enable_device(caller(), code, device, active=undo)
+    click.echo(f"{device} of {code} {'may be used' if undo else 'is stopped'}.")
+
+
+@command.command("close-shift")
+@click.argument("code")
+@click.argument("shift", type=click.IntRange(min=1))
+@click.option("--counted", required=True, help='What was found in the drawer, SAR, as "300.00".')
+@click.option("--note", default="", help="What explains a difference.")
+@format_choice("text", "json")
+@click.pass_context
+def close_shift(ctx: click.Context, code: str, shift: int, counted: str, note: str, output: str) -> None:
+    """Close a shift in a clerk's place."""
+    found = _sum(counted)
+    with open_platform(ctx) as platform:
+        closed = platform.licensing.centres.close_for(caller(), code, shift, found, note)
+    said = f"Shift {shift}: expected {closed['expected']}, counted {closed['counted']} SAR."
+    click.echo(json.dumps(closed, ensure_ascii=False) if output == "json" else said)
+
+
+def _sum(counted: str) -> Decimal:
+    if not re.fullmatch(PATTERN, counted):
+        raise click.BadParameter('write it as "300.00"', param_hint="--counted")
+    return half_up(Decimal(counted))
+
+
+def _print_report(told: dict[str, Any], first: date, last: date) -> None:
+    click.echo(f"{told['centre']}, {first} to {last} (SAR)")
+    counts = ("applications", "licences", "refused")
+    money = ("share", "accrued", "taken_back")
+    rows = [(each["service"], *(each[name] for name in (*counts, *money))) for each in told["services"]]
+    rows.append(("all", *(told["total"][name] for name in (*counts, *money))))
+    print_table("Services", ("service", *counts, "share", "accrued", "taken back"), rows)
+    clerks = [(each["clerk"], *(each[name] for name in counts)) for each in told["clerks"]]
+    print_table("Clerks", ("clerk", *counts), clerks)
+    refusals = [(each["kind"], each["times"]) for each in told["refusals"]]
+    print_table("Refused by a rule", ("rule", "times"), refusals)
+    quotas = [(each["period"], each["contract"], _used(each)) for each in told["quotas"]]
+    print_table("Quotas", ("period", "contract", "used"), quotas)
+    shifts = told["shifts"]
+    click.echo(
+        f"Shifts: {shifts['opened']} opened, {shifts['closed']} closed, {shifts['differing']} of them with "
+        f"another sum than expected; all differences together {shifts['difference']}."
+    )
+    click.echo(f"Owed to it by the books today: {told['owed']}.")
+
+
+def _used(each: dict[str, Any] | None) -> str | None:
+    return f"{each['used']} of {each['quota'] or 'no limit'}" if each is not None else None
+
+
+def _services(contract: dict[str, Any]) -> str:
+    return " ".join(f"{each['service']}:{each['percent']}%+{each['fixed']}" for each in contract["services"])
