@@ -12,14 +12,27 @@ from foundation.http_tokens import token_router
 from foundation.settings import Settings
 from infra.plays import http as plays
 from integrations import contracts
+from integrations.centres import replay
+from integrations.centres.terms import terms_of
 from integrations.entrypoints import authority, rest, verify
 from integrations.entrypoints.rest.signatures import Signatures
+from integrations.entrypoints.soap.app import SoapFace
+from integrations.entrypoints.soap.security import Centres
 
 
 def create_api(platform: Platform) -> FastAPI:
     """The API of a platform, as the role `api` serves it."""
     http = platform.settings.http
     app = create_app("Rakeeza", max_body=http.max_body, max_file=http.max_file, one_by_one=True)
+    # What is added later stands around what was added before: a message by SOAP is measured, and is guarded
+    # by its own face.
+    app.add_middleware(
+        SoapFace,
+        authenticator=_centres(platform),
+        public_url=http.public_url,
+        most_message=http.max_body,
+        most_package=http.max_file,
+    )
     app.add_middleware(metrics.Measured)
     witness.call(app, Signatures(platform.database, _origins(platform.settings)))
     app.include_router(metrics.router(platform.database))
@@ -57,6 +70,12 @@ def _bases(settings: Settings) -> list[str]:
     bases += [f"https://{host}:{tls.port}" for host in (*tls.names, tls.host) if tls.port]
     bases += [f"http://{http.host}:{http.port}"]
     return list(dict.fromkeys(bases))
+
+
+def _centres(platform: Platform) -> Centres:
+    # The sooner it is known after a crash what the database forgot, the sooner messages are taken again.
+    replay.remember(platform.database)
+    return Centres(platform.database, platform.licensing.desk.office.vault, terms_of())
 
 
 def _labels(platform: Platform) -> bytes:
