@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -22,6 +23,7 @@ from zeep.wsse.username import UsernameToken
 from zeep.wsse.utils import WSU as WSU_MAKER
 
 from integrations.ws_security import names
+from integrations.ws_security.faults import SecurityFault
 from integrations.ws_security.keys import (
     ByCertificate,
     BySerial,
@@ -29,6 +31,7 @@ from integrations.ws_security.keys import (
     ByThumbprint,
     KeyReference,
 )
+from integrations.ws_security.verification import verify
 
 NOW = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 SECRET = "8f1c0b6e2d7a4f93"
@@ -249,16 +252,22 @@ class Template:
         )
 
 
-def by_xmlsec1(template: Template, text: str | None = None, body_id: str = "Id") -> etree._Element:
+def by_xmlsec1(
+    template: Template,
+    text: str | None = None,
+    body_id: str = "Id",
+    extra_ids: tuple[tuple[str, str], ...] = (),
+) -> etree._Element:
     """A message as Debian's xmlsec1 signs it.
 
     Args:
         text: the template's, changed.
         body_id: what the Body's identifier is called.
+        extra_ids: names of further identifiers, each with its element as "NAMESPACE:NAME".
     """
     unsigned = template.signer.folder / f"{secrets.token_hex(8)}.xml"
     unsigned.write_text(text or template.text(), encoding="utf-8")
-    named = [(body_id, f"{template.soap}:Body"), ("Id", f"{names.WSU}:Timestamp")]
+    named = [*extra_ids, (body_id, f"{template.soap}:Body"), ("Id", f"{names.WSU}:Timestamp")]
     named += [("Id", f"{names.WSSE}:{token}") for token in ("UsernameToken", "BinarySecurityToken")]
     arguments = [part for name, node in named for part in (f"--id-attr:{name}", node)]
     done = subprocess.run(
@@ -302,3 +311,29 @@ def by_signxml(template: Template, algorithm: str = "rsa-sha256", digest: str = 
         )
     )
     return again(message)
+
+
+def one(message: etree._Element, path: str) -> etree._Element:
+    """The first element of a path."""
+    found = message.find(path, NS)
+    assert found is not None
+    return found
+
+
+def security(message: etree._Element) -> etree._Element:
+    """The message's Security header."""
+    return one(message, "s:Header/wsse:Security")
+
+
+def refusal(message: etree._Element, centre: Signer) -> SecurityFault:
+    """How a message is refused, as it arrives."""
+    with pytest.raises(SecurityFault) as caught:
+        verify(again(message), centre.lookup, NOW)
+    return caught.value
+
+
+def retyped(message: etree._Element, old: str, new: str) -> etree._Element:
+    """A message with one text of it written otherwise."""
+    text = etree.tostring(message, encoding="unicode")
+    assert text.count(old) == 1
+    return parsed(text.replace(old, new))
