@@ -9,7 +9,7 @@ section 2.1 (tls_client_auth); RFC 7523, section 2.2 (private_key_jwt).
 
 import base64
 import binascii
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -18,7 +18,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from foundation.client_assertion import ASSERTION_TYPE
+from foundation.client_assertion import ALGORITHMS, ASSERTION_TYPE
 from foundation.errors import NotAuthenticated, PermissionDenied
 from foundation.http import PROBLEMS, REALM, TOKEN_PATH
 from foundation.identity import Identity
@@ -26,6 +26,7 @@ from foundation.secret import Secret
 from foundation.tokens import AccessToken
 
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
 _TOKEN_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["access_token", "token_type", "expires_in", "scope"],
@@ -45,13 +46,16 @@ _OAUTH_SCHEMA: dict[str, Any] = {
 }
 
 
-def token_router(identity: Identity, endpoints: Collection[str] = ()) -> APIRouter:
+def token_router(
+    identity: Identity, endpoints: Sequence[str] = (), *, by_certificate: bool = False
+) -> APIRouter:
     """The token endpoint: client credentials, by HTTP Basic or in the form, by certificate or by assertion.
 
     Args:
         identity: knows clients.
         endpoints: URLs under which clients reach the endpoint; an assertion has to be for one of them. They
             are never taken from a request: who stole an assertion would send it with the host that suits it.
+        by_certificate: clients can show certificates there; said to those that configure themselves.
 
     Source: RFC 6749, sections 4.4, 2.3.1 and 5.2; RFC 8705, section 2.1; RFC 7523, section 2.2.
     """
@@ -102,7 +106,29 @@ def token_router(identity: Identity, endpoints: Collection[str] = ()) -> APIRout
         }
         return JSONResponse(body, headers={"Pragma": "no-cache"})
 
+    @router.get(METADATA_PATH)
+    def metadata() -> dict[str, Any]:
+        """What the token endpoint takes, for clients that configure themselves."""
+        return _metadata(endpoints, by_certificate)
+
     return router
+
+
+def _metadata(endpoints: Sequence[str], by_certificate: bool) -> dict[str, Any]:
+    """Source: RFC 8414, section 2; RFC 8705, section 3.3."""
+    place = endpoints[0] if endpoints else TOKEN_PATH
+    methods = ["client_secret_basic", "client_secret_post"]
+    methods += ["tls_client_auth"] if by_certificate else []
+    methods += ["private_key_jwt"] if endpoints else []
+    return {
+        "issuer": place.removesuffix(TOKEN_PATH) or "/",
+        "token_endpoint": place,
+        "response_types_supported": [],
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "tls_client_certificate_bound_access_tokens": by_certificate,
+    }
 
 
 class _OAuthError(Exception):
@@ -139,7 +165,7 @@ def _asked(
     form: dict[str, str],
     authorization: str | None,
     certificate: bytes | None,
-    endpoints: Collection[str],
+    endpoints: Sequence[str],
 ) -> Callable[[], AccessToken]:
     # In which of the ways the client proves who it is: one, and no more (RFC 6749, section 2.3).
     ways = [authorization is not None, "client_secret" in form, "client_assertion" in form]
