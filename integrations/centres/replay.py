@@ -21,8 +21,9 @@ from foundation.errors import NotAuthenticated, Unavailable
 OLDEST = timedelta(seconds=300)
 AHEAD = timedelta(seconds=60)
 
-# A row outlives its message's last moment by a margin: a statement may have read the clock before, and wait.
-_KEPT = OLDEST + timedelta(seconds=300)
+# A row is kept from when its message was taken, longer than any part of it is good for: a part may have been
+# made ahead of the message's own time, and a statement may have read the clock and then waited.
+_KEPT = AHEAD + OLDEST + timedelta(seconds=240)
 # One message in so many clears up; each time more rows than came in between.
 _CLEARS_ONE_IN = 64
 _BATCH = 1_000
@@ -41,7 +42,7 @@ _TAKE = text(
         FROM (SELECT 1) AS one LEFT JOIN message_memory ON true
     ), taken AS (
         INSERT INTO message_nonce (sender, nonce, expires)
-        SELECT :sender, nonce, CAST(:created AS timestamptz) + CAST(:kept AS interval)
+        SELECT :sender, nonce, clock_timestamp() + CAST(:kept AS interval)
         FROM moment, unnest(CAST(:nonces AS bytea[])) AS nonce
         WHERE verdict = 'in time'
         ON CONFLICT DO NOTHING
@@ -89,7 +90,8 @@ def accept(database: Database, sender: str, nonces: Iterable[bytes], created: da
         sender: the centre; nonces of different senders are different.
         nonces: octets that are good for one use: the nonce of the clerk's token or of a request signature,
             and `Verified.digest`. Not the signature's own octets (see there).
-        created: aware; when the message says it was made, as its signature covers it.
+        created: aware; when the message says it was made, or the oldest part of it that is good for one use:
+            what was made before a crash may have been used before it, also in another message.
 
     Raises:
         Replayed: one of them was taken before; none is taken now.
