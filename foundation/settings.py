@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from foundation.errors import FieldError, SettingsError
 from foundation.secret import Secret, SecretFile
+from foundation.settings_backend import Backend as Backend
+from foundation.settings_section import Section as Section
 
 FILE_NAME = "rakeeza.toml"
 PREFIX = "RAKEEZA_"
@@ -34,12 +36,6 @@ def _default_folder() -> Path:
         return Path("/var/lib/rakeeza")
     home = os.environ.get("XDG_DATA_HOME")
     return (Path(home) if home else Path.home() / ".local" / "share") / "rakeeza"
-
-
-class Section(BaseModel):
-    """Base of a section: unknown options are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Platform(Section):
@@ -174,18 +170,6 @@ class Pkcs11(Section):
     module: Path | None = Field(None, description="Shared library (PKCS#11 module) of the token.")
     token: str | None = Field(None, description="Name (label) of the token.")
     pin_secret: str = Field("pkcs11-pin", description="Name of the secret that is the PIN of its user.")
-
-
-class Backend(Section):
-    """A back-end that checks and messages go through, under the name that definitions call it by.
-
-    These sections have names of their own, `[backends.NAME]`, and stand only in the file.
-    """
-
-    url: str = Field(pattern=r"^https?://[^\s]+$", description="URL that questions are posted to.")
-    driver: str = Field("rest_registry", description="Module of `integrations/backends` that speaks with it.")
-    timeout: float = Field(10.0, gt=0, le=120, description="Seconds to wait for it at each step of a call.")
-    secret: str | None = Field(None, description="Name of the secret that is sent as bearer token.")
 
 
 class Webhooks(Section):

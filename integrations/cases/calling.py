@@ -34,6 +34,8 @@ class _Failure:
     reason: str
     final: bool = False
     retry_after: float | None = None
+    # One that was not sent for want of a place has not been tried.
+    tried: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Calling:
             return backend.ask(question)
         except BackendUnavailable as error:
             _log.info("%s: %s", question.key, error)
-            return _Failure(error.reason, retry_after=error.retry_after)
+            return _Failure(error.reason, retry_after=error.retry_after, tried=error.reason != "busy")
         except BackendRejection as error:
             _log.warning("%s: %s", question.key, error)
             return _Failure(error.reason, final=True)
@@ -150,10 +152,12 @@ class Calling:
             self.engine.answer(session, case, at, call.name, answer, reply.code or None)
 
     def _unanswered(self, session: Session, case: Case, call: Call, failure: _Failure, at: datetime) -> None:
-        if failure.final or call.attempts + 1 >= call.attempts_most:
+        if failure.final or (failure.tried and call.attempts + 1 >= call.attempts_most):
             calls.park(session, case, call, at, failure.reason)
         else:
-            again = calls.postpone(session, call, at, failure.reason, failure.retry_after)
+            again = calls.postpone(
+                session, call, at, failure.reason, failure.retry_after, counts=failure.tried
+            )
             self.office.jobs.enqueue_all(session, [again])
 
 

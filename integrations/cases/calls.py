@@ -235,17 +235,20 @@ def park(session: Session, case: Case, call: Call, at: datetime, reason: str) ->
     publish(session, PARKED, case.context, _told(case, call, reason, call.attempts + 1))
 
 
-def postpone(session: Session, call: Call, at: datetime, reason: str, wait_s: float | None) -> NewJob:
+def postpone(
+    session: Session, call: Call, at: datetime, reason: str, wait_s: float | None, counts: bool = True
+) -> NewJob:
     """Let a call be asked again later.
 
     Args:
         wait_s: seconds that the back-end asks to be left alone.
+        counts: whether what failed is one of its attempts.
 
     Returns:
         The job of the next attempt.
     """
-    attempts = call.attempts + 1
-    seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR ** (attempts - 1))
+    attempts = call.attempts + counts
+    seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR ** max(attempts - 1, 0))
     # Calls that failed together must not come back together.
     seconds = max(seconds * random.uniform(0.8, 1.2), wait_s or 0.0)
     moment = at + timedelta(seconds=seconds)

@@ -15,12 +15,13 @@ from foundation.identity import Caller, Role
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from integrations import event_sight, webhooks
-from integrations.backend import open_backends
+from integrations.backend_drivers import open_backends
 from integrations.cases import calls, case_store
 from integrations.cases.calling import Calling
 from integrations.cases.views import cursor, read_cursor
 from integrations.desks.desk import Desk
 from integrations.outgoing import Outgoing
+from integrations.resilience.circuits import CircuitNews
 from integrations.webhook_delivery import Delivery
 from integrations.webhooks import Subscription
 
@@ -50,7 +51,7 @@ class Outside:
     ) -> None:
         self._desk = desk
         self._vault = desk.office.vault
-        backends = open_backends(settings, secrets, desk.clock)
+        backends = open_backends(settings, secrets, desk.clock, CircuitNews(desk.database).tell)
         self._calling = Calling(
             desk.database, desk.definitions, desk.engine, desk.office, backends, desk.clock
         )

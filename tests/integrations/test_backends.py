@@ -18,7 +18,8 @@ from foundation.guard import free_port
 from foundation.secret import Secret, SecretFile
 from foundation.settings import Backend as Section
 from foundation.settings import Settings, backend_options, load
-from integrations.backend import Backend, BackendRejection, BackendUnavailable, Question, open_backends
+from integrations.backend import Backend, BackendRejection, BackendUnavailable, Question
+from integrations.backend_drivers import open_backends
 from integrations.backends import rest_registry
 from lab.registry import Mode, Registry, registry
 
