@@ -205,7 +205,7 @@ def test_taking_clears_up(database: Database) -> None:
     taken = 0
     while rows(database) > taken:
         assert taken < 3000
-        accept(database, "centre-7", [b"%d" % taken], now())
+        accept(database, "centre-7", [b"nonce %d" % taken], now())
         taken += 1
     assert rows(database) == taken
 
