@@ -1,0 +1,235 @@
+"""Bad input and attacks on the SOAP face: each is refused by a typed fault, is logged, and does nothing."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from foundation.database import Database
+from integrations.entrypoints.soap.envelope import Version
+from tests.integrations.desk import PERSONAL, PNG, Desk
+from tests.integrations.face import CENTRE
+from tests.integrations.soap.attacks import ATTACKS, SUBMIT, TYPES, WANTED, XOP
+from tests.integrations.soap.soap_client import (
+    PATH,
+    SOAP_11,
+    SOAP_12,
+    Said,
+    asked,
+    content_type,
+    enveloped,
+    said,
+)
+from tests.integrations.soap.soap_town import MOST_MESSAGE, MOST_PACKAGE, SoapTown, open_soap
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[tuple[str, list[Any]]]:
+    """A server that notes whoever comes to it."""
+    came: list[Any] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, peer = server.accept()
+            except OSError:
+                return
+            came.append(peer)
+            connection.close()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    yield f"127.0.0.1:{server.getsockname()[1]}", came
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+@pytest.fixture
+def town(desk: Desk) -> Iterator[SoapTown]:
+    with open_soap(desk) as opened:
+        yield opened
+
+
+def state(database: Database) -> dict[str, tuple[int, str]]:
+    """Every table: how many rows, and a hash over them."""
+    tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    with database.transaction() as session:
+        return {
+            name: tuple(
+                session.execute(
+                    text(
+                        f"SELECT count(*), coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') "
+                        f'FROM "{name}" AS t'
+                    )
+                ).one()
+            )
+            for name in session.execute(tables).scalars()
+        }
+
+
+def refused(answer: Said, kind: str) -> None:
+    """Hold a refusal against its type: named, in both languages, by the version's own status."""
+    problem = answer.json
+    assert (answer.name, problem["type"]) == (TYPES[kind], f"urn:rakeeza:problem:{kind}"), problem
+    # What a token lacks is told in Arabic by its title alone.
+    arabic = problem.get("detail_ar") or problem["title_ar"]
+    assert any("\u0600" <= letter <= "\u06ff" for letter in arabic)
+    assert answer.reasons
+
+
+def test_what_is_attacked_with_is_a_message_that_would_be_carried_out(town: SoapTown) -> None:
+    for version in (SOAP_11, SOAP_12):
+        message = enveloped(WANTED.replace("attack", version.name), version)
+        answer = said(town.post(message, content_type(version, SUBMIT), CENTRE), version)
+        assert (answer.name, answer.code) == ("SubmitResponse", "")
+    assert town.rest.desk.count("case_file") == 2
+
+
+def test_every_attack_gets_a_typed_fault_is_logged_without_the_person_and_does_nothing(
+    town: SoapTown, listener: tuple[str, list[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    address, came = listener
+    town.ask(CENTRE, "list_cases")
+    before = state(town.rest.desk.database)
+    for name, attack in ATTACKS.items():
+        for version in (SOAP_11, SOAP_12):
+            caplog.clear()
+            with caplog.at_level(logging.INFO):
+                octets = attack.make(version)
+                for encoding in ("utf-8", "utf-16-le"):
+                    octets = octets.replace("LISTENER".encode(encoding), address.encode(encoding))
+                headers = attack.headers(version)
+                answered = SOAP_11 if headers["Content-Type"].startswith("text/xml") else SOAP_12
+                answer = said(town.post(octets, headers, CENTRE), answered)
+            refused(answer, attack.type)
+            client = "Client" if answered is SOAP_11 else "Sender"
+            assert answer.code == (attack.code or client), name
+            plain = answered is SOAP_12 and not attack.code
+            assert answer.http.status_code == (400 if plain else 500), name
+            logged = [
+                each for each in caplog.records if each.name.startswith("integrations.entrypoints.soap")
+            ]
+            assert [attack.type in each.getMessage() for each in logged] == [True], name
+            assert not any(each in caplog.text for each in PERSONAL), name
+    assert state(town.rest.desk.database) == before
+    assert came == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain", "application/xml", "", "multipart/form-data"]
+)
+def test_another_media_type_is_refused_as_http_has_it(town: SoapTown, kind: str) -> None:
+    answer = said(town.post(enveloped(WANTED), {"Content-Type": kind}, CENTRE), SOAP_11)
+
+    refused(answer, "unsupported-media-type")
+    assert (answer.http.status_code, answer.json["status"]) == (415, 415)
+
+
+@pytest.mark.parametrize("token", [None, "forged"])
+def test_without_a_token_that_holds_nothing_is_done(town: SoapTown, token: str | None) -> None:
+    headers = content_type(SOAP_12, SUBMIT) | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    answer = said(town.post(enveloped(WANTED, SOAP_12), headers), SOAP_12)
+
+    refused(answer, "not-authenticated")
+    assert town.rest.desk.count("case_file") == 0
+
+
+def test_a_signed_message_of_nobody_is_refused_whatever_token_comes_with_it(town: SoapTown) -> None:
+    wsse = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+    message = enveloped(WANTED, SOAP_11, header=f'<w:Security xmlns:w="{wsse}"/>')
+
+    answer = said(town.post(message, content_type(SOAP_11, SUBMIT), CENTRE), SOAP_11)
+
+    refused(answer, "not-authenticated")
+    assert town.rest.desk.count("case_file") == 0
+
+
+def test_a_body_of_a_hundred_megabytes_is_refused_before_it_is_read(town: SoapTown) -> None:
+    host, port = town.url.removeprefix("http://").split(":")
+    for length in ("Content-Length: 100000000", "Transfer-Encoding: chunked"):
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            lines = [f"POST {PATH} HTTP/1.1", f"Host: {host}", "Content-Type: text/xml", length]
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            if length.endswith("chunked"):
+                connection.sendall(b"%x\r\n" % (MOST_MESSAGE + 1) + b" " * (MOST_MESSAGE + 1) + b"\r\n")
+            response = HTTPResponse(connection)
+            response.begin()
+            body = response.read()
+            assert (response.status, response.headers["connection"]) == (500, "close")
+            assert b"urn:rakeeza:problem:too-large" in body
+
+
+def package(version: Version, *parts: tuple[str, bytes], root: str = "") -> tuple[bytes, dict[str, str]]:
+    """A message with its document in a part, and the headers that it is sent with."""
+    wanted = asked(
+        "put_document",
+        {"number": "SC-2026-000001", "code": "lease", "name": "a.png", "idempotencyKey": "k"},
+        b"x",
+    ).replace("eA==", root or f'<x:Include xmlns:x="{XOP}" href="cid:doc"/>')
+    media = version.value.media_type
+    octets = b"--b\r\n" + f'Content-Type: application/xop+xml; type="{media}"\r\n'.encode()
+    octets += b"Content-ID: <root>\r\n\r\n" + enveloped(wanted, version)
+    for name, content in parts:
+        octets += f"\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <{name}>\r\n\r\n".encode() + content
+    kind = f'multipart/related; type="application/xop+xml"; start="<root>"; start-info="{media}"; boundary=b'
+    return octets + b"\r\n--b--\r\n", {"Content-Type": kind}
+
+
+@pytest.mark.parametrize("version", [SOAP_11, SOAP_12])
+def test_packages_that_do_not_hold_together_are_refused(town: SoapTown, version: Version) -> None:
+    before = state(town.rest.desk.database)
+    include = f'<x:Include xmlns:x="{XOP}" href="{{}}"/>'
+    faulty = [
+        package(version),
+        package(version, ("doc", PNG), ("other", b"x")),
+        package(version, ("doc", PNG), ("doc", PNG)),
+        package(version, ("other", PNG)),
+        package(version, ("doc", PNG), root=include.format("cid:doc") * 2),
+        package(version, ("doc", PNG), root=include.format("file:///etc/passwd")),
+        package(version, ("doc", PNG), root=include.format("http://127.0.0.1:9/x")),
+    ]
+    for octets, headers in faulty:
+        refused(said(town.post(octets, headers, CENTRE), version), "malformed")
+    octets, headers = package(version, ("doc", b"x" * MOST_PACKAGE))
+    refused(said(town.post(octets, headers, CENTRE), version), "too-large")
+    assert state(town.rest.desk.database) == before
+
+
+def test_a_fault_speaks_the_language_that_is_asked_for(town: SoapTown) -> None:
+    broken = enveloped(WANTED.replace("<service>", "<x/><service>"))
+    for language in ("ar", "en"):
+        headers = {**content_type(SOAP_11, SUBMIT), "Accept-Language": f"{language}-SA,{language};q=0.9"}
+        answer = said(town.post(broken, headers, CENTRE), SOAP_11)
+        assert answer.reasons is not None
+        detail = answer.json["detail_ar" if language == "ar" else "detail"]
+        assert answer.reasons == {language: detail}
+    both = said(
+        town.post(
+            enveloped(WANTED.replace("<service>", "<x/><service>"), SOAP_12), content_type(SOAP_12), CENTRE
+        ),
+        SOAP_12,
+    )
+    assert both.reasons == {"en": both.json["detail"], "ar": both.json["detail_ar"]}
+
+
+def test_each_wrong_element_is_told_with_its_path_and_line_in_both_languages(town: SoapTown) -> None:
+    message = enveloped(
+        WANTED.replace(
+            "<service>shop_licence</service>", "\n<service>Shop</service>\n<procedure>9</procedure>"
+        )
+    )
+
+    answer = said(town.post(message, content_type(SOAP_11, SUBMIT), CENTRE), SOAP_11)
+
+    errors = answer.json["errors"]
+    assert [each["pointer"] for each in errors] == ["/Submit/service", "/Submit/procedure"]
+    assert [each["detail"].partition(":")[0] for each in errors] == ["line 3", "line 4"]
+    assert all(each["detail_ar"].startswith("السطر ") for each in errors)
