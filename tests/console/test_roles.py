@@ -74,6 +74,7 @@ def silent_registry(tmp_path: Path, settings_file: Path) -> Iterator[Registry]:
     with registry() as running, settings_file.open("a") as file:
         file.write(f"[licences]\nfolders = [{json.dumps(str(folder))}]\n")
         file.write(f"[backends.commerce]\nurl = {json.dumps(running.url)}\ntimeout = 120\n")
+        file.write(f"at_once = {roles._AT_ONCE}\n")
         file.flush()
         running.behave("slow", seconds=600)
         yield running
