@@ -55,6 +55,7 @@ sign() {
 
 algorithm() { if is_rsa "$1"; then echo rsa-v1_5-sha256; else echo ecdsa-p256-sha256; fi; }
 
+# Sets $token.
 ask_for_token() {
     now=$(date +%s)
     if is_rsa "$CENTRE_KEY"; then alg=RS256; else alg=ES256; fi
@@ -63,15 +64,20 @@ ask_for_token() {
         "$CENTRE" "$CENTRE" "$API/v1/oauth/token" "$(random)" "$now" "$((now + 120))" | b64url)
     signature=$(printf '%s.%s' "$head" "$claims" | sign "$CENTRE_KEY" | b64url)
     # shellcheck disable=SC2086 # CURL is several words
-    curl -sS ${CURL:-} --fail-with-body "$API/v1/oauth/token" \
+    status=$(curl -sS ${CURL:-} -o "$work/token" -w '%{http_code}' "$API/v1/oauth/token" \
         -d grant_type=client_credentials \
         -d client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \
-        -d "client_assertion=$head.$claims.$signature" >"$work/token" ||
-        { cat "$work/token" >&2; exit 22; }
-    sed -n 's/.*"access_token": *"\([^"]*\)".*/\1/p' "$work/token"
+        -d "client_assertion=$head.$claims.$signature")
+    if [ "$status" != 200 ]; then
+        cat "$work/token"
+        echo "HTTP $status" >&2
+        exit 22
+    fi
+    token=$(sed -n 's/.*"access_token": *"\([^"]*\)".*/\1/p' "$work/token")
 }
 
-token=${TOKEN:-$(ask_for_token)}
+token=${TOKEN:-}
+[ -n "$token" ] || ask_for_token
 digest="sha-256=:$(openssl dgst -sha256 -binary <"$work/body" | b64):"
 key=
 case $method in GET | HEAD) ;; *) key=${IDEMPOTENCY:-$(random)} && echo "Idempotency-Key: $key" >&2 ;; esac
