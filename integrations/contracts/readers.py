@@ -37,7 +37,7 @@ def reader(use: Use) -> Reader:
     """What reads an element of this shape.
 
     The reader raises InvalidInput where a name stands twice in a free object or a map: JSON would keep one of
-    the two, and which is anyone's guess.
+    the two, and which is anyone's guess. And also where a free value is none or several.
     """
     read = _of(use.shape)
     if not use.nullable or isinstance(use.shape, Nothing):
@@ -135,7 +135,7 @@ def _decimal(element: etree._Element) -> str:
     """The JSON number that is the same decimal; every digit behind the point is kept."""
     found = _NUMBER.fullmatch(_collapsed(element))
     if found is None:
-        raise _twice_or_wrong(f"{text_of(element)!r} is no number", "القيمة ليست رقمًا.")
+        raise _wrong(f"{text_of(element)!r} is no number", "القيمة ليست رقمًا.")
     sign, whole, fraction = found.groups()
     return ("-" if sign == "-" else "") + (whole or "0") + (f".{fraction}" if fraction else "")
 
@@ -156,8 +156,12 @@ def _members(element: etree._Element, seen: set[str]) -> list[str]:
 
 def _value(element: etree._Element) -> str:
     """Reads `Value`: one element that says what kind of value it holds."""
-    (held,) = children(element)
-    return _KINDS[held.tag](held)
+    held = list(children(element))
+    if len(held) != 1:
+        name = element.get("name", "item")
+        said = "several values" if held else "no value"
+        raise _wrong(f"the field {name!r} holds {said}", f"يجب أن يحمل الحقل {name} قيمة واحدة.")
+    return _KINDS[held[0].tag](held[0])
 
 
 def _values(element: etree._Element) -> str:
@@ -216,14 +220,14 @@ def _map(value: Reader) -> Reader:
 
 def _once(name: str, seen: set[str]) -> None:
     if name in seen:
-        raise _twice_or_wrong(f"the field {name!r} stands twice", f"الحقل {name} مكرر.")
+        raise _wrong(f"the field {name!r} stands twice", f"الحقل {name} مكرر.")
     seen.add(name)
 
 
-def _twice_or_wrong(message: str, arabic: str) -> InvalidInput:
+def _wrong(message: str, arabic: str) -> InvalidInput:
     return InvalidInput(
         message,
-        remedy="Send each field once.",
+        remedy="Send each field once, with one value.",
         fields=(FieldError("", message, detail_ar=arabic),),
         message_ar=arabic,
     )

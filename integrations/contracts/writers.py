@@ -142,7 +142,7 @@ def _value(value: Any) -> str:
         case int() | Decimal():
             return f"<number>{decimal(value)}</number>"
         case None:
-            return "<nothing/>"
+            return "<nothing>true</nothing>"
         case list():
             return f"<list>{''.join(f'<item>{_value(each)}</item>' for each in value)}</list>"
         case dict():

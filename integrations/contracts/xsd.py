@@ -50,18 +50,20 @@ _PREFIX = "l"
 _INT = (-(2**31), 2**31 - 1)
 _FORMATS = {"": "xs:string", "date": "l:Date", "date-time": "l:DateTime", "uri": "l:Uri"}
 
+# A value is one of these, which the binding sees to: of an xs:choice zeep writes only what Python calls true,
+# and would leave out false, 0 and "". Null holds something for the same reason.
+_VALUE = """
+<xs:sequence>
+  <xs:element name="text" type="xs:string" minOccurs="0"/>
+  <xs:element name="number" type="xs:decimal" minOccurs="0"/>
+  <xs:element name="flag" type="xs:boolean" minOccurs="0"/>
+  <xs:element name="nothing" type="l:Yes" minOccurs="0"/>
+  <xs:element name="list" type="l:Values" minOccurs="0"/>
+  <xs:element name="object" type="l:Fields" minOccurs="0"/>
+</xs:sequence>
+"""
 # What JSON has and XML Schema lacks: an object of which nothing is known. And what both have, but otherwise:
 # here a time has an offset (RFC 3339), a day has none, and an address has a scheme.
-_VALUE = """
-<xs:choice>
-  <xs:element name="text" type="xs:string"/>
-  <xs:element name="number" type="xs:decimal"/>
-  <xs:element name="flag" type="xs:boolean"/>
-  <xs:element name="nothing" type="l:Nothing"/>
-  <xs:element name="list" type="l:Values"/>
-  <xs:element name="object" type="l:Fields"/>
-</xs:choice>
-"""
 _OWN = f"""
 <xs:schema xmlns:xs="{XS}" xmlns:l="{NAMESPACE}">
   <xs:simpleType name="DateTime">
@@ -90,13 +92,24 @@ _OWN = f"""
     <xs:sequence><xs:element name="field" type="l:Field" minOccurs="0" maxOccurs="unbounded"/></xs:sequence>
   </xs:complexType>
   <xs:complexType name="Field">
+    <xs:annotation>
+      <xs:documentation xml:lang="en">A field and its value: exactly one of the elements.</xs:documentation>
+    </xs:annotation>
     {_VALUE}
     <xs:attribute name="name" type="xs:string" use="required"/>
   </xs:complexType>
-  <xs:complexType name="Value">{_VALUE}</xs:complexType>
+  <xs:complexType name="Value">
+    <xs:annotation>
+      <xs:documentation xml:lang="en">A value: exactly one of the elements.</xs:documentation>
+    </xs:annotation>
+    {_VALUE}
+  </xs:complexType>
   <xs:complexType name="Values">
     <xs:sequence><xs:element name="item" type="l:Value" minOccurs="0" maxOccurs="unbounded"/></xs:sequence>
   </xs:complexType>
+  <xs:simpleType name="Yes">
+    <xs:restriction base="xs:boolean"><xs:pattern value="true"/></xs:restriction>
+  </xs:simpleType>
   <xs:complexType name="Nothing"><xs:sequence/></xs:complexType>
 </xs:schema>
 """
@@ -186,7 +199,7 @@ class _Writer:
             words += f" {str(each.schema['default']).lower()} where it is left out."
         use = of_parameter(each.schema, each.element)
         if isinstance(use.shape, Text) and use.shape.values == ("true",):
-            return _annotated(self._named(each.element, Use(Flag()), required), words)
+            use = Use(Flag(type="Yes"))
         return _annotated(self._named(each.element, use, required), words)
 
     def _particles(self, record: Record) -> list[etree._Element]:
@@ -234,7 +247,7 @@ class _Writer:
     def _reference(self, shape: Shape) -> str:
         match shape:
             case Flag():
-                return "xs:boolean"
+                return f"{_PREFIX}:{shape.type}" if shape.type == "Yes" else "xs:boolean"
             case Nothing() | Free():
                 return f"{_PREFIX}:{'Nothing' if isinstance(shape, Nothing) else 'Fields'}"
             case _:
