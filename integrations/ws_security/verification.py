@@ -101,31 +101,33 @@ def verify(envelope: etree._Element, lookup: Lookup, now: datetime) -> Verified:
 
 
 def _check_whole(parts: header.Parts, covers: list[signature.Cover]) -> None:
-    # One walk over the message. No comment is canonical, but it would cut a text in two for whoever reads it.
+    envelope = parts.envelope
+    # No comment is canonical, but it would cut a text in two for whoever reads it.
+    if next(envelope.iter(etree.Comment, etree.ProcessingInstruction, etree.Entity), None) is not None:
+        raise InvalidSecurity(
+            "no-element",
+            "A message has no comments, processing instructions or entities.",
+            "لا يجوز أن تحتوي الرسالة على تعليقات أو تعليمات معالجة أو كيانات (entities).",
+        )
+    if (include := next(envelope.iter(_INCLUDE), None)) is not None:
+        raise InvalidSecurity(
+            "attachment-outside",
+            "An attachment stands outside what was signed.",
+            "يوجد مرفق خارج ما وُقّع.",
+            place=called(include),
+        )
     places = parts.places()
-    identifiers: list[tuple[str, etree._Element]] = []
-    for node in parts.envelope.iter():
-        if not isinstance(node.tag, str):
-            raise InvalidSecurity(
-                "no-element",
-                "A message has no comments, processing instructions or entities.",
-                "لا يجوز أن تحتوي الرسالة على تعليقات أو تعليمات معالجة أو كيانات (entities).",
-            )
-        if node.tag in _KEPT_NAMES and not any(node is place for place in places):
+    for node in envelope.iter(*_KEPT_NAMES):
+        if not any(node is place for place in places):
             raise InvalidSecurity(
                 "out-of-place",
                 "An element with this name stands where it does not belong.",
                 "يوجد عنصر بهذا الاسم في غير موضعه.",
                 place=f"{called(node)}, line {node.sourceline}",
             )
-        if node.tag == _INCLUDE:
-            raise InvalidSecurity(
-                "attachment-outside",
-                "An attachment stands outside what was signed.",
-                "يوجد مرفق خارج ما وُقّع.",
-                place=called(node),
-            )
-        for name, value in node.attrib.items():
+    identifiers: list[tuple[str, etree._Element]] = []
+    for node in envelope.iter():
+        for name, value in node.items():
             if signature.is_id(str(name)):
                 identifiers.append((str(value), node))
             elif name == _TYPE:

@@ -67,6 +67,20 @@ def test_the_evidence_can_be_verified_again_without_the_message(centre: Signer) 
     assert verified.digest == hashlib.sha256(verified.signed_info).digest()
 
 
+def test_a_second_signature_that_anybody_can_make_is_the_same_message(curved_centre: Signer) -> None:
+    # Of an ECDSA signature (r, s) the pair (r, n - s) holds as well, and needs no key.
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    message = by_zeep(curved_centre, method=constants.TransformEcdsaSha256)
+    first = verify(message, curved_centre.lookup, NOW)
+    other = order - int.from_bytes(first.signature[32:], "big")
+    value = message.find(".//ds:SignatureValue", NS)
+    assert value is not None
+    value.text = base64.b64encode(first.signature[:32] + other.to_bytes(32, "big")).decode()
+    second = verify(message, curved_centre.lookup, NOW)
+    assert second.signature != first.signature
+    assert second.digest == first.digest
+
+
 def test_verifying_leaves_the_message_as_it_is(centre: Signer) -> None:
     message = by_zeep(centre)
     before = etree.tostring(message)

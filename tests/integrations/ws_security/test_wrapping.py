@@ -14,7 +14,8 @@ from lxml import etree
 from zeep.exceptions import SignatureVerificationFailed
 from zeep.wsse.signature import verify_envelope
 
-from integrations.ws_security import names
+from integrations.ws_security import names, verification
+from integrations.ws_security.faults import SecurityFault
 from integrations.ws_security.verification import verify
 from tests.integrations.ws_security.messages import (
     NOW,
@@ -271,6 +272,29 @@ def test_a_moved_element_is_refused(centre: Signer, name: str) -> None:
     message = by_zeep(centre)
     verify(again(message), centre.lookup, NOW)
     assert refusal(attack(message), centre).reason == reason
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_is_taken_by_its_place_does_not_rest_on_the_walk_over_the_message(
+    centre: Signer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # Two walls: without the second, no shape still gets a forged Body or a fresh Timestamp through the first.
+    message = by_zeep(centre)
+    signed = [etree.tostring(part, method="c14n", exclusive=True) for part in verified_parts(message, centre)]
+    monkeypatch.setattr(verification, "_check_whole", lambda *_: None)
+    arrived = again(SHAPES[name][0](message))
+    try:
+        found = verified_parts(arrived, centre)
+    except SecurityFault:
+        return
+    assert [etree.tostring(part, method="c14n", exclusive=True) for part in found] == signed
+    assert found[0] is arrived[1]
+
+
+def verified_parts(message: etree._Element, centre: Signer) -> list[etree._Element]:
+    """Body and Timestamp as verifying gives them."""
+    verified = verify(message, centre.lookup, NOW)
+    return [verified.body, verified.timestamp.element]
 
 
 # Messages on which a program that looks elements up by their ids says that the signature holds.
