@@ -40,17 +40,17 @@ unhex() {
 
 is_rsa() { openssl rsa -in "$1" -noout 2>/dev/null; }
 
-# Signs standard input: RSA as it is; of ECDSA the two numbers, 32 bytes each, instead of DER.
-sign() {
-    if is_rsa "$1"; then
-        openssl dgst -sha256 -sign "$1"
-        return
-    fi
-    openssl dgst -sha256 -sign "$1" >"$work/der"
-    numbers=$(openssl asn1parse -inform DER -in "$work/der" |
+# Of an ECDSA signature in DER the two numbers, 32 bytes each; a shorter one is filled up.
+two_numbers() {
+    unhex "$(openssl asn1parse -inform DER |
         sed -n 's/.*INTEGER *:\([0-9A-F]*\)$/\1/p' | tr A-F a-f |
-        while read -r number; do printf '%64s' "$number" | tr ' ' 0; done)
-    unhex "$numbers"
+        while read -r number; do printf '%64s' "$number" | tr ' ' 0; done)"
+}
+
+# Signs standard input with a key.
+sign() {
+    openssl dgst -sha256 -sign "$1" >"$work/signature"
+    if is_rsa "$1"; then cat "$work/signature"; else two_numbers <"$work/signature"; fi
 }
 
 algorithm() { if is_rsa "$1"; then echo rsa-v1_5-sha256; else echo ecdsa-p256-sha256; fi; }
