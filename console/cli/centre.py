@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from console import conformance
 from console.cli.context import caller, format_choice, format_option, open_platform, print_table
 from integrations.cases.money import PATTERN, half_up
 
@@ -22,6 +23,9 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Agree with private service centres, stop them at once, and see what they do."""
+
+
+command.add_command(conformance.command)
 
 
 @command.command()
