@@ -25,8 +25,8 @@ from tests.integrations.paths import Walker, for_owner
 from tests.integrations.soap.soap_client import SOAP_11, SOAP_12, OverSoap
 from tests.integrations.soap.soap_town import FaceDesk, open_soap
 
-# What is made by chance or by the clock of the database: signatures, salts, and the hashes over them.
-_BY_CHANCE = frozenset({"at", "hash", "previous", "credential", "document_sha256", "sha256"})
+# What is made by chance or by the clock of the database: references, signatures, salts, hashes over them.
+_BY_CHANCE = frozenset({"at", "reference", "hash", "previous", "credential", "document_sha256", "sha256"})
 
 
 def _shop(desk: Desk) -> str:

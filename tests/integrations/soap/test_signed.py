@@ -1,0 +1,303 @@
+"""Messages that a centre signed, by zeep and xmlsec, on a real server: who is believed, and who is not."""
+
+import base64
+import json
+import secrets
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from lxml import etree
+from sqlalchemy import text
+from xmlsec import constants
+from zeep.wsse.signature import BinarySignature, Signature
+from zeep.wsse.username import UsernameToken
+from zeep.wsse.utils import WSU as WSU_MAKER
+
+from foundation.client_keys import public_key_of
+from integrations.centres.certificates import revoke
+from integrations.centres.proof import still_holds
+from integrations.centres.terms import terms_of
+from integrations.entrypoints.soap.app import SoapFace
+from integrations.entrypoints.soap.envelope import Version
+from integrations.entrypoints.soap.security import Centres
+from tests.foundation.http_face import served
+from tests.integrations.desk import ADMINISTRATOR, FORM, PERSONAL, PNG, REVIEWED, Desk
+from tests.integrations.face import submission
+from tests.integrations.signed_town import BRANCH, CODE, OTHER, Kit, Town, open_town, pem
+from tests.integrations.soap.soap_client import (
+    PATH,
+    SOAP_11,
+    SOAP_12,
+    Said,
+    asked,
+    content_type,
+    enveloped,
+    said,
+)
+
+BADR = "badr"
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+NOTHING: Mapping[str, str] = {}
+
+
+@dataclass
+class SoapTown:
+    """A town whose centres sign.
+
+    Args:
+        secret: of the clerk `badr` of each centre.
+    """
+
+    town: Town
+    url: str
+    folder: Path
+    secret: dict[str, str]
+
+    @property
+    def desk(self) -> Desk:
+        return self.town.desk
+
+    def signed(self, operation: str, parameters: dict[str, str], body: Any = None, **how: Any) -> bytes:
+        """A message as zeep signs it; `how` changes whose it is."""
+        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        return self.sealed(asked(operation, parameters, sent), **how)
+
+    def sealed(
+        self,
+        payload: str,
+        kit: Kit | None = None,
+        *,
+        version: Version = SOAP_11,
+        username: str | None = f"{BADR}@{CODE}",
+        secret: str = "",
+        binary: bool = True,
+        at: datetime | None = None,
+        nonce: str = "",
+    ) -> bytes:
+        """An envelope with this in its Body, signed."""
+        by, now = kit or self.town.kits[CODE], at or datetime.now(UTC)
+        key, certificate = self.folder / f"{by.serial}.key", self.folder / f"{by.serial}.pem"
+        key.write_bytes(pem(by.key))
+        certificate.write_bytes(by.certificate)
+        message = etree.fromstring(enveloped(payload, version, header="<x/>"))
+        header = message.find(version.named("Header"))
+        assert header is not None
+        header.remove(header[0])
+        until = now + timedelta(seconds=300)
+        made = WSU_MAKER.Timestamp(WSU_MAKER.Created(_written(now)), WSU_MAKER.Expires(_written(until)))
+        # zeep's classes have no types.
+        token: Any = UsernameToken
+        told = username or f"{BADR}@{CODE}"
+        given = secret or self.secret[CODE]
+        token(
+            told,
+            given,
+            use_digest=True,
+            timestamp_token=made,
+            created=now,
+            nonce=nonce or secrets.token_hex(16),
+        ).apply(message, {})
+        sign: Any = BinarySignature if binary else Signature
+        curved = isinstance(by.key, ec.EllipticCurvePrivateKey)
+        kind = constants.TransformEcdsaSha256 if curved else constants.TransformRsaSha256
+        sign(str(key), str(certificate), None, kind, constants.TransformSha256).apply(message, {})
+        if username is None:
+            found = message.find(f".//{{{WSSE}}}UsernameToken")
+            assert found is not None
+            parent = found.getparent()
+            assert parent is not None
+            parent.remove(found)
+        return etree.tostring(message, encoding="UTF-8", xml_declaration=True)
+
+    def send(self, message: bytes, version: Version = SOAP_11, headers: Mapping[str, str] = NOTHING) -> Said:
+        """What is said to a message."""
+        told = {**content_type(version), **headers}
+        return said(httpx.post(self.url + PATH, content=message, headers=told, timeout=60), version)
+
+    def refused(
+        self, message: bytes, kind: str, subcode: str = "", headers: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Hold a message to be refused so, and nothing to be done."""
+        before = self.desk.count("case_file"), self.desk.count("act_proof")
+        answer = self.send(message, headers=headers)
+        assert (answer.json["type"], answer.subcode) == (f"urn:rakeeza:problem:{kind}", subcode), answer.json
+        assert (self.desk.count("case_file"), self.desk.count("act_proof")) == before
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def submit(form: Any = FORM) -> tuple[str, dict[str, str], Any]:
+    """An application with a key of its own."""
+    return "submit", {"idempotencyKey": str(uuid.uuid4())}, submission(form)
+
+
+@pytest.fixture
+def town(desk: Desk, tmp_path: Path) -> Iterator[SoapTown]:
+    with open_town(desk) as opened:
+        held: dict[str, str] = {}
+        for code in (CODE, OTHER):
+            opened.add_centre(code, rsa.generate_private_key(65537, 2048))
+            _, secret = desk.licensing.centres.add_clerk(ADMINISTRATOR, code, BADR, "بدر بن سالم", BRANCH)
+            held[code] = secret.reveal()
+        # Messages of before a crash are refused for a while; this database remembers from before.
+        with desk.database.transaction() as session:
+            session.execute(text("UPDATE message_memory SET since = now() - interval '1 hour'"))
+        centres = Centres(desk.database, desk.licensing.desk.office.vault, terms_of())
+        face = SoapFace(
+            opened.app,
+            authenticator=centres,
+            public_url=None,
+            most_message=1_000_000,
+            most_package=50_000_000,
+        )
+        with served(face) as url:
+            yield SoapTown(opened, url, tmp_path, held)
+
+
+@pytest.mark.parametrize("version", [SOAP_11, SOAP_12])
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_signed_message_opens_a_case_whose_journal_names_the_clerk_and_the_proof(
+    town: SoapTown, version: Version, binary: bool
+) -> None:
+    answer = town.send(town.signed(*submit(), version=version, binary=binary), version)
+
+    assert answer.name == "SubmitResponse"
+    entry = town.desk.case(answer.json["number"])["journal"][0]
+    assert (entry["actor"], entry["details"]["clerk"]) == (f"client/{CODE}", BADR)
+    with town.desk.database.transaction() as session:
+        kept = session.execute(text("SELECT digest, clerk, proof FROM act_proof")).one()
+        certificate = session.execute(
+            text("SELECT certificate FROM client_certificate WHERE thumbprint = :is"),
+            {"is": kept.proof["centre_key"]},
+        ).scalar_one()
+    assert (entry["details"]["proof"], kept.clerk, kept.proof["face"]) == (kept.digest.hex(), BADR, "soap")
+    signature, digest = (base64.b64decode(kept.proof[name]) for name in ("centre_signature", "centre_digest"))
+    assert still_holds(signature, digest, kept.proof["centre_alg"], public_key_of(certificate))
+    assert not still_holds(signature, digest[::-1], kept.proof["centre_alg"], public_key_of(certificate))
+    assert town.desk.breaks() == []
+
+
+def test_a_signed_document_is_taken_as_an_attachment_and_as_text(town: SoapTown) -> None:
+    number = town.send(town.signed(*submit(REVIEWED))).json["number"]
+    for code in [each["code"] for each in town.desk.case(number)["documents"] if each["required"]][:2]:
+        named = {"number": number, "code": code, "name": "a.png", "idempotencyKey": str(uuid.uuid4())}
+        inline = town.signed("put_document", named, PNG)
+        told = base64.b64encode(PNG)
+        assert told in inline
+        if code == town.desk.case(number)["documents"][0]["code"]:
+            assert town.send(inline).name == "PutDocumentResponse"
+            continue
+        include = b'<x:Include xmlns:x="http://www.w3.org/2004/08/xop/include" href="cid:doc"/>'
+        packed = b'--b\r\nContent-Type: application/xop+xml; type="text/xml"\r\nContent-ID: <root>\r\n\r\n'
+        packed += inline.replace(told, include)
+        packed += b"\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <doc>\r\n\r\n" + PNG + b"\r\n--b--\r\n"
+        kind = (
+            'multipart/related; type="application/xop+xml"; start="<root>"; start-info="text/xml"; boundary=b'
+        )
+        forged = packed.replace(PNG, PNG + b"x")
+        town.refused(forged, "not-authenticated", "wsse:FailedCheck", headers={"Content-Type": kind})
+        assert town.send(packed, headers={"Content-Type": kind}).name == "PutDocumentResponse"
+    assert town.desk.count("case_document") == 2
+
+
+def test_the_same_message_is_taken_once_and_a_new_one_of_the_same_key_is_answered_alike(
+    town: SoapTown,
+) -> None:
+    asked_for = submit()
+    message = town.signed(*asked_for)
+
+    first = town.send(message)
+    town.refused(message, "not-authenticated", "wsse:InvalidSecurity")
+    again = town.send(town.signed(*asked_for))
+
+    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+    assert town.desk.count("case_file") == 1
+
+
+def test_a_nonce_is_taken_once_whatever_message_it_comes_in(town: SoapTown) -> None:
+    nonce = secrets.token_hex(16)
+    assert town.send(town.signed(*submit(), nonce=nonce)).name == "SubmitResponse"
+
+    town.refused(town.signed(*submit(), nonce=nonce), "not-authenticated", "wsse:InvalidSecurity")
+
+
+def test_whom_the_records_do_not_bear_out_is_refused(town: SoapTown) -> None:
+    other = town.town.kits[OTHER]
+    stranger = Kit(CODE, rsa.generate_private_key(65537, 2048), other.certificate, "-", "stranger")
+    failed = "not-authenticated", "wsse:FailedAuthentication"
+    town.refused(town.signed(*submit(), secret="another"), *failed)
+    town.refused(town.signed(*submit(), username=f"nobody@{CODE}"), *failed)
+    town.refused(town.signed(*submit(), username=BADR), *failed)
+    # The clerk of one centre, and the certificate of the other.
+    town.refused(town.signed(*submit(), kit=other), *failed)
+    town.refused(town.signed(*submit(), username=f"{BADR}@{OTHER}", secret=town.secret[OTHER]), *failed)
+    # A device that nothing vouches for.
+    town.refused(town.signed(*submit(), username=f"{BADR}@{CODE}/counter-1"), *failed)
+    # A key that is not the certificate's.
+    town.refused(town.signed(*submit(), kit=stranger), "not-authenticated", "wsse:FailedCheck")
+
+
+def test_what_was_changed_on_its_way_or_is_out_of_its_time_is_refused(town: SoapTown) -> None:
+    message = town.signed(*submit())
+    changed = message.replace("مخبز الندى".encode(), "مخبز الفجر".encode())
+    assert changed != message
+    town.refused(changed, "not-authenticated", "wsse:FailedCheck")
+    for away in (timedelta(minutes=-6), timedelta(minutes=6)):
+        late = town.signed(*submit(), at=datetime.now(UTC) + away)
+        town.refused(late, "not-authenticated", "wsu:MessageExpired")
+    assert town.send(message).name == "SubmitResponse"
+
+
+def test_a_write_needs_the_clerk_and_a_read_does_not(town: SoapTown) -> None:
+    town.refused(town.signed(*submit(), username=None), "proof-missing")
+
+    assert town.send(town.signed("list_cases", {}, username=None)).name == "ListCasesResponse"
+
+
+def test_a_token_beside_a_signed_message_is_not_looked_at(town: SoapTown) -> None:
+    message = town.signed(*submit(), secret="another")
+
+    town.refused(
+        message,
+        "not-authenticated",
+        "wsse:FailedAuthentication",
+        {"Authorization": f"Bearer {town.town.token(town.town.kits[CODE])}"},
+    )
+
+
+def test_what_the_municipality_takes_away_is_gone_with_the_next_message(
+    town: SoapTown, caplog: pytest.LogCaptureFixture
+) -> None:
+    centres, kit = town.desk.licensing.centres, town.town.kits[CODE]
+    assert town.send(town.signed(*submit())).name == "SubmitResponse"
+    other_service = ("submit", {"idempotencyKey": "x"}, {**submission(), "service": "health_card"})
+    town.refused(town.signed(*other_service), "service-not-delegated")
+    centres.suspend(ADMINISTRATOR, CODE, "تفتيش")
+    town.refused(town.signed(*submit()), "centre-suspended")
+    town.refused(town.signed("list_cases", {}), "centre-suspended")
+    centres.resume(ADMINISTRATOR, CODE, "انتهى")
+    assert town.send(town.signed(*submit())).name == "SubmitResponse"
+    centres.enable_clerk(ADMINISTRATOR, CODE, BADR, False)
+    town.refused(town.signed(*submit()), "not-authenticated", "wsse:FailedAuthentication")
+    centres.enable_clerk(ADMINISTRATOR, CODE, BADR, True)
+    with town.desk.database.transaction() as session:
+        revoke(session, kit.serial, "key_compromise", datetime.now(UTC))
+    town.refused(town.signed(*submit()), "not-authenticated", "wsse:FailedAuthentication")
+    renewed = town.town.certify(CODE, rsa.generate_private_key(65537, 2048))
+    assert town.send(town.signed(*submit(), kit=renewed)).name == "SubmitResponse"
+    assert not any(each in caplog.text for each in PERSONAL)
+
+
+def test_a_key_on_p_256_signs_as_well(town: SoapTown) -> None:
+    kit = town.town.certify(CODE, ec.generate_private_key(ec.SECP256R1()))
+
+    assert town.send(town.signed(*submit(), kit=kit)).name == "SubmitResponse"
