@@ -23,7 +23,7 @@ from foundation.errors import InvalidInput, RakeezaError, SettingsError, Unavail
 from foundation.secret import Secret
 from foundation.settings import Settings
 from foundation.telemetry import configure_logging
-from foundation.tls import Contexts, Material, Protocol
+from foundation.tls import Contexts, Material, Protocol, abandon
 from integrations.centres import certificates
 from monitoring import exporter
 
@@ -226,6 +226,10 @@ def _serve_http(
 
     async def serve(sockets: Sequence[list[socket.socket]]) -> None:
         await asyncio.gather(*map(uvicorn.Server.serve, servers, sockets))
+        for server in servers:
+            abandon(server)
+        # What was dropped is told in the next turn of the loop.
+        await asyncio.sleep(0)
 
     with contextlib.ExitStack() as stack:
         sockets = [

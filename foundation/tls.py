@@ -1,8 +1,8 @@
 """TLS for an HTTP face: client certificates of one authority, asked for and not demanded.
 
 A certificate of another authority ends the handshake, as does one whose time has ended. Whether one counts is
-asked at each request: the handshake was perhaps an hour ago. Sessions are not taken up again, for what a
-session brings back is a certificate that was judged when it began.
+asked at each request: the handshake was perhaps an hour ago, and a session of TLS 1.2 that is taken up again
+brings back a certificate that was judged when it began. No tickets are given, so that no client holds one.
 
 Source: RFC 8446 (TLS 1.3), RFC 9325 (recommendations for TLS), RFC 8705, section 7.
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from foundation.errors import SettingsError
@@ -98,6 +99,16 @@ class Contexts:
     def _hand_on(self, secured: Any, _name: str | None, _context: ssl.SSLContext) -> None:
         # Called for every handshake, with a name or without.
         secured.context = self._current
+
+
+def abandon(server: uvicorn.Server) -> None:
+    """Drop the connections that a server which has ended still has.
+
+    One that is closed politely waits half a minute for its peer to say that it is closed; whoever keeps
+    silent would hold up the end of the process.
+    """
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
 
 
 def server_context(material: Material) -> ssl.SSLContext:
