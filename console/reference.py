@@ -118,6 +118,7 @@ def metrics_page() -> str:
     # Not at the top: the other pages need no part of monitoring.
     from console.web.metrics import PROCESS, Cases
     from integrations.cases.stays import StayCollector
+    from integrations.resilience.circuits import CircuitCollector
     from monitoring.catalogue import Catalogue
     from monitoring.exporter import Collector
     from monitoring.reading import Reading
@@ -144,7 +145,11 @@ def metrics_page() -> str:
     collector.close()
     # Names are asked for without a database, which is never opened.
     nowhere = Database("postgresql://127.0.0.1:1/nowhere", role="reference")
-    told = [*PROCESS.collect(), *Cases(StayCollector(nowhere)).describe()]
+    told = [
+        *PROCESS.collect(),
+        *Cases(StayCollector(nowhere)).describe(),
+        *CircuitCollector(nowhere, ()).describe(),
+    ]
     nowhere.dispose()
     parts += ["## Of the API", _metric_table(_own(told))]
     return _page(parts)
