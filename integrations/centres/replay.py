@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, text
 
 from foundation.database import Database
 from foundation.errors import NotAuthenticated, Unavailable
@@ -102,15 +101,16 @@ def accept(database: Database, sender: str, nonces: Iterable[bytes], created: da
     # In one order everywhere, so that two messages never wait for each other.
     hashed = sorted({hashlib.sha256(nonce).digest() for nonce in nonces})
     given = {"sender": sender, "nonces": hashed, "created": created, **_LIMITS}
-    with database.transaction() as session:
-        verdict, taken = session.execute(_TAKE, given).one()
+    # Without a session, which would cost a quarter more for every message.
+    with database.errors(), database.engine.begin() as connection:
+        verdict, taken = connection.execute(_TAKE, given).one()
         if verdict == "forgotten":
-            session.execute(_REMEMBER)
+            connection.execute(_REMEMBER)
         elif verdict == "in time" and taken < len(hashed):
             # Within the transaction: what was new of it is not taken either.
             raise _replayed(sender)
         elif secrets.randbelow(_CLEARS_ONE_IN) == 0:
-            clear(session)
+            clear(connection)
     if verdict in ("too old", "ahead"):
         raise _out_of_time(sender)
     if verdict != "in time":
@@ -130,14 +130,15 @@ def remember(database: Database) -> None:
         session.execute(_REMEMBER)
 
 
-def clear(session: Session) -> int:
+def clear(connection: Connection) -> int:
     """Delete what is too old to come again, at most 1,000 rows a call.
+
+    Nobody needs to call it: one message in 64 does.
 
     Returns:
         How many were deleted.
     """
-    done = session.connection().execute(_CLEAR, {"batch": _BATCH})
-    return done.rowcount
+    return connection.execute(_CLEAR, {"batch": _BATCH}).rowcount
 
 
 def _replayed(sender: str) -> Replayed:
