@@ -294,8 +294,8 @@ def _gone(before: Any, after: Any, path: str = "") -> Iterator[str]:
         for name, schema in before["properties"].items():
             if name in after["properties"]:
                 yield from _gone(schema, after["properties"][name], f"{path}/{name}")
-            elif name not in before.get("required", ()):
-                yield f"{path}/{name}"
+            elif name not in set(before.get("required", ())) - set(after.get("required", ())):
+                yield f"{path}/{name}"  # that the others may be missing is named already
 
 
 def _values(schema: Any) -> list[Any] | None:

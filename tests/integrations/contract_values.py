@@ -120,7 +120,7 @@ def _texts(schema: dict[str, Any]) -> SearchStrategy[str]:
     if "pattern" not in schema or "x00" in schema["pattern"]:
         # The filter sees to controls, which few texts hold.
         return st.text(LETTERS, min_size=least, max_size=min(most or 20, 20))
-    return st.from_regex(re.compile(schema["pattern"]), fullmatch="$" in schema["pattern"])
+    return st.from_regex(re.compile(schema["pattern"]), fullmatch="$" in schema["pattern"], alphabet=LETTERS)
 
 
 def _objects(schema: dict[str, Any]) -> SearchStrategy[dict[str, Any]]:
