@@ -37,7 +37,7 @@ FIELDS = (
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_a_right_request_is_valid_and_read_as_it_was_meant(operation: Operation, data: st.DataObject) -> None:
     beside, body = data.draw(parameters(operation)), data.draw(sent(operation))
@@ -53,7 +53,7 @@ def test_a_right_request_is_valid_and_read_as_it_was_meant(operation: Operation,
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_a_promised_answer_is_valid_and_read_back_as_it_was(
     operation: Operation, data: st.DataObject
