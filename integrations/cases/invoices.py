@@ -27,8 +27,8 @@ from integrations.cases.refunds import Reason
 from integrations.centres import share
 
 PRESENTED = "invoice.presented"
-"""A bill is ready to be paid. Subject: case/NUMBER. Payload: bill_number, amount, due, currency; what the
-municipality uploads to the payment system."""
+"""A bill is ready to be paid. Subject: case/NUMBER. Payload: bill_number, amount, due, currency; what
+`integrations.cases.bill_uploads` tells the payment system."""
 VOIDED = "invoice.voided"
 """A bill is owed no more. Subject: case/NUMBER. Payload: bill_number; the payment system takes it down."""
 
@@ -60,6 +60,8 @@ INVOICES = Table(
     Column("issued_at", MOMENT, nullable=False),
     Column("settled_at", MOMENT),
     Column("voided_at", MOMENT),
+    # By `integrations.cases.bill_uploads` alone.
+    Column("told", MONEY),
 )
 
 
