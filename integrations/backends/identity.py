@@ -161,15 +161,15 @@ class IdentitySource:
 
     def _check(self, reply: Any, values: Mapping[str, Any]) -> None:
         if reply.messageId != values["messageId"] or reply.requestKey != values["requestKey"]:
-            raise self._no_answer("another_message", "The reply is to another message than ours.")
+            raise self._no_answer("not_ours", "The reply is to another message than ours.")
         about = {name: getattr(reply.person, name) for name in _PERSONS.values()}
         if {name: number for name, number in about.items() if number is not None} != values["person"]:
-            raise self._no_answer("another_person", "The reply is about another person than was asked for.")
+            raise self._no_answer("not_ours", "The reply is about another person than was asked for.")
 
     def _meant(self, signed: SignedFault, message: str) -> BackendUnavailable | BackendRejection:
         said = {} if signed.detail is None else _said(signed.detail)
         if said.get("messageId") != message:
-            return self._no_answer("another_message", "The fault is of another message than ours.")
+            return self._no_answer("not_ours", "The fault is of another message than ours.")
         meant = FAULTS[said["code"]]
         if meant.rejects:
             return failures.rejection(self._name, meant.reason, meant.message)

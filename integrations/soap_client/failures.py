@@ -57,7 +57,7 @@ TABLE: dict[type[Exception], Told] = {
     TooLarge: Told("too_large", "The service's reply is too large."),
     # What came back, before anything of it is bound.
     Malformed: _BROKEN,
-    SecurityFault: Told("signature", "The service's reply is not signed as it must be."),
+    SecurityFault: Told("wrong_signature", "The service's reply is not signed as it must be."),
     MessageExpired: Told("expired", "The service's reply is not of now: its clock, ours, or an old reply."),
     etree.DocumentInvalid: _SHAPE,
     # zeep, in writing what is asked and in binding the reply.
@@ -77,7 +77,9 @@ TABLE: dict[type[Exception], Told] = {
     zeep.TransportError: Told("transport", "The service could not be asked."),
     # Not raised by us, who judge both before zeep sees them: of itself neither is an answer.
     zeep.Fault: Told("unsigned_fault", "The service reports a fault, and does not sign it."),
-    zeep.SignatureVerificationFailed: Told("signature", "The service's reply is not signed as it must be."),
+    zeep.SignatureVerificationFailed: Told(
+        "wrong_signature", "The service's reply is not signed as it must be."
+    ),
 }
 """By class; the most specific one decides."""
 
