@@ -108,7 +108,7 @@ def _of(shape: Shape) -> Reader:
 
 
 def _text(element: etree._Element) -> str:
-    return encode_basestring(text_of(element) if len(element) else element.text or "")
+    return encode_basestring(element.text or "" if not len(element) else text_of(element))
 
 
 def _collapsed(element: etree._Element) -> str:
@@ -147,21 +147,28 @@ def fields(element: etree._Element) -> str:
 
 def _members(element: etree._Element, seen: set[str]) -> list[str]:
     members = []
-    for field in children(element):
-        name = field.get("name", "")
-        _once(name, seen)
-        members.append(f"{encode_basestring(name)}:{_value(field)}")
+    for field in element:
+        name = field.get("name")
+        if name is not None:  # or it is a comment
+            if name in seen:
+                raise _twice(name)
+            seen.add(name)
+            members.append(f"{encode_basestring(name)}:{_value(field)}")
     return members
 
 
 def _value(element: etree._Element) -> str:
     """Reads `Value`: one element that says what kind of value it holds."""
-    held = list(children(element))
-    if len(held) != 1:
-        name = element.get("name", "item")
-        said = "several values" if held else "no value"
-        raise _wrong(f"the field {name!r} holds {said}", f"يجب أن يحمل الحقل {name} قيمة واحدة.")
-    return _KINDS[held[0].tag](held[0])
+    held = element[0] if len(element) == 1 else None
+    read = _KINDS.get(held.tag) if held is not None else None
+    if held is not None and read is not None:
+        return read(held)
+    each = list(children(element))  # without the comments
+    if len(each) == 1:
+        return _KINDS[each[0].tag](each[0])
+    name = element.get("name", "item")
+    said = "several values" if each else "no value"
+    raise _wrong(f"the field {name!r} holds {said}", f"يجب أن يحمل الحقل {name} قيمة واحدة.")
 
 
 def _values(element: etree._Element) -> str:
@@ -211,17 +218,17 @@ def _map(value: Reader) -> Reader:
         for entry in children(element):
             key, held = children(entry)
             name = text_of(key)
-            _once(name, seen)
+            if name in seen:
+                raise _twice(name)
+            seen.add(name)
             parts.append(f"{quoted(name)}:{value(held)}")
         return f"{{{','.join(parts)}}}"
 
     return read
 
 
-def _once(name: str, seen: set[str]) -> None:
-    if name in seen:
-        raise _wrong(f"the field {name!r} stands twice", f"الحقل {name} مكرر.")
-    seen.add(name)
+def _twice(name: str) -> InvalidInput:
+    return _wrong(f"the field {name!r} stands twice", f"الحقل {name} مكرر.")
 
 
 def _wrong(message: str, arabic: str) -> InvalidInput:

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import etree
 
 from integrations import contracts
-from integrations.contracts.compatibility import Release, breaking, gaps, releases
+from integrations.contracts import __main__ as command
+from integrations.contracts.compatibility import RELEASED, Release, breaking, gaps, releases
 from integrations.contracts.xsd import LICENSING_XSD, XS
 from integrations.contracts.xsd_compatibility import breaking_xsd
 
@@ -381,3 +383,16 @@ def test_a_change_of_the_xsd_that_breaks_is_named(change: Edit, named: str) -> N
     change(root)
     told = [str(each) for each in breaking_xsd(VERSION_1.xsd, etree.tostring(root))]
     assert any(named in each for each in told) if named else told == [], told
+
+
+def test_a_version_is_released_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "RELEASED", tmp_path)
+    command.main(["release", "2"])
+    assert {each.name for each in (tmp_path / "2").iterdir()} == {
+        each.name for each in (RELEASED / "1").iterdir()
+    }
+    assert (tmp_path / "2" / LICENSING_XSD.name).read_bytes() == LICENSING_XSD.read_bytes()
+    with pytest.raises(FileExistsError):
+        command.main(["release", "2"])
+    with pytest.raises(SystemExit, match="usage"):
+        command.main(["release", "two"])
