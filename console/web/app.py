@@ -14,7 +14,7 @@ from infra.plays import http as plays
 from integrations import contracts
 from integrations.centres import replay
 from integrations.centres.terms import terms_of
-from integrations.entrypoints import authority, rest, verify
+from integrations.entrypoints import authority, bill_notices, rest, verify
 from integrations.entrypoints.rest.signatures import Signatures
 from integrations.entrypoints.soap.app import SoapFace
 from integrations.entrypoints.soap.security import Centres
@@ -40,6 +40,7 @@ def create_api(platform: Platform) -> FastAPI:
     app.include_router(token_router(platform.identity, endpoints, by_certificate=secured))
     app.include_router(rest.router(platform.licensing, platform.identity))
     app.include_router(verify.router(platform.licensing))
+    app.include_router(bill_notices.router(platform.licensing))
     app.include_router(authority.router(platform.certificates, platform.database))
     app.include_router(verify_page.router(_labels(platform)))
     app.include_router(plays.router(platform.plays, platform.identity), responses=PROBLEMS)
