@@ -1,9 +1,9 @@
 """Writes licensing.xsd from the contract: what a message by SOAP may hold.
 
 Members stand in a sequence, in the contract's order: the wrapped style asks for it, and alternatives cannot
-stand in xs:all. Who makes messages from the WSDL (zeep, PHP, gSOAP) keeps the order without being told; what
-node's soap sends is as its caller lists it. A list is an element with an `item` for each: an empty list is
-another thing than none.
+stand in xs:all. Who makes messages from the WSDL (zeep, PHP, gSOAP, node's soap from 1.12 on) keeps the order
+without being told. No type extends another: node's soap orders those wrongly. A list is an element with `item`
+elements in it: an empty list is another thing than none.
 """
 
 from collections.abc import Iterable, Iterator
