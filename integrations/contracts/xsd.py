@@ -2,8 +2,8 @@
 
 Members stand in a sequence, in the contract's order: the wrapped style asks for it, and alternatives cannot
 stand in xs:all. Who makes messages from the WSDL (zeep, PHP, gSOAP, node's soap from 1.12 on) keeps the order
-without being told. No type extends another: node's soap orders those wrongly. A list is an element with `item`
-elements in it: an empty list is another thing than none.
+without being told. No type extends another: node's soap orders those wrongly. A list is an element that holds
+`item` elements: an empty list is another thing than none.
 """
 
 from collections.abc import Iterable, Iterator
