@@ -1,11 +1,12 @@
 """The rules of a centre's contract, asked inside the transaction of each of its writes: never from a cache.
 
-`permit` reads the centre, its contract, clerk, keys, device and shift in one statement and takes the centre's
-lock, shared with its other writes: a suspension, an end or a revoked key waits for the writes that are under
-way, and every write that begins after it is refused (see `integrations.centres.centre.locked`). So nothing of
-a suspended centre is written after its suspension, whichever process takes the message.
+`permit` reads the centre, its contract, clerk, keys, device and shift in the statement that takes the write's
+idempotency key, and takes the centre's lock, shared with its other writes: a suspension, an end or a revoked
+key waits for the writes that are under way, and every write that begins after it is refused (see
+`integrations.centres.centre.locked`). So nothing of a suspended centre is written after its suspension,
+whichever process takes the message.
 
-A caller without the role `centre` costs no statement here, one without a record one, and none of the rules.
+Whoever has no record of a centre costs no statement here, and is asked none of the rules.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from foundation import audit_writing
+from foundation import audit_writing, idempotency
 from foundation.calendar import today
 from foundation.caller import Caller, Role
 from foundation.chain import canonical
@@ -40,9 +41,17 @@ from integrations.centres.refusals import (
     ShiftNotOpen,
 )
 
-_STANDING = text(
-    "SELECT standing.contract AS id, standing.* FROM "
-    "centre_standing(:centre, :centre_key, :clerk, :clerk_key, :device, :day, :at) AS standing"
+# One statement with the key's: who has no record pays nothing for being asked. The centre's lock is taken
+# before the key, by everybody: nobody waits crosswise.
+_TAKE = text(
+    f"""
+    WITH judged AS MATERIALIZED (
+        SELECT standing.contract AS id, standing.* FROM
+            centre_standing(:centre, :centre_key, :clerk, :clerk_key, :device, :day, :at) AS standing
+    ), taken AS ({idempotency.TAKEN.format(condition="(SELECT count(*) FROM judged) >= 0")})
+    SELECT (SELECT count(*) FROM taken) AS taken, judged.*
+    FROM (VALUES (1)) AS one (row) LEFT JOIN judged ON true
+    """
 )
 _PROVEN = text(
     "INSERT INTO act_proof (digest, caller, clerk, proof, at) "
@@ -100,25 +109,27 @@ class Standing:
     shift: int | None
 
 
-def permit(session: Session, caller: Caller, at: datetime, *, in_shift: bool = True) -> Standing | None:
-    """Let a centre's clerk write now.
+def permit(
+    session: Session, caller: Caller, at: datetime, key: Mapping[str, Any], *, in_shift: bool = True
+) -> bool:
+    """Let a centre's clerk write now, and take the key of his write; `standing_of` then says as what.
 
     Args:
-        caller: any; only a centre with a record is asked for more than before.
+        caller: a client with the role `centre`; only one with a record is asked for more than its key.
         at: the moment of the write, aware.
+        key: as `foundation.idempotency.Take` has it.
         in_shift: False for what needs no open shift: to open one.
 
     Returns:
-        What the rest of this transaction is judged by; None for a caller without a record of a centre.
+        Whether the key was free.
 
     Raises:
         CentreSuspended, ContractNotInForce, ProofMissing, CentreKeyRevoked, ClerkNotAllowed, ClerkKeyRevoked,
         DeviceNotAllowed, BranchNotAllowed, ShiftNotOpen: see `integrations.centres.refusals`.
     """
-    if not may_have_record(caller):
-        return None
     proof, day = caller.proof or {}, today(now=at)
     words = {
+        **key,
         "centre": caller.name,
         "centre_key": proof.get("centre_key"),
         "clerk": caller.clerk,
@@ -127,21 +138,10 @@ def permit(session: Session, caller: Caller, at: datetime, *, in_shift: bool = T
         "day": day,
         "at": at,
     }
-    row = session.execute(_STANDING, words).one_or_none()
-    if row is None:
-        return None
-    agreed = _in_force(caller.name, row, day)
-    clerk, device = _signed(caller, row), proof.get("device")
-    if (device is not None or (agreed.shifts and in_shift)) and not row.device_active:
-        raise DeviceNotAllowed(caller.name, device)
-    branch = row.clerk_branch if device is None else row.device_branch
-    if branch not in agreed.branches:
-        raise BranchNotAllowed(caller.name, branch)
-    if agreed.shifts and in_shift and row.shift is None:
-        raise ShiftNotOpen(clerk, str(device))
-    standing = Standing(caller.name, clerk, agreed, day, branch, device, row.shift)
-    session.info[_JUDGED_BY] = standing
-    return standing
+    row = session.execute(_TAKE, words).one()
+    if row.state is not None:
+        session.info[_JUDGED_BY] = _judged(caller, row, day, in_shift)
+    return bool(row.taken)
 
 
 def standing_of(session: Session, caller: Caller) -> Standing | None:
@@ -278,6 +278,20 @@ def note_refusal(session: Session, caller: Caller, refusal: RakeezaError, at: da
         "at": at,
     }
     session.execute(_REFUSED, words)
+
+
+def _judged(caller: Caller, row: Row[Any], day: date, in_shift: bool) -> Standing:
+    centre, agreed = caller.name, _in_force(caller.name, row, day)
+    clerk, device = _signed(caller, row), (caller.proof or {}).get("device")
+    in_shift = in_shift and agreed.shifts
+    if (device is not None or in_shift) and not row.device_active:
+        raise DeviceNotAllowed(centre, device)
+    branch = row.clerk_branch if device is None else row.device_branch
+    if branch not in agreed.branches:
+        raise BranchNotAllowed(centre, branch)
+    if in_shift and row.shift is None:
+        raise ShiftNotOpen(clerk, str(device))
+    return Standing(centre, clerk, agreed, day, branch, device, row.shift)
 
 
 def _in_force(centre: str, row: Row[Any], day: date) -> Agreed:

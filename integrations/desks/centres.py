@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from foundation.definitions import Bilingual
-from foundation.errors import InvalidInput
+from foundation.errors import Conflict, InvalidInput
 from foundation.identity import Caller, Role
 from foundation.secret import Secret
 from integrations.cases.ledger import moment
@@ -78,6 +78,12 @@ class CentresDesk:
         self._check_services(contract)
         with self.desk.database.transaction() as session:
             at, kept = self.desk.clock(), centres.locked(session, code)
+            if kept.state == "ended":
+                raise Conflict(
+                    f"The centre {code} is ended for good.",
+                    remedy="Keep a new centre under another code.",
+                    message_ar="أُنهي التعامل مع هذا المركز نهائيًا؛ أضف مركزًا جديدًا برمز آخر.",
+                )
             contracts.keep(session, code, contract, caller.actor, at)
             facts = {"what": "contract", "reference": contract.reference}
             centres.tell(session, kept, centres.CHANGED, caller.actor, dict(facts))

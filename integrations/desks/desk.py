@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -73,10 +74,14 @@ class Desk:
             rules.keep_proof(session, caller, at)
             return Answer(status, act(session, at))
 
+        def take(session: Session, words: Mapping[str, Any]) -> bool:
+            return rules.permit(session, caller, self.clock(), words, in_shift=in_shift)
+
         try:
             with self.database.transaction() as session:
-                rules.permit(session, caller, self.clock(), in_shift=in_shift)
-                return once(session, caller, key, asked, lambda: acted(session))
+                if not rules.may_have_record(caller):
+                    return once(session, caller, key, asked, lambda: acted(session))
+                return once(session, caller, key, asked, lambda: acted(session), partial(take, session))
         except REFUSALS as refusal:
             self._note(caller, command, refusal)
             raise

@@ -113,6 +113,8 @@ def test_a_centre_is_suspended_resumed_and_ended(rakeeza: Rakeeza, contract: Pat
     refused = rakeeza("centre", "resume", "centre-7", "--reason", "please")
     assert refused.code == 65
     assert "ended" in refused.err
+    contract.write_text(CONTRACT.replace("1448/7", "1451/1"), encoding="utf-8")
+    assert "for good" in rakeeza("centre", "agree", "centre-7", str(contract)).err
 
 
 def test_a_report_is_a_table_or_json(rakeeza: Rakeeza, contract: Path) -> None:

@@ -30,6 +30,7 @@ from integrations.centres.refusals import (
 from tests.integrations.centre_office import CentreOffice, certify, contract, details, open_centre, riyadh
 from tests.integrations.desk import CENTRE, FORM, OTHER_CENTRE, SYSTEM, Desk, message, new_key
 from tests.integrations.test_concurrency import together
+from tests.processes import ROOT
 
 
 def submit(office: CentreOffice, caller: Caller | None = None) -> str:
@@ -336,7 +337,7 @@ def test_other_centres_wait_for_nothing_and_are_stopped_by_nothing(desk: Desk) -
         )
 
 
-def test_a_counter_without_a_record_costs_one_statement_more_and_others_none(desk: Desk) -> None:
+def test_a_counter_without_a_record_costs_no_statement_more_nor_does_anybody_else(desk: Desk) -> None:
     seen: list[str] = []
     event.listen(
         desk.database.engine,
@@ -344,11 +345,34 @@ def test_a_counter_without_a_record_costs_one_statement_more_and_others_none(des
         lambda *given: seen.append(given[2]),
     )
     desk.do.submit(CENTRE, message())
-    assert sum("centre_" in each for each in seen) == 1
+    (asked,) = [each for each in seen if "centre_" in each]
+    # The statement that takes the key, which every write sends.
+    assert "INSERT INTO idempotency" in asked
+    assert sum("INSERT INTO idempotency" in each for each in seen) == 1
     number = desk.submit()
     seen.clear()
     desk.licensing.inbox.comment(Caller("amal", "person", frozenset({"reviewer"})), number, "-", new_key())
     assert [each for each in seen if "centre_" in each or "act_proof" in each] == []
+
+
+def test_the_contract_of_the_page_is_one_that_can_be_kept(desk: Desk) -> None:
+    page = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
+    written = page.partition("```yaml\n")[2].partition("```")[0]
+    office = open_centre(desk, contract(written))
+    kept = desk.licensing.centres.show(SYSTEM, office.code)["contract"]
+    assert kept["services"] == [
+        {
+            "service": "shop_licence",
+            "percent": "12.50",
+            "fixed": "5.00",
+            "procedures": ["issue", "renew"],
+            "branches": ["mall"],
+        }
+    ]
+    assert (kept["quota"], kept["shifts"]) == ({"day": 200, "month": 4000}, True)
+    for kind in REFUSALS[:11]:
+        name = re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+        assert f"`{name}`" in page
 
 
 @pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.__name__)

@@ -258,6 +258,7 @@ def _shares() -> None:
                 ('receivable', 'bank', 'vat', 'suspense', 'refunds_payable', 'centre_share'))))
         """
     )
+    op.execute("CREATE INDEX ix_case_ledger_payable ON case_ledger (account) WHERE account LIKE 'payable:_%'")
 
 
 def _standing() -> None:
