@@ -261,10 +261,11 @@ def open_town(desk: Desk) -> Iterator[Town]:
 
 
 def _add_probe(app: FastAPI, identity: Identity) -> None:
-    anyone = Depends(authenticated(identity))
+    anyone, again = Depends(authenticated(identity)), Depends(authenticated(identity))
 
     @app.post(PROBE)
-    def post(body: dict[str, Any], caller: Caller = anyone) -> dict[str, Any]:
+    def post(body: dict[str, Any], caller: Caller = anyone, same: Caller = again) -> dict[str, Any]:
+        assert (same.clerk, same.proof) == (caller.clerk, caller.proof)
         return {"body": body, "clerk": caller.clerk, "proof": caller.proof}
 
     @app.put(PROBE)

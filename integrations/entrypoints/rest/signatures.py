@@ -25,7 +25,7 @@ from integrations.centres.proof import Checked, Proof
 from integrations.centres.proof_refusals import SignatureUnreadable
 from integrations.centres.refusals import CentreKeyRevoked, ProofMissing
 
-_CHECKED = "rakeeza.proof"
+_CHECKED, _VOUCHED = "rakeeza.proof", "rakeeza.vouched"
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Signatures:
             PermissionDenied: one of them does not hold, and why.
             WrongDigest: the body is not the one that was signed.
         """
-        if "signature-input" not in request.headers:
+        if "signature-input" not in request.headers or _CHECKED in request.scope:
             return
         try:
             checked = await run_in_threadpool(self._check, _message(request, self._origins))
@@ -95,7 +95,11 @@ class Signatures:
             raise CentreKeyRevoked(caller.name)
         if not _may_have_record(caller) or not proofs.writes(request.method):
             return caller
-        return await run_in_threadpool(self._take, caller, shown)
+        # A route may ask for its caller twice; the request is taken once.
+        if _VOUCHED not in request.scope:
+            request.scope[_VOUCHED] = await run_in_threadpool(self._take, caller, shown)
+        vouched: Caller = request.scope[_VOUCHED]
+        return vouched
 
     def _check(self, message: Message) -> Checked | None:
         with self._database.transaction() as session:
