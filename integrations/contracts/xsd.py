@@ -145,7 +145,7 @@ class _Writer:
         self._own = list(own)
         self._types: dict[str, etree._Element] = {each.get("name", ""): each for each in self._own}
         self._shapes: dict[str, Shape] = {}
-        # A generator of classes makes one of each of these elements, and no other of the same name.
+        # Each of these elements has a type of its name: of one without a name node's soap forgets the order.
         self._taken = {name for each in operations() for name in (each.name, each.response)}
 
     def write(self) -> bytes:
@@ -170,7 +170,7 @@ class _Writer:
             raise refused(f"{operation.id} may go without a body that cannot be empty")
         asked += self._particles(record) if record else []
         words = f"{operation.summary}. {operation.description}".strip()
-        yield _wrapper(operation.name, asked, words, operation.id)
+        yield self._wrapper(operation.name, asked, words, operation.id)
 
         answer = operation.answer
         record = body(answer.body) if answer.body else None
@@ -178,7 +178,23 @@ class _Writer:
         if answer.binary:
             told += _bytes(answer.binary)
         told += [self._beside(each, each.required) for each in answer.headers]
-        yield _wrapper(operation.response, told, answer.description, operation.id)
+        yield self._wrapper(operation.response, told, answer.description, operation.id)
+
+    def _wrapper(
+        self, name: str, particles: Iterable[etree._Element], words: str, operation_id: str
+    ) -> etree._Element:
+        """An element of a request or an answer, and its type of the same name."""
+        complex_type = etree.Element(f"{{{XS}}}complexType", name=name)
+        sequence = etree.SubElement(complex_type, f"{{{XS}}}sequence")
+        for particle in particles:
+            sequence.append(particle)
+        names = [each.get("name") for each in sequence.iter(f"{{{XS}}}element")]
+        if twice := {each for each in names if each and names.count(each) > 1}:
+            raise refused(f"{operation_id} has two of {', '.join(sorted(twice))} in {name}")
+        if name in self._types:
+            raise refused(f"{operation_id} has the name of a type")
+        self._types[name] = complex_type
+        return _annotated(_element(name, type=f"{_PREFIX}:{name}"), words)
 
     def _problem(self) -> str:
         """The type of every fault, with what problems say in headers."""
@@ -331,18 +347,6 @@ def _bytes(binary: Binary) -> list[etree._Element]:
     choice.append(_annotated(content, "The content; it may be sent as an attachment (MTOM)."))
     choice.append(_annotated(reference, "In its place, the name of a content that was sent before."))
     return [choice, kind]
-
-
-def _wrapper(name: str, particles: Iterable[etree._Element], words: str, operation_id: str) -> etree._Element:
-    element = _element(name)
-    complex_type = etree.SubElement(element, f"{{{XS}}}complexType")
-    sequence = etree.SubElement(complex_type, f"{{{XS}}}sequence")
-    for particle in particles:
-        sequence.append(particle)
-    names = [each.get("name") for each in sequence.iter(f"{{{XS}}}element")]
-    if twice := {each for each in names if each and names.count(each) > 1}:
-        raise refused(f"{operation_id} has two of {', '.join(sorted(twice))} in {name}")
-    return _annotated(element, words)
 
 
 def _together(elements: list[etree._Element]) -> etree._Element:

@@ -267,12 +267,14 @@ def test_two_ways_to_say_the_same_are_the_same() -> None:
 Edit = Callable[[etree._Element], None]
 
 
-def at(path: str) -> Callable[[etree._Element], etree._Element]:
-    """An element of the XSD: the name of a global one, and of those in it."""
+def at(path: str, inside: bool = False) -> Callable[[etree._Element], etree._Element]:
+    """An element of the XSD: a global one, or of its type an element in it or (`inside`) that type itself."""
 
     def find(root: etree._Element) -> etree._Element:
-        found = root
-        for step in path.split("/"):
+        first, *steps = path.split("/")
+        # An element stands before its type, which has its name.
+        found = [each for each in root if each.get("name") == first][-1 if steps or inside else 0]
+        for step in steps:
             found = next(each for each in found.iter() if each.get("name") == step)
         return found
 
@@ -325,7 +327,7 @@ def facet(path: str, name: str, value: str) -> Edit:
 
 def new(path: str, **attributes: str) -> Edit:
     def change(root: etree._Element) -> None:
-        sequence = next(at(path)(root).iter(f"{{{XS}}}sequence"))
+        sequence = next(at(path, inside=True)(root).iter(f"{{{XS}}}sequence"))
         sequence.append(
             etree.Element(f"{{{XS}}}element", {"name": "fresh", "type": "xs:string", **attributes})
         )
