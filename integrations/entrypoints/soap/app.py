@@ -32,7 +32,7 @@ PATH = "/v1/soap"
 LARGE = 65_536
 """Octets from which a message is worked on in a thread; a smaller one costs less than the way there."""
 
-_AT_ONCE = 2
+_AT_ONCE = 1
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class SoapFace:
 
     @cached_property
     def _limiter(self) -> CapacityLimiter:
-        # So many large messages are worked on at once; threads and a core are left to the others.
+        # So many large messages are worked on at once in a process, whose one interpreter all others share.
         return CapacityLimiter(_AT_ONCE)
 
     def _refused(self, fault: Fault, known: _Known) -> Reply:

@@ -5,7 +5,8 @@ Paths are those of the sender's own elements, by local names: `/Submit/form/fiel
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ from foundation.errors import FieldError, InvalidInput
 MOST_TOLD = 50
 """Faults of one message that are told."""
 
-_STEP = re.compile(r"(?:(?P<prefix>[^:\[]+):)?(?P<name>[^:\[]+)(?:\[(?P<place>\d+)\])?")
+_STEP = re.compile(r"(?P<name>[^\[]+)(?:\[(?P<place>\d+)\])?")
 _NAMESPACE = re.compile(r"\{[^}' ]*\}")
 _SENTENCES = {
     "SCHEMAV_ELEMENT_CONTENT": "عنصر ناقص، أو في غير موضعه.",
@@ -80,7 +81,8 @@ def _refusal(request: etree._Element, faults: Iterable[etree._LogEntry]) -> Inva
     told: dict[str, etree._LogEntry] = {}
     for each in faults:
         told.setdefault(each.path or "", each)
-    fields = tuple(_field(request, each) for _, each in zip(range(MOST_TOLD), told.values(), strict=False))
+    paths = _Paths(request)
+    fields = tuple(_field(paths, each) for each in list(told.values())[:MOST_TOLD])
     more = f" ({len(told) - 1} more)" if len(told) > 1 else ""
     first = f"{fields[0].pointer} {fields[0].detail}".strip().removesuffix(".")
     return InvalidInput(
@@ -91,39 +93,52 @@ def _refusal(request: etree._Element, faults: Iterable[etree._LogEntry]) -> Inva
     )
 
 
-def _field(request: etree._Element, fault: etree._LogEntry) -> FieldError:
-    path = "/" + "/".join(_named(request, fault.path or ""))
+def _field(paths: "_Paths", fault: etree._LogEntry) -> FieldError:
     # Its own words may quote the message, which may name a person: they go to the sender alone.
     told = _NAMESPACE.sub("", " ".join(fault.message.split()))[:300]
     arabic = _SENTENCES.get(fault.type_name, _WRONG)
     line = fault.line
-    return FieldError(path, f"line {line}: {told}", line, f"السطر {line}: {arabic}")
+    place = paths.named(fault.path or "")
+    return FieldError(place, f"line {line}: {told}", line, f"السطر {line}: {arabic}")
 
 
-def _named(request: etree._Element, path: str) -> Iterator[str]:
-    """The steps of a path of libxml2, which has stars for what is in a default namespace, by names."""
-    first, *steps = path.strip("/").split("/")
-    del first
-    yield etree.QName(request).localname
-    here = request
-    for step in steps:
-        found = _STEP.fullmatch(step)
-        if found is None:
-            return
-        name, prefix, place = found["name"], found["prefix"], int(found["place"] or 1)
-        same = [
-            child
-            for child in here
-            if name == "*" or (etree.QName(child).localname == name and child.prefix == prefix)
-        ]
-        if place > len(same):
-            return
-        here = same[place - 1]
-        yield _placed(here)
+class _Paths:
+    """Paths of libxml2, which has stars for what is in a default namespace, by the names of the elements."""
+
+    def __init__(self, request: etree._Element) -> None:
+        self._request = request
+        # Each parent is looked through once, however many of its children are wrong.
+        self._children: dict[etree._Element, dict[str, list[tuple[etree._Element, str]]]] = {}
+
+    def named(self, path: str) -> str:
+        """The path of the element, as far as it can be followed."""
+        here, names = self._request, [_local(self._request)]
+        for step in path.strip("/").split("/")[1:]:
+            found = _STEP.fullmatch(step)
+            alike = self._below(here).get(found["name"], []) if found else []
+            place = int(found["place"] or 1) if found else 1
+            if place > len(alike):
+                break
+            here, name = alike[place - 1]
+            names.append(name)
+        return "/" + "/".join(names)
+
+    def _below(self, parent: etree._Element) -> dict[str, list[tuple[etree._Element, str]]]:
+        """The children of an element by what a step calls them, a star among it, each as it is told."""
+        if parent not in self._children:
+            counts = Counter(_local(child) for child in parent)
+            seen: Counter[str] = Counter()
+            below: dict[str, list[tuple[etree._Element, str]]] = {}
+            for child in parent:
+                name = _local(child)
+                seen[name] += 1
+                told = f"{name}[{seen[name]}]" if counts[name] > 1 else name
+                step = f"{child.prefix}:{name}" if child.prefix else name
+                for key in (step, "*"):
+                    below.setdefault(key, []).append((child, told))
+            self._children[parent] = below
+        return self._children[parent]
 
 
-def _placed(element: etree._Element) -> str:
-    name = etree.QName(element).localname
-    parent = element.getparent()
-    alike = [] if parent is None else [each for each in parent if etree.QName(each).localname == name]
-    return f"{name}[{alike.index(element) + 1}]" if len(alike) > 1 else name
+def _local(element: etree._Element) -> str:
+    return str(element.tag).rpartition("}")[2]
