@@ -168,8 +168,9 @@ class SoapFace:
     def _refused(self, fault: Fault, known: _Known) -> Reply:
         # Neither the sentence nor the path: they may quote what names a person.
         _log.warning(
-            "refused by SOAP: %s in %s for %s",
+            "refused by SOAP: %s%s in %s for %s",
             fault.problem["type"],
+            f" ({fault.reason})" if fault.reason else "",
             known.operation,
             known.caller.actor if known.caller else "-",
         )

@@ -32,6 +32,7 @@ class Fault:
         headers: names that were not understood, as (namespace, local name).
         retry_after: seconds after which the same message may succeed, or None.
         http: the HTTP status, where it is not the version's own choice.
+        reason: short name of what is wrong, for the log: it quotes nothing of the message.
     """
 
     problem: Mapping[str, Any]
@@ -40,6 +41,7 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()
     retry_after: int | None = None
     http: int | None = None
+    reason: str = ""
 
     @property
     def ours(self) -> bool:
@@ -69,7 +71,8 @@ def of_error(error: RakeezaError, status: int | None = None) -> Fault:
     subcode = getattr(error, "code", "")
     retry = RETRY_AFTER if error.retryable else None
     document = problem(error) | ({} if status is None else {"status": status})
-    return Fault(document, code, subcode if isinstance(subcode, str) else "", headers, retry, status)
+    told = subcode if isinstance(subcode, str) else ""
+    return Fault(document, code, told, headers, retry, status, str(getattr(error, "reason", "")))
 
 
 def of_answer(answer: Answer) -> Fault:
