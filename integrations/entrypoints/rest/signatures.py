@@ -72,7 +72,7 @@ class Signatures:
             body = await request.body() if checked.digest is not None else b""
             proof = await run_in_threadpool(_proof, checked, body)
         except (PermissionDenied, WrongDigest) as refusal:
-            _log.warning("A signed request was refused: %s", type(refusal).__name__)
+            _log.warning("A request to %s was refused: %s", request.url.path, type(refusal).__name__)
             raise
         request.scope[_CHECKED] = _Shown(checked, proof)
         show_signature(request.scope, checked.shown)
@@ -86,6 +86,14 @@ class Signatures:
             SignatureReused: it was taken before.
             Unavailable: it is not known whether it was.
         """
+        try:
+            return await self._vouched(request, caller)
+        except PermissionDenied as refusal:
+            kind = type(refusal).__name__
+            _log.warning("%s was refused at %s: %s", caller.actor, request.url.path, kind)
+            raise
+
+    async def _vouched(self, request: Request, caller: Caller) -> Caller:
         shown = request.scope.get(_CHECKED)
         if not isinstance(shown, _Shown):
             if _may_have_record(caller) and proofs.writes(request.method):
