@@ -36,6 +36,8 @@ from integrations.centres.contract import Contract, Delegated
 from integrations.centres.terms import terms_of
 from integrations.entrypoints import rest
 from integrations.entrypoints.rest.signatures import Signatures
+from integrations.entrypoints.soap.app import SoapFace
+from integrations.entrypoints.soap.security import Centres
 from tests.clients.python.centre_client import CentreAuth
 from tests.foundation.http_face import refusal, served
 from tests.integrations.desk import ADMINISTRATOR, Desk
@@ -247,6 +249,14 @@ def open_town(desk: Desk) -> Iterator[Town]:
     roles = declared_roles(desk.licensing.services)
     identity = Identity(desk.database, kept, 600, roles=roles, cache_s=0.0, terms=terms_of())
     app = create_app("Rakeeza", max_body=MAX_BODY, max_file=MAX_FILE, one_by_one=True)
+    vault = desk.licensing.desk.office.vault
+    app.add_middleware(
+        SoapFace,
+        authenticator=Centres(desk.database, vault, terms_of()),
+        public_url=None,
+        most_message=MAX_BODY,
+        most_package=MAX_FILE,
+    )
     # The port is known when the server runs.
     endpoints: list[str] = []
     app.include_router(token_router(identity, endpoints))
