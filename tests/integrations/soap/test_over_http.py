@@ -38,7 +38,7 @@ from tests.integrations.test_rest_cases import test_many_cases_are_opened_each_b
 from tests.integrations.test_rest_licences import test_a_licence_is_renewed_at_a_kiosk as renewing
 
 XOP = "http://www.w3.org/2004/08/xop/include"
-OCTETS = PNG + b"\r\n--b--\r\n\x00" * 3
+OCTETS = PNG + b"\r\n--c--\r\n\x00" * 3
 
 
 @pytest.fixture
