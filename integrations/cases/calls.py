@@ -224,7 +224,8 @@ def end(
             "attempts": call.attempts + (state != "dropped"),
             "reason": reason,
             "answer": None if answer is None else json.dumps(answer, ensure_ascii=False),
-            "answered_at": at if reply is not None else None,
+            # An answer that was kept is as old as it is.
+            "answered_at": at - reply.age if reply is not None else None,
         },
     )
 

@@ -56,13 +56,13 @@ class _Errand(Generic[Result]):
         self._act = act
         self._release = release
         self._returned: list[Result] = []
-        self._raised: Exception | None = None
+        self._raised: BaseException | None = None
         self.ended = threading.Event()
 
     def run(self) -> None:
         try:
             self._returned.append(self._act())
-        except Exception as error:  # noqa: BLE001 -- raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
             self._raised = error
         finally:
             # The place first: whoever is told of the end may ask again at once.

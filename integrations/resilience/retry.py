@@ -11,9 +11,7 @@ from collections.abc import Callable
 
 from integrations.backend import BackendUnavailable, Reply
 
-HELPS = frozenset(
-    {"connect", "connect_timeout", "exchange", "network", "protocol", "in_progress", "too_early"}
-)
+HELPS = frozenset({"connect", "exchange", "network", "protocol", "in_progress", "too_early"})
 """Reasons after which the same question may be answered a moment later."""
 PASSING = frozenset({502, 503, 504})
 """Statuses of a server that may be well a moment later."""

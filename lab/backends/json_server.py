@@ -128,6 +128,8 @@ class _State:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body go in two writes; the second must not wait for the first to be acknowledged.
+    disable_nagle_algorithm = True
     state: _State
     contract: str
     question: Draft202012Validator

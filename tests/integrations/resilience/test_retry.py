@@ -37,7 +37,6 @@ def down(reason: str, status: int | None = None, retry_after: float | None = Non
     ("error", "helps"),
     [
         (down("connect"), True),
-        (down("connect_timeout"), True),
         (down("network"), True),
         (down("protocol"), True),
         (down("exchange"), True),
@@ -51,6 +50,7 @@ def down(reason: str, status: int | None = None, retry_after: float | None = Non
         (down("server", 500), False),
         (down("rate_limit", 429), False),
         (down("timeout"), False),
+        (down("connect_timeout"), False),
         (down("credentials", 401), False),
         (down("malformed", 200), False),
         (down("wrong_shape", 200), False),
@@ -76,7 +76,7 @@ def test_only_what_sending_again_can_help_is_sent_again(error: BackendUnavailabl
 
 def test_every_way_an_exchange_fails_was_thought_of() -> None:
     known = {reason for reason, _ in FAILURES.values()} | set(STATUSES.values())
-    assert known - HELPS == {"timeout", "credentials", "rate_limit"}
+    assert known - HELPS == {"timeout", "connect_timeout", "credentials", "rate_limit"}
     assert min(PASSING) > 500
 
 
