@@ -41,6 +41,8 @@ WITHOUT_MODEL = {
     "centre_shift",
     "centre_shift_movement",
     "clerk_key",
+    "message_memory",
+    "message_nonce",
     migrations.VERSION_TABLE,
 }
 FOREIGN = "procrastinate_"
