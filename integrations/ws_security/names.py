@@ -10,7 +10,6 @@ WSSE = f"{_WSS_2004}-wssecurity-secext-1.0.xsd"
 WSSE_11 = f"{_OASIS}/oasis-wss-wssecurity-secext-1.1.xsd"
 WSU = f"{_WSS_2004}-wssecurity-utility-1.0.xsd"
 DS = "http://www.w3.org/2000/09/xmldsig#"
-XENC = "http://www.w3.org/2001/04/xmlenc#"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 XOP = "http://www.w3.org/2004/08/xop/include"
 

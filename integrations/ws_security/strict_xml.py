@@ -83,15 +83,15 @@ def text(element: etree._Element, longest: int) -> str:
     Raises:
         InvalidSecurity: it is no leaf, says nothing, or is too long.
     """
-    exactly_text = element.text or ""
-    if len(element) or not 0 < len(exactly_text) <= longest or not exactly_text.strip(_SPACE):
+    said = element.text or ""
+    if len(element) or not 0 < len(said) <= longest or not said.strip(_SPACE):
         raise InvalidSecurity(
             "not-a-text",
             f"It must hold a text of at most {longest} characters and nothing else.",
             f"يجب أن يحتوي على نص لا يزيد على {longest} حرفًا ولا شيء غيره.",
             place=called(element),
         )
-    return exactly_text.strip(_SPACE)
+    return said.strip(_SPACE)
 
 
 def octets(element: etree._Element, longest: int) -> bytes:

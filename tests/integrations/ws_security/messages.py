@@ -197,6 +197,29 @@ DIRECT = (
 )
 
 
+SERIAL = (
+    "<wsse:SecurityTokenReference><ds:X509Data><ds:X509IssuerSerial><ds:X509IssuerName>{}</ds:X509IssuerName>"
+    "<ds:X509SerialNumber>{}</ds:X509SerialNumber></ds:X509IssuerSerial></ds:X509Data>"
+    "</wsse:SecurityTokenReference>"
+)
+IDENTIFIER = (
+    '<wsse:SecurityTokenReference><wsse:KeyIdentifier ValueType="{}" EncodingType="{}">{}'
+    "</wsse:KeyIdentifier></wsse:SecurityTokenReference>"
+)
+
+
+def identified(signer: Signer, kind: str) -> str:
+    """A reference to a certificate that does not come along."""
+    if kind == "serial":
+        certificate = signer.certificate
+        return SERIAL.format(certificate.issuer.rfc4514_string(), certificate.serial_number)
+    if kind == "subject key":
+        octets = x509.SubjectKeyIdentifier.from_public_key(signer.key.public_key()).digest
+        return IDENTIFIER.format(names.SUBJECT_KEY, names.BASE64, base64.b64encode(octets).decode())
+    octets = hashlib.sha1(signer.der).digest()
+    return IDENTIFIER.format(names.THUMBPRINT, names.BASE64, base64.b64encode(octets).decode())
+
+
 def username_token(at: datetime = NOW, nonce: bytes = b"0123456789abcdef", secret: str = SECRET) -> str:
     """A clerk's token."""
     made = hashlib.sha1(nonce + written(at).encode() + secret.encode()).digest()

@@ -28,6 +28,7 @@ from tests.integrations.ws_security.messages import (
     binary_token,
     by_xmlsec1,
     by_zeep,
+    identified,
     make_signer,
     one,
     parsed,
@@ -128,6 +129,16 @@ def test_a_register_that_gives_another_certificate_is_not_believed(
         with pytest.raises(SecurityFault) as caught:
             verify(by_zeep(centre), lookup, NOW)
         check(caught.value, "wsse:FailedAuthentication", reason)
+
+
+@pytest.mark.parametrize("kind", ["serial", "subject key", "thumbprint"])
+def test_a_register_is_not_believed_about_a_name_of_a_certificate(
+    centre: Signer, curved_centre: Signer, kind: str
+) -> None:
+    message = by_xmlsec1(Template(centre, tokens="", key_info=identified(centre, kind)))
+    with pytest.raises(SecurityFault) as caught:
+        verify(message, lambda _: curved_centre.der, NOW)
+    check(caught.value, "wsse:FailedAuthentication", "another-certificate")
 
 
 def test_an_issuer_and_serial_number_must_both_be_the_certificates(centre: Signer) -> None:

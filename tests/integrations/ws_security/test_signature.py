@@ -168,6 +168,13 @@ def test_a_prefix_hidden_between_is_refused(centre: Signer) -> None:
     assert refusal(by_xmlsec1(Template(centre, payload=payload)), centre).reason == "unfixed-prefix"
 
 
+def test_a_prefix_that_only_the_envelope_is_written_with_is_not_fixed(centre: Signer) -> None:
+    template = Template(centre, payload=f'<a xmlns:xsi="{names.XSI}" xsi:type="e:T"/>')
+    text = template.text().replace("<soap:Envelope ", f'<e:Envelope xmlns:e="{names.SOAP_11}" ')
+    message = by_xmlsec1(template, text.replace("</soap:Envelope>", "</e:Envelope>"))
+    assert refusal(message, centre).reason == "unfixed-prefix"
+
+
 def test_an_element_that_is_put_into_another_namespace_is_refused(centre: Signer) -> None:
     message = by_xmlsec1(Template(centre))
     changed = retyped(message, 'xmlns:l="urn:rakeeza:licensing:1"', 'xmlns:l="urn:rakeeza:licensing:2"')

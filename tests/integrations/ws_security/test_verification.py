@@ -6,12 +6,13 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509 import SubjectKeyIdentifier
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from lxml import etree
 from xmlsec import constants
 
 from foundation.secret import Secret
 from integrations.ws_security import names
+from integrations.ws_security.faults import FailedCheck
 from integrations.ws_security.username_token import check_username
 from integrations.ws_security.verification import verify
 from tests.integrations.ws_security.messages import (
@@ -27,6 +28,7 @@ from tests.integrations.ws_security.messages import (
     by_signxml,
     by_xmlsec1,
     by_zeep,
+    identified,
     parsed,
     reference,
     username_token,
@@ -79,6 +81,20 @@ def test_a_second_signature_that_anybody_can_make_is_the_same_message(curved_cen
     second = verify(message, curved_centre.lookup, NOW)
     assert second.signature != first.signature
     assert second.digest == first.digest
+
+
+def test_a_signature_of_a_curve_is_written_in_one_way(curved_centre: Signer) -> None:
+    message = by_zeep(curved_centre, method=constants.TransformEcdsaSha256)
+    value = message.find(".//ds:SignatureValue", NS)
+    assert value is not None
+    signature = verify(message, curved_centre.lookup, NOW).signature
+    halves = signature[:32], signature[32:]
+    longer = b"".join(b"\0" + half for half in halves)
+    der = encode_dss_signature(*(int.from_bytes(half, "big") for half in halves))
+    for other in (longer, der, signature[:-1], signature + b"\0"):
+        value.text = base64.b64encode(other).decode()
+        with pytest.raises(FailedCheck):
+            verify(message, curved_centre.lookup, NOW)
 
 
 def test_verifying_leaves_the_message_as_it_is(centre: Signer) -> None:
@@ -152,29 +168,6 @@ def test_tokens_may_be_signed_as_well(centre: Signer) -> None:
     assert verified.username_signed
     assert verified.username_token is not None
     check_username(verified.username_token, Secret(SECRET), NOW)
-
-
-SERIAL = (
-    "<wsse:SecurityTokenReference><ds:X509Data><ds:X509IssuerSerial><ds:X509IssuerName>{}</ds:X509IssuerName>"
-    "<ds:X509SerialNumber>{}</ds:X509SerialNumber></ds:X509IssuerSerial></ds:X509Data>"
-    "</wsse:SecurityTokenReference>"
-)
-IDENTIFIER = (
-    '<wsse:SecurityTokenReference><wsse:KeyIdentifier ValueType="{}" EncodingType="{}">{}'
-    "</wsse:KeyIdentifier></wsse:SecurityTokenReference>"
-)
-
-
-def identified(signer: Signer, kind: str) -> str:
-    """A reference to a certificate that does not come along."""
-    if kind == "serial":
-        certificate = signer.certificate
-        return SERIAL.format(certificate.issuer.rfc4514_string(), certificate.serial_number)
-    if kind == "subject key":
-        octets = SubjectKeyIdentifier.from_public_key(signer.key.public_key()).digest
-        return IDENTIFIER.format(names.SUBJECT_KEY, names.BASE64, base64.b64encode(octets).decode())
-    octets = hashlib.sha1(signer.der).digest()
-    return IDENTIFIER.format(names.THUMBPRINT, names.BASE64, base64.b64encode(octets).decode())
 
 
 @pytest.mark.parametrize("kind", ["serial", "subject key", "thumbprint"])
