@@ -35,7 +35,7 @@ def create_api(platform: Platform) -> FastAPI:
     )
     app.add_middleware(metrics.Measured)
     witness.call(app, Signatures(platform.database, _origins(platform.settings)))
-    app.include_router(metrics.router(platform.database))
+    app.include_router(metrics.router(platform.database, tuple(platform.settings.backends)))
     endpoints, secured = token_endpoints(platform.settings), platform.settings.tls.port is not None
     app.include_router(token_router(platform.identity, endpoints, by_certificate=secured))
     app.include_router(rest.router(platform.licensing, platform.identity))
