@@ -1,7 +1,7 @@
 """The national identity source, asked by SOAP whether details are those of a person.
 
 A question names a person by `kind` (national_id, iqama or border_number) and `identifier`, and may add `name`
-and `birth_date` (ISO 8601); `asks` of a check fills them from `applicant.kind`, `applicant.identifier`,
+and `born` (a day, ISO 8601); `asks` of a check fills them from `applicant.kind`, `applicant.identifier`,
 `applicant.name`. Its answer is one of the words of `ANSWERS` and never more of the person than was asked.
 
 A reply is one only if it is signed by the source, of this moment, carries the id of our message and the key
@@ -72,7 +72,7 @@ _PERSONS: dict[Kind, str] = {
     "iqama": "iqama",
     "border_number": "borderNumber",
 }
-_PARAMETERS = frozenset({"kind", "identifier", "name", "birth_date"})
+_PARAMETERS = frozenset({"kind", "identifier", "name", "born"})
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -137,19 +137,24 @@ class IdentitySource:
         return Reply(ANSWERS[reply.result], self._clock(), reply.result, text)
 
     def _asked(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        kind: Kind | None = next((each for each in _PERSONS if each == parameters.get("kind")), None)
+        missing = next((each for each in ("kind", "identifier") if each not in parameters), None)
+        if missing is not None:
+            raise self._wrong("missing_parameter", f"has no {missing}")
         unknown = sorted(parameters.keys() - _PARAMETERS)
-        if kind is None or unknown:
-            what = f"the parameter {unknown[0]!r} is not known" if unknown else "it names no kind of person"
-            raise self._wrong(what)
-        number = parameters.get("identifier", "")
+        if unknown:
+            raise self._wrong("unknown_parameter", f"has {unknown[0]}, which the source is not to know")
+        # By name alone in what is said of it: the value is a person's.
+        kind: Kind | None = next((each for each in _PERSONS if each == parameters["kind"]), None)
+        if kind is None:
+            raise self._wrong("wrong_parameter", "has a kind that the source does not know")
+        number = parameters["identifier"]
         if fault(kind, number) is not None:
-            raise self._wrong(f"the identifier is no {kind}")
+            raise self._wrong("wrong_parameter", "has an identifier that is not of its kind")
         asked: dict[str, Any] = {"person": {_PERSONS[kind]: number}}
         if "name" in parameters:
             asked["name"] = parameters["name"]
-        if "birth_date" in parameters:
-            asked["birthDate"] = self._day(parameters["birth_date"])
+        if "born" in parameters:
+            asked["birthDate"] = self._day(parameters["born"])
         return asked
 
     def _day(self, written: str) -> date:
@@ -157,7 +162,7 @@ class IdentitySource:
             # Python also reads weeks and dates without dashes.
             return date.fromisoformat(written if _DAY.fullmatch(written) else "")
         except ValueError:
-            raise self._wrong("birth_date is no day") from None
+            raise self._wrong("wrong_parameter", "has a day of birth that is none") from None
 
     def _check(self, reply: Any, values: Mapping[str, Any]) -> None:
         if reply.messageId != values["messageId"] or reply.requestKey != values["requestKey"]:
@@ -175,10 +180,8 @@ class IdentitySource:
             return failures.rejection(self._name, meant.reason, meant.message)
         return self._no_answer(meant.reason, meant.message)
 
-    def _wrong(self, what: str) -> BackendRejection:
-        return failures.rejection(
-            self._name, "question", f"The question to the identity source is wrong: {what}."
-        )
+    def _wrong(self, reason: str, what: str) -> BackendRejection:
+        return failures.rejection(self._name, reason, f"The question to the identity source {what}.")
 
     def _no_answer(self, reason: str, message: str) -> BackendUnavailable:
         return failures.unavailable(self._name, reason, message)

@@ -153,7 +153,8 @@ class SoapClient:
             received = self.post(message, action)
             return self._read(operation, received)
         except failures.ERRORS as error:
-            raise failures.translated(self.name, error) from error
+            # Not even as its cause: the words of some of these show what they could not read or write.
+            raise failures.translated(self.name, error) from None
 
     def _written(self, operation: str, values: Mapping[str, Any]) -> bytes:
         envelope: etree._Element = self.contract.binding.get(operation).create(**values).content

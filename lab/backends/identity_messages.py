@@ -39,10 +39,15 @@ _DAY = dates.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Signer:
-    """A key and its certificate."""
+    """A key and its certificate.
+
+    Args:
+        now: what it takes for the present moment; None is the machine's.
+    """
 
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     certificate: x509.Certificate
+    now: dates.datetime | None = None
 
     @property
     def pem(self) -> bytes:
@@ -64,7 +69,8 @@ def make_signer(name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey |
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dates.datetime.now(dates.UTC)
     builder = x509.CertificateBuilder(subject, subject, own.public_key(), x509.random_serial_number())
-    valid = builder.not_valid_before(now - _DAY).not_valid_after(now + 365 * _DAY)
+    # From before any moment that a test takes for the present one.
+    valid = builder.not_valid_before(now - 3_650 * _DAY).not_valid_after(now + 365 * _DAY)
     return Signer(own, valid.sign(own, hashes.SHA256()))
 
 
@@ -86,12 +92,12 @@ def make_keys(folder: Path, client: Signer | None = None) -> Signer:
     return source
 
 
-def read_signer(file: Path) -> Signer:
-    """A signer that `make_keys` wrote."""
+def read_signer(file: Path, now: dates.datetime | None = None) -> Signer:
+    """A signer that `make_keys` wrote, with its present moment."""
     pem = file.read_bytes()
     key = serialization.load_pem_private_key(pem, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey), "no other is written"
-    return Signer(key, x509.load_pem_x509_certificate(pem))
+    return Signer(key, x509.load_pem_x509_certificate(pem), now)
 
 
 def reply(
@@ -168,7 +174,7 @@ def _envelope(signer: Signer | None, payload: str, age_s: float) -> bytes:
 
 
 def _security(signer: Signer, age_s: float) -> str:
-    made = dates.datetime.now(dates.UTC) - dates.timedelta(seconds=age_s)
+    made = (signer.now or dates.datetime.now(dates.UTC)) - dates.timedelta(seconds=age_s)
     created, expires = (
         moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         for moment in (made, made + dates.timedelta(seconds=240))

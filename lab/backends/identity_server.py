@@ -14,7 +14,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, get_args
@@ -35,10 +36,14 @@ class IdentityServer:
     Args:
         port: on loopback; the same after `stop` and `start`.
         folder: holds source.pem and stranger.pem, and client.pem where requests must be signed by it.
+        token: bearer token it asks for.
+        now: aware; what it takes for the present moment, for good. None is the machine's.
     """
 
     port: int
     folder: Path
+    token: str | None = field(default=None, repr=False)
+    now: datetime | None = None
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -50,6 +55,10 @@ class IdentityServer:
         """Start the process and wait until it listens; it remembers nothing of an earlier one."""
         module = "lab.backends.identity_server"
         command = [sys.executable, "-m", module, "--port", str(self.port), "--folder", str(self.folder)]
+        if self.token is not None:
+            command += ["--token", self.token]
+        if self.now is not None:
+            command += ["--now", self.now.isoformat()]
         self._process = subprocess.Popen(command)
         wait_for_port("127.0.0.1", self.port, _STARTS_WITHIN, "the simulated identity source")
 
@@ -100,13 +109,15 @@ class IdentityServer:
 
 
 @contextlib.contextmanager
-def identity_server(folder: Path) -> Iterator[IdentityServer]:
+def identity_server(
+    folder: Path, *, token: str | None = None, now: datetime | None = None
+) -> Iterator[IdentityServer]:
     """A source on a free port; ended with the block.
 
     Raises:
         Unavailable: it does not come up.
     """
-    running = IdentityServer(free_port(), folder)
+    running = IdentityServer(free_port(), folder, token, now)
     try:
         running.start()
         yield running
@@ -123,11 +134,14 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, required=True, help="holds its keys; see lab.backends.identity_messages"
     )
+    parser.add_argument("--token", help="bearer token asked for")
+    parser.add_argument("--now", type=datetime.fromisoformat, help="present moment, ISO 8601 with its zone")
     given = parser.parse_args()
     client = given.folder / "client.pem"
     source = Source(
-        signer=read_signer(given.folder / "source.pem"),
-        stranger=read_signer(given.folder / "stranger.pem"),
+        signer=read_signer(given.folder / "source.pem", given.now),
+        stranger=read_signer(given.folder / "stranger.pem", given.now),
+        token=given.token,
         client=client.read_bytes() if client.exists() else None,
         schema=etree.XMLSchema(etree.parse(str(WSDL.with_suffix(".xsd")))),
     )

@@ -22,7 +22,8 @@ from lab.backends.identity_people import Person, judge
 
 Mode = Literal[
     "answer", "slow", "drip", "drip_header", "half", "reset", "drop_before", "drop_after",
-    "error", "busy", "busy_fault", "not_permitted", "reject", "unsigned_fault", "other_fault", "forged_fault",
+    "error", "overloaded", "busy", "busy_fault", "not_permitted", "reject",
+    "unsigned_fault", "other_fault", "forged_fault",
     "nonsense", "html", "huge", "deep", "doctype", "redirect",
     "wrong_schema", "unknown_result", "wrong_signature", "other_key", "unsigned", "wrapped", "stale",
     "lying_person", "lying_message", "lying_key",
@@ -51,6 +52,7 @@ class Source:
     stranger: Signer
     client: bytes | None
     schema: etree.XMLSchema
+    token: str | None = None
     mode: Mode = "answer"
     left: int | None = None
     seconds: float = 0.0
@@ -118,6 +120,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _soap(self, message: bytes) -> None:
         source = self.source
+        if source.token is not None and self.headers.get("authorization") != f"Bearer {source.token}":
+            self._send(401, b"")
+            return
         try:
             envelope = etree.fromstring(message, etree.XMLParser(resolve_entities=False, no_network=True))
             body = envelope.find(f"{{{SOAP}}}Body")
@@ -213,6 +218,9 @@ class Handler(BaseHTTPRequestHandler):
     def _busy(self, *_asked: object) -> None:
         self._send(429, b"", headers={"Retry-After": str(int(self.source.seconds))})
 
+    def _overloaded(self, *_asked: object) -> None:
+        self._send(503, b"", headers={"Retry-After": str(int(self.source.seconds))})
+
     def _redirected(self, *_asked: object) -> None:
         self._send(307, b"", headers={"Location": "http://127.0.0.1:9/elsewhere"})
 
@@ -278,6 +286,7 @@ _WAYS: dict[str, Callable[[Handler, dict[str, str], Person], None]] = {
     "drop_before": Handler._dropped,
     "drop_after": Handler._acted_and_dropped,
     "busy": Handler._busy,
+    "overloaded": Handler._overloaded,
     "redirect": Handler._redirected,
     "unsigned_fault": Handler._unsigned_fault,
     "forged_fault": Handler._forged_fault,

@@ -88,9 +88,9 @@ def _reason(source: Backend, question: Question) -> str:
     ("kind", "number", "more", "result"),
     [
         ("national_id", CITIZEN, {}, "match"),
-        ("national_id", CITIZEN, {"name": NAME, "birth_date": BORN}, "match"),
+        ("national_id", CITIZEN, {"name": NAME, "born": BORN}, "match"),
         ("national_id", CITIZEN, {"name": "سارة بنت سعد القحطاني"}, "mismatch"),
-        ("national_id", CITIZEN, {"birth_date": "1990-05-18"}, "mismatch"),
+        ("national_id", CITIZEN, {"born": "1990-05-18"}, "mismatch"),
         ("national_id", "1000000008", {}, "not_found"),
         ("national_id", "1001244019", {}, "deceased"),
         ("iqama", "2000000006", {}, "match"),
@@ -211,8 +211,8 @@ def test_a_busy_source_says_when_to_come_again(source: Backend, running: Identit
         {"kind": "iqama", "identifier": CITIZEN},
         {"kind": "border_number", "identifier": "30123"},
         {"kind": "national_id", "identifier": CITIZEN, "mobile": "+966500000000"},
-        {"kind": "national_id", "identifier": CITIZEN, "birth_date": "19900517"},
-        {"kind": "national_id", "identifier": CITIZEN, "birth_date": "1990-02-30"},
+        {"kind": "national_id", "identifier": CITIZEN, "born": "19900517"},
+        {"kind": "national_id", "identifier": CITIZEN, "born": "1990-02-30"},
     ],
 )
 def test_a_question_that_cannot_be_asked_is_rejected_and_not_sent(
@@ -221,7 +221,7 @@ def test_a_question_that_cannot_be_asked_is_rejected_and_not_sent(
     before = len(running.messages())
     with pytest.raises(BackendRejection) as caught:
         source.ask(Question("case/1/check/wrong/1", "identity", parameters))
-    assert caught.value.reason == "question"
+    assert caught.value.reason in ("missing_parameter", "unknown_parameter", "wrong_parameter")
     assert CITIZEN not in str(caught.value)
     assert len(running.messages()) == before
 
