@@ -40,7 +40,7 @@ def create_api(platform: Platform) -> FastAPI:
     app.include_router(token_router(platform.identity, endpoints, by_certificate=secured))
     app.include_router(rest.router(platform.licensing, platform.identity))
     app.include_router(verify.router(platform.licensing))
-    app.include_router(bill_notices.router(platform.licensing))
+    app.include_router(bill_notices.router(platform.licensing.bills))
     app.include_router(authority.router(platform.certificates, platform.database))
     app.include_router(verify_page.router(_labels(platform)))
     app.include_router(plays.router(platform.plays, platform.identity), responses=PROBLEMS)

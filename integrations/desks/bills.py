@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation.calendar import today
-from foundation.errors import NotFound, RakeezaError
+from foundation.errors import InvalidInput, NotFound, RakeezaError
 from foundation.idempotency import Answer
 from foundation.identity import Caller, Role
 from foundation.jobs import NewJob
@@ -30,8 +30,9 @@ QUEUE = "bills"
 LARGEST_PAGE = 200
 """Rows of a list, at most."""
 
-# It has no more roles than a bank has that tells us of a payment.
-_SYSTEM = Caller(BACKEND, "system", frozenset({Role.PAYMENT}))
+SYSTEM = Caller(BACKEND, "system", frozenset({Role.PAYMENT}))
+"""The payment system; it may do no more than a bank may that tells us of a payment."""
+
 _OURSELVES = Caller("worker", "system", frozenset())
 # Days whose settlement is still asked for: a long weekend, and a week of trouble.
 _LOOKS_BACK = 10
@@ -96,7 +97,7 @@ class BillsDesk:
             Conflict: the reference was used for another payment.
         """
         notice = self._known().notice(request)
-        return self._money.notify(_SYSTEM, notice, key_of_notice(notice))
+        return self._money.notify(SYSTEM, notice, key_of_notice(notice))
 
     def settle(self, caller: Caller, day: date, take_in: bool = False) -> Report:
         """Take the settlement of a day, if it was not taken yet, and reconcile it with engine and ledger.
@@ -108,8 +109,18 @@ class BillsDesk:
             NotFound: there is no payment system.
             BackendUnavailable: the settlement is not to be had now.
             BackendRejection: the payment system has none of such a day.
+            InvalidInput: the day is not over.
             PermissionDenied: the caller may not see money, or may not take it in.
         """
+        if caller.kind != "system":
+            caller.require(Role.FINANCE, Role.AUDITOR)
+        if day >= today(now=self._desk.clock()):
+            # Taken now, it would be kept without what is paid later.
+            raise InvalidInput(
+                f"{day.isoformat()} is not over yet.",
+                remedy="Take the settlement of a day that is over.",
+                message_ar="لم ينتهِ هذا اليوم بعد؛ اطلب تسوية يوم منتهٍ.",
+            )
         try:
             with self._desk.database.transaction() as session:
                 file = bill_settlements.file_of(session, day)
@@ -119,7 +130,7 @@ class BillsDesk:
             books = ledger.export(session, day, day).encode()
         place = f"settlement of {day.isoformat()}"
         report = self._money.reconcile(
-            caller, (place, file), ("our ledger", books), day, take_in, client=_SYSTEM.actor
+            caller, (place, file), ("our ledger", books), day, take_in, client=SYSTEM.actor
         )
         with self._desk.database.transaction() as session:
             bill_settlements.keep(session, file, report, self._desk.clock())

@@ -5,12 +5,12 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from integrations.bill_presentment import Request as Signed
-from integrations.licensing import Licensing
+from integrations.desks.bills import BillsDesk
 
 PATH = "/bills/notices"
 
 
-def router(licensing: Licensing) -> APIRouter:
+def router(bills: BillsDesk) -> APIRouter:
     """The route; whoever else calls it finds no payment system, or is not authenticated."""
     routes = APIRouter()
 
@@ -24,7 +24,7 @@ def router(licensing: Licensing) -> APIRouter:
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]
         ]
         signed = Signed(request.method, path.partition("?")[0], fields, body)
-        answer = await run_in_threadpool(licensing.bills.notified, signed)
+        answer = await run_in_threadpool(bills.notified, signed)
         return answer.response()
 
     return routes

@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jsonschema import Draft202012Validator, FormatChecker
+from jwt.api_jws import PyJWS
 
 from lab.backends.json_server import SECRET_TALK
 from lab.backends.sadad_bills import Book
@@ -181,7 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = _body(mode, said)
         key = self.state.stranger if mode == "wrong_signature" else self.state.key
-        headers = {} if mode == "unsigned" else _signed({"@status": "200"}, body, key)
+        jws = PyJWS().encode(body, key, algorithm="ES256", headers={"b64": False, "crit": ["b64"]})
+        signatures = {**_signed({"@status": "200"}, body, key), "x-jws-signature": jws}
+        headers = {} if mode == "unsigned" else signatures
         if mode == "half":
             self._send(200, body[: len(body) // 2], headers, promised=len(body))
             self.close_connection = True

@@ -12,8 +12,7 @@ from foundation.secret import Secret, SecretFile
 from foundation.settings import Backend as Section
 from lab.backends.running import Running
 from lab.backends.sadad_server import Mode
-
-TOKEN = "t0ken-of-the-biller"
+from tests.integrations.backends.conformance import TOKEN
 
 
 class PaymentSystem(Running):

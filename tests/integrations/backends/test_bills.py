@@ -1,8 +1,6 @@
-"""Bills told to a real payment system over loopback, its notices and its settlements taken."""
+"""Bills told to a real payment system over loopback: each once, in order, until it stands there as here."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
-from decimal import Decimal
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -10,67 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from foundation.database import Database
-from foundation.errors import Conflict, NotAuthenticated, NotFound, PermissionDenied, SettingsError
+from foundation.errors import Conflict, NotFound, PermissionDenied, SettingsError
 from foundation.secret import SecretFile
 from foundation.settings import Backend as Section
 from foundation.settings import Settings
-from integrations.backend import BackendUnavailable
-from integrations.backends import sadad
 from integrations.bill_presentment import Request, open_presenter
-from integrations.cases import bill_settlements, bill_uploads
-from integrations.cases.reconciliation import Class
+from integrations.cases import bill_uploads
 from integrations.desks.bills import SETTLE, UPLOAD, BillsDesk
-from tests.integrations.backends.payment_system import PaymentSystem, keep_token, payment_system, section_of
-from tests.integrations.money_office import (
-    AMOUNT,
-    AUDITOR,
-    CENTRE,
-    FINANCE,
-    MoneyOffice,
-    key,
-    open_money_office,
-)
+from tests.integrations.backends.payment_system import PaymentSystem
+from tests.integrations.money_office import AMOUNT, AUDITOR, CENTRE, FINANCE, MoneyOffice, key
 
-TODAY = date(2026, 11, 22)
 LONG = timedelta(hours=2)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[PaymentSystem]:
-    with payment_system() as one:
-        yield one
-
-
-@pytest.fixture
-def system(running: PaymentSystem) -> PaymentSystem:
-    # Each test has a database of its own, and bills with the same numbers.
-    running.told("answer", forget=True)
-    return running
-
-
-@pytest.fixture
-def house(database: Database, tmp_path: Path) -> MoneyOffice:
-    return open_money_office(database, tmp_path)
-
-
-@pytest.fixture
-def bills(house: MoneyOffice, system: PaymentSystem, tmp_path: Path) -> BillsDesk:
-    secrets = SecretFile(tmp_path / "bills.json", tmp_path / "bills.key")
-    keep_token(secrets)
-    settings = Settings(backends={"bills": section_of(system, tmp_path)})
-    return BillsDesk(house.money.desk, house.money, open_presenter(settings, secrets, lambda: house.now[-1]))
-
-
-@pytest.fixture
-def hurried(house: MoneyOffice, system: PaymentSystem, tmp_path: Path) -> BillsDesk:
-    """The same, with no patience."""
-    secrets = SecretFile(tmp_path / "bills.json", tmp_path / "bills.key")
-    keep_token(secrets)
-    section = section_of(system, tmp_path, timeout=1.0, total=2.0)
-    presenter = sadad.open_presenter("bills", section, secrets, lambda: house.now[-1])
-    house.office.jobs._known.clear()
-    return BillsDesk(house.money.desk, house.money, presenter)
 
 
 def _statuses(system: PaymentSystem, bill: str) -> list[tuple[str, str]]:
@@ -275,135 +223,6 @@ def test_two_workers_make_one_upload(house: MoneyOffice, bills: BillsDesk, syste
     assert all(_statuses(system, bill) == [("new", AMOUNT)] for bill in made)
 
 
-# Notices: their signature is by the moment of this machine, and so is the clock that reads them.
-
-
-def _notice(bills: BillsDesk, **other: Any) -> Request:
-    del bills
-    given = {"method": "POST", "path": "/bills/notices", "fields": [], "body": b"{}"}
-    return Request(**{**given, **other})
-
-
-def test_a_notice_that_nobody_signed_is_refused(house: MoneyOffice, bills: BillsDesk) -> None:
-    house.billed()
-    with pytest.raises(NotAuthenticated) as caught:
-        bills.notified(_notice(bills))
-    assert caught.value.message_ar
-    assert house.sum("SELECT count(*) FROM case_payment") == 0
-
-
-# Settlements.
-
-
-def _pay_all(
-    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem, count: int
-) -> list[tuple[str, str]]:
-    made = [house.billed()[1] for _ in range(count)]
-    bills.upload()
-    at = house.now[-1].isoformat()
-    return [(bill, system.pay(bill, AMOUNT, paid_at=at, notified=False)["reference"]) for bill in made]
-
-
-def _told_by_the_system(house: MoneyOffice, bill: str, reference: str, amount: str = AMOUNT) -> None:
-    from integrations.cases.payments import Notice
-    from integrations.desks import bills as desk
-
-    notice = Notice(bill, Decimal(amount), house.now[-1], reference)
-    house.money.notify(desk._SYSTEM, notice, key())
-
-
-def test_a_settlement_is_taken_page_by_page_and_reconciled_with_what_was_told(
-    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem
-) -> None:
-    house.now.append(house.now[-1] + timedelta(days=3))
-    day = date(2026, 11, 25)
-    paid = _pay_all(house, bills, system, 60)
-    for bill, reference in paid:
-        _told_by_the_system(house, bill, reference)
-    # What was paid at a counter is no part of it.
-    _, counter = house.billed()
-    house.pay(counter, AMOUNT, "counter-3")
-    report = bills.settle(AUDITOR, day)
-    assert report.clean
-    assert len(report.items) == 60
-    (told,) = house.events(bill_settlements.SETTLED)
-    assert told == {"day": "2026-11-25", "entries": 60, "clean": True, "differs": {}}
-    assert bills.unfinished(AUDITOR)["settlements"][0]["clean"] is True
-
-
-def test_what_a_settlement_has_and_we_were_not_told_is_said_and_taken_in_by_a_person(
-    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem
-) -> None:
-    house.now.append(house.now[-1] + timedelta(days=4))
-    day = date(2026, 11, 26)
-    (lost, lost_reference), (known, reference), (less, less_reference) = _pay_all(house, bills, system, 3)
-    _told_by_the_system(house, known, reference)
-    _told_by_the_system(house, less, less_reference, "100.00")
-    _, never = house.billed()
-    _told_by_the_system(house, never, "SD-never-settled")
-    report = bills.settle(FINANCE, day)
-    kinds = {item.reference: item.kind for item in report.items}
-    assert kinds == {
-        lost_reference: Class.MISSING_IN_ENGINE,
-        reference: Class.MATCHED,
-        less_reference: Class.AMOUNTS_DIFFER,
-        "SD-never-settled": Class.MISSING_AT_BANK,
-    }
-    (told,) = house.events(bill_settlements.SETTLED)
-    assert told["differs"] == {"missing_in_engine": 1, "amounts_differ": 1, "missing_at_bank": 1}
-    with pytest.raises(PermissionDenied):
-        bills.settle(AUDITOR, day, take_in=True)
-    bills.settle(FINANCE, day, take_in=True)
-    assert house.bill(lost)["state"] == "settled"
-    assert {item.reference: item.kind for item in bills.settle(FINANCE, day).items}[
-        lost_reference
-    ] is Class.MATCHED
-
-
-@pytest.mark.parametrize(
-    ("mode", "reason"),
-    [
-        ("missing_page", "not_whole"),
-        ("wrong_count", "not_whole"),
-        ("wrong_sum", "not_whole"),
-        ("other_day", "not_ours"),
-        ("unsigned", "wrong_signature"),
-        ("wrong_signature", "wrong_signature"),
-        ("wrong_schema", "wrong_shape"),
-        ("half", "protocol"),
-        ("error", "server"),
-    ],
-)
-def test_half_a_settlement_is_none(
-    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem, mode: str, reason: str
-) -> None:
-    _pay_all(house, bills, system, 1)
-    system.told(mode)
-    with pytest.raises(BackendUnavailable) as caught:
-        bills.settle(FINANCE, TODAY)
-    assert caught.value.reason == reason
-    assert house.sum("SELECT count(*) FROM bill_settlement WHERE state = 'taken'") == 0
-
-
-def test_a_day_that_is_not_settled_yet_is_asked_for_until_it_is(
-    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem
-) -> None:
-    house.billed()
-    bills.upload()
-    house.pass_days(1)
-    system.told("answer", unsettled=("2026-11-22",))
-    for _ in range(12):
-        bills._settle_job({"day": "2026-11-22"}, 0)
-        house.now.append(house.now[-1] + timedelta(minutes=11))
-    (told,) = house.events(bill_settlements.DELAYED)
-    assert told == {"day": "2026-11-22", "attempts": 12, "reason": "too_early"}
-    system.told("answer")
-    bills._settle_job({"day": "2026-11-22"}, 0)
-    assert len(house.events(bill_settlements.SETTLED)) == 1
-    bills._settle_job({"day": "2026-11-22"}, 0)
-    assert len(house.events(bill_settlements.SETTLED)) == 1
-
-
 def test_the_rounds_enqueue_what_is_due_and_nothing_twice(house: MoneyOffice, bills: BillsDesk) -> None:
     def waiting() -> list[tuple[str, Any]]:
         with house.database.transaction() as session:
@@ -438,7 +257,10 @@ def test_without_a_payment_system_nothing_is_done(house: MoneyOffice, tmp_path: 
     house.billed()
     desk.follow()
     assert house.sum("SELECT count(*) FROM procrastinate_jobs WHERE task_name LIKE 'bills.%'") == 0
-    for act in (lambda: desk.settle(FINANCE, TODAY), lambda: desk.notified(_notice(desk))):
+    for act in (
+        lambda: desk.settle(FINANCE, date(2026, 11, 21)),
+        lambda: desk.notified(Request("POST", "/", [], b"")),
+    ):
         with pytest.raises(NotFound) as caught:
             act()
         assert caught.value.place == "backends.bills"
