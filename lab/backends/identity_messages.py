@@ -202,7 +202,8 @@ def _security(signer: Signer, age_s: float) -> str:
 
 def _sign(root: etree._Element, signer: Signer) -> None:
     for reference in root.iterfind(".//ds:Reference", _NS):
-        (covered,) = root.xpath(f"//*[@wsu:Id='{reference.get('URI', '')[1:]}']", namespaces=_NS)
+        meant = reference.get("URI", "")[1:]
+        (covered,) = (each for each in root.iter() if each.get(_ID) == meant)
         value = reference.find("ds:DigestValue", _NS)
         assert value is not None
         value.text = base64.b64encode(hashlib.sha256(_canonical(covered)).digest()).decode()
