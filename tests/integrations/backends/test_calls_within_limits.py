@@ -1,0 +1,112 @@
+"""Calls whose back-end is busy, left alone, or has answered the same before: the real engine and jobs."""
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.database import Database
+from foundation.settings import Backend
+from integrations.cases import notices
+from integrations.resilience.circuits import CIRCUIT
+from lab.backends.running import Running, running
+from tests.integrations.outside_office import OutsideOffice, key_of, open_office
+from tests.processes import until
+
+NUMBER, OTHER = "7001234567", "7001234575"
+
+
+@pytest.fixture
+def commerce() -> Iterator[Running]:
+    with running("commercial_registry") as one:
+        yield one
+
+
+def office(
+    database: Database,
+    folder: Path,
+    commerce: Running,
+    attempts: int,
+    messages: Running | None = None,
+    **more: Any,
+) -> OutsideOffice:
+    section = {"url": commerce.url, "driver": "commercial_registry", "timeout": 30.0, **more}
+    sections = {"commerce": Backend.model_validate(section)}
+    if messages is not None:
+        sections[notices.BACKEND] = Backend(url=messages.url, driver="sms", timeout=30)
+    return open_office(
+        database, folder, {}, attempts=attempts, asks="{unified_number: register}", sections=sections
+    )
+
+
+def test_a_call_that_found_no_place_has_not_been_tried(
+    database: Database, tmp_path: Path, commerce: Running
+) -> None:
+    # One attempt would park it.
+    town = office(database, tmp_path, commerce, attempts=1, at_once=1)
+    commerce.behave("slow", times=1, seconds=4)
+    first, second = town.ask(NUMBER), town.ask(OTHER)
+    worker = threading.Thread(target=town.work_off)
+    worker.start()
+    put_off = {"busy", None}
+    until(lambda: {town.call(n)["reason"] for n in (first, second)} == put_off, "one to be put off")
+    worker.join()
+    for number in (first, second):
+        assert (town.case(number).state, town.call(number)["state"]) == ("granted", "answered")
+        assert town.call(number)["attempts"] == 1
+        assert commerce.asked(key_of(number)) == 1
+    assert commerce.log()["most_under_way"] == 1
+
+
+def test_a_back_end_that_is_left_alone_is_an_event_and_no_answer(
+    database: Database, tmp_path: Path, commerce: Running
+) -> None:
+    town = office(database, tmp_path, commerce, attempts=3, failures=2, pause=300)
+    commerce.stop()
+    number = town.ask(NUMBER)
+    town.work_off()
+    call = town.call(number)
+    assert (call["state"], call["attempts"], call["reason"]) == ("parked", 3, "circuit_open")
+    assert town.case(number).state == "asked"
+    ((subject, told),) = town.events(CIRCUIT)
+    assert (subject, told["state"], told["reason"]) == ("backend/commerce", "open", "connect")
+    assert told["seconds"] >= 300
+
+
+def test_an_answer_that_was_kept_says_when_it_was_given(
+    database: Database, tmp_path: Path, commerce: Running
+) -> None:
+    town = office(database, tmp_path, commerce, attempts=1, keep=600)
+    first = town.ask(NUMBER)
+    town.work_off()
+    second = town.ask(NUMBER)
+    town.work_off()
+    assert (town.case(second).state, commerce.asked(key_of(second))) == ("granted", 0)
+    given = [datetime.fromisoformat(town.call(number)["answered_at"]) for number in (first, second)]
+    # The office's clock stands; only what was kept is older than its question.
+    assert given[0] == datetime.fromisoformat(town.call(first)["asked_at"])
+    assert given[1] < given[0]
+
+
+def test_a_slow_back_end_leaves_a_thread_to_the_others(
+    database: Database, tmp_path: Path, commerce: Running, messages: Running
+) -> None:
+    # As many places as the settings give without being asked: fewer than a queue has threads.
+    town = office(database, tmp_path, commerce, 1, messages, timeout=120, total=300)
+    commerce.behave("slow", seconds=600)
+    numbers = [town.ask(NUMBER) for _ in range(5)]
+    stop = threading.Event()
+    jobs = town.desk.office.jobs
+    worker = threading.Thread(target=jobs.work, kwargs={"queues": ["calls"], "stop": stop.is_set})
+    worker.start()
+    try:
+        until(lambda: len(messages.log()["questions"]) == len(numbers), "every message")
+        assert {town.call(number)["state"] for number in numbers} == {"waiting"}
+        assert commerce.log()["most_under_way"] == Backend.model_fields["at_once"].default
+    finally:
+        stop.set()
+        commerce.stop()
+        worker.join()
