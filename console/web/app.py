@@ -6,8 +6,10 @@ from sqlalchemy import text
 from console.bootstrap import Platform
 from console.web import metrics, verify_page
 from foundation import witness
+from foundation.admission import Admission
 from foundation.definitions import Bilingual
 from foundation.http import PROBLEMS, TOKEN_PATH, create_app
+from foundation.http_admission import Admitted
 from foundation.http_tokens import token_router
 from foundation.settings import Settings
 from infra.plays import http as plays
@@ -24,6 +26,7 @@ def create_api(platform: Platform) -> FastAPI:
     """The API of a platform, as the role `api` serves it."""
     http = platform.settings.http
     app = create_app("Rakeeza", max_body=http.max_body, max_file=http.max_file, one_by_one=True)
+    admission = Admission()
     # What is added later stands around what was added before: a message by SOAP is measured, and is guarded
     # by its own face.
     app.add_middleware(
@@ -32,7 +35,9 @@ def create_api(platform: Platform) -> FastAPI:
         public_url=http.public_url,
         most_message=http.max_body,
         most_package=http.max_file,
+        admission=admission,
     )
+    app.add_middleware(Admitted, admission=admission, elsewhere=frozenset({SoapFace.path}))
     app.add_middleware(metrics.Measured)
     witness.call(app, Signatures(platform.database, _origins(platform.settings)))
     app.include_router(metrics.router(platform.database, tuple(platform.settings.backends)))

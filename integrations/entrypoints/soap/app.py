@@ -9,6 +9,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,8 +17,10 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from foundation.admission import Admission
 from foundation.caller import Caller
 from foundation.errors import NotAuthenticated, RakeezaError
+from foundation.http_admission import caller_of
 from integrations.contracts.binding import binding
 from integrations.entrypoints.soap import contract_files, faults, messages
 from integrations.entrypoints.soap.dispatch import called
@@ -26,7 +29,7 @@ from integrations.entrypoints.soap.faults import Fault
 from integrations.entrypoints.soap.messages import Asked, Reading, UnsupportedMediaType
 from integrations.entrypoints.soap.received import Gone, headers_of, received
 from integrations.entrypoints.soap.replies import Reply, sent
-from integrations.entrypoints.soap.security import Authenticator, is_signed
+from integrations.entrypoints.soap.security import Authenticator, is_signed, said_sender
 
 PATH = "/v1/soap"
 LARGE = 65_536
@@ -58,6 +61,7 @@ class SoapFace:
         authenticator: knows who sends signed messages.
         public_url: under which others reach the platform; None is how a request reached it.
         most_message, most_package: octets of a message without and with attachments.
+        admission: gives those who sign their turns; without it everybody has one.
     """
 
     path = PATH
@@ -70,8 +74,10 @@ class SoapFace:
         public_url: str | None,
         most_message: int,
         most_package: int,
+        admission: Admission | None = None,
     ) -> None:
         self._app = app
+        self._admission = admission
         self._authenticator = authenticator
         self._public_url = public_url
         self._most_message, self._most_package = most_message, most_package
@@ -127,15 +133,21 @@ class SoapFace:
         large = kind.package or len(octets) > LARGE
         asked = await self._read(large, lambda reading: reading.opened(octets, kind, headers))
         known.asked, known.version = asked, asked.envelope.version
-        caller = known.caller = await self._caller(asked, scope, headers)
-        request = await self._read(large, lambda reading: reading.bound(asked))
-        answer = await called(self._app, scope, caller, request)
+        async with self._turn(asked, scope):
+            caller = known.caller = await self._caller(asked, scope, headers)
+            request = await self._read(large, lambda reading: reading.bound(asked))
+            answer = await called(self._app, scope, caller, request)
         if answer.status >= 400:
             return self._refused(faults.of_answer(answer), known)
         packed = kind.package or "application/xop+xml" in headers.get("accept", "")
         if len(answer.body) <= LARGE:
             return messages.written(asked, answer, packed)
         return await self._in_thread(lambda: messages.written(asked, answer, packed))
+
+    def _turn(self, asked: Asked, scope: Scope) -> AbstractAsyncContextManager[object]:
+        if self._admission is None or not is_signed(asked.envelope):
+            return nullcontext()
+        return self._admission.turn(caller_of(scope, said_sender(asked.envelope)))
 
     async def _caller(self, asked: Asked, scope: Scope, headers: Mapping[str, str]) -> Caller | None:
         if is_signed(asked.envelope):

@@ -40,6 +40,7 @@ from integrations.ws_security.verification import Verified, verify
 
 _USERNAME = re.compile(r"([a-z][a-z0-9._-]{0,31})@([A-Za-z0-9._-]{1,64})(?:/([a-z][a-z0-9._-]{0,31}))?")
 _METHOD = re.compile(rb'SignatureMethod Algorithm="http://www\.w3\.org/2001/04/xmldsig-more#([a-z0-9-]+)"')
+_NAME_PATH = f"{SECURITY}/{USERNAME_TOKEN}/{{{WSSE}}}Username"
 # Those whose signature is proven again from the digest that is kept: SHA-256 over SignedInfo.
 _ALGORITHMS = {b"ecdsa-sha256": ECDSA, b"rsa-sha256": RSA}
 
@@ -66,6 +67,13 @@ class Authenticator(Protocol):
 def is_signed(envelope: Envelope) -> bool:
     """Whether a message has a Security header, for whomever."""
     return envelope.header is not None and any(block.tag == SECURITY for block in envelope.header)
+
+
+def said_sender(envelope: Envelope) -> str:
+    """The centre that a message calls its sender, which nothing has proven yet; empty where it names none."""
+    header = envelope.header
+    named = _USERNAME.fullmatch((header.findtext(_NAME_PATH) or "").strip()) if header is not None else None
+    return named[2] if named else ""
 
 
 @dataclass(frozen=True)
@@ -170,11 +178,8 @@ class _Certificates:
 
     def _of_sender(self) -> list[bytes]:
         # Whom the message calls its sender: which certificates are looked through, and nothing more.
-        header = self._envelope.header
-        path = f"{SECURITY}/{USERNAME_TOKEN}/{{{WSSE}}}Username"
-        text = header.findtext(path) if header is not None else None
-        named = _USERNAME.fullmatch((text or "").strip())
-        return [each.certificate for each in held(self._session, named[2], self._now)] if named else []
+        sender = said_sender(self._envelope)
+        return [each.certificate for each in held(self._session, sender, self._now)] if sender else []
 
 
 def _in_force(row: ClientCertificate | None) -> bytes | None:

@@ -1,0 +1,210 @@
+"""A fair bulkhead: whoever asks for more than his share waits for himself, and the others do not.
+
+Each caller has a budget of working time: it fills at his share of the time, up to a burst, and what he makes
+a process work is taken from it. He who has used it up waits while others work, and goes on at once when
+nobody else does: time that nobody wants is anybody's. So he delays the others no more than his share of the
+time, however much he asks for; and he who waits too long is refused, and told when to come again.
+
+For one event loop; nothing here is kept between processes, each of which is protected by its own.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from foundation.errors import Unavailable
+
+SHARE = 0.1
+"""Part of a process's time that one caller has for himself while others work."""
+BURST = 1.0
+"""Seconds of work that he may save up, and have at once."""
+PLACES = 4
+"""Requests of one caller that are worked on at the same time."""
+PATIENCE = 1.0
+"""Seconds that a request waits for its turn before it is refused."""
+
+# For so many seconds after his last request somebody still counts as one who works.
+_STILL_THERE = 1.0
+# Debts are forgiven beyond this: nobody waits longer than he is told to.
+_DEEPEST = -0.2
+_LOOK = 0.05
+_MOST_KNOWN = 1_000
+
+
+class TooManyAtOnce(Unavailable):
+    """A caller asks for more than its share while others wait."""
+
+    titles = ("Too many requests at once", "طلبات كثيرة في وقت واحد")
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You send more requests at once than your share while others work.",
+            remedy="Send this one again after the seconds in Retry-After, and fewer at the same time.",
+            message_ar="عدد طلباتكم المتزامنة أكبر من حصتكم الآن؛ أعيدوا الإرسال بعد المهلة المذكورة.",
+        )
+
+
+@dataclass
+class _Caller:
+    budget: float
+    filled: float
+    working: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    timer: asyncio.TimerHandle | None = None
+
+
+class Admission:
+    """Gives callers their turns.
+
+    Args:
+        clock: seconds; only differences count.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._callers: dict[str, _Caller] = {}
+        self._working = 0
+        # The two who worked last: who asks is one of them or none, and the other one is there beside him.
+        self._last: list[tuple[str, float]] = []
+
+    def turn(self, caller: str) -> "Turn":
+        """A turn of a caller, to be entered with `async with`.
+
+        Args:
+            caller: whom a request says that it is from; as nothing is proven yet, with what sets it apart
+                from others who say the same.
+        """
+        return Turn(self, caller)
+
+    async def enter(self, name: str, patience: float | None, first: bool) -> None:
+        """Wait for a turn; see `Turn`."""
+        known = self._callers.get(name)
+        if known is None:
+            self._forget()
+            known = self._callers[name] = _Caller(BURST, self._clock())
+        waits: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (known.waiting.appendleft if first else known.waiting.append)(waits)
+        self._deal(name, known)
+        try:
+            async with asyncio.timeout(patience):
+                await waits
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # The turn may have come in the very moment in which it was given up.
+            if waits.done() and not waits.cancelled():
+                self.leave(name, 0.0)
+            if isinstance(error, TimeoutError):
+                raise TooManyAtOnce from None
+            raise
+
+    def leave(self, name: str, worked: float) -> None:
+        """End a turn.
+
+        Args:
+            worked: seconds that it took of the process.
+        """
+        known = self._callers[name]
+        known.working -= 1
+        self._working -= 1
+        self._fill(known)
+        known.budget = max(known.budget - worked, _DEEPEST)
+        self._note(name)
+        self._deal(name, known)
+
+    def seconds(self) -> float:
+        """The time now."""
+        return self._clock()
+
+    def _deal(self, name: str, known: _Caller) -> None:
+        while known.waiting and known.working < PLACES:
+            if known.waiting[0].done():
+                known.waiting.popleft()
+                continue
+            delay = self._delay(name, known)
+            if delay > 0:
+                self._later(name, known, delay)
+                return
+            known.waiting.popleft().set_result(None)
+            known.working += 1
+            self._working += 1
+            self._note(name)
+
+    def _delay(self, name: str, known: _Caller) -> float:
+        self._fill(known)
+        if known.budget > 0:
+            return 0.0
+        until_full = (1e-3 - known.budget) / SHARE
+        if self._working > known.working:
+            return until_full
+        others = [at for who, at in self._last if who != name]
+        alone_in = others[0] + _STILL_THERE - self._clock() if others else 0.0
+        return max(0.0, min(until_full, alone_in))
+
+    def _later(self, name: str, known: _Caller, delay: float) -> None:
+        if known.timer is None:
+
+            def again() -> None:
+                known.timer = None
+                self._deal(name, known)
+
+            # Looked at again and again: the others may go, and then nothing has to be waited for.
+            known.timer = asyncio.get_running_loop().call_later(min(delay, _LOOK), again)
+
+    def _fill(self, known: _Caller) -> None:
+        now = self._clock()
+        known.budget = min(BURST, known.budget + (now - known.filled) * SHARE)
+        known.filled = now
+
+    def _note(self, name: str) -> None:
+        others = [each for each in self._last if each[0] != name]
+        self._last = [(name, self._clock()), *others[:1]]
+
+    def _forget(self) -> None:
+        # Whose budget is full again is as good as unknown.
+        now = self._clock()
+        if len(self._callers) < _MOST_KNOWN:
+            return
+        self._callers = {
+            name: known
+            for name, known in self._callers.items()
+            if known.working or known.waiting or known.budget + (now - known.filled) * SHARE < BURST
+        }
+
+
+class Turn:
+    """A caller's turn.
+
+    Args:
+        admission: gives it.
+        caller: whose it is.
+    """
+
+    def __init__(self, admission: Admission, caller: str) -> None:
+        self._admission, self._caller = admission, caller
+        self._since: float | None = None
+
+    async def __aenter__(self) -> "Turn":
+        """Wait for the turn.
+
+        Raises:
+            TooManyAtOnce: it did not come in time.
+        """
+        await self._admission.enter(self._caller, PATIENCE, first=False)
+        self._since = self._admission.seconds()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End it, where it has not ended."""
+        self.end()
+
+    def end(self) -> None:
+        """End it now: what comes after is no work for the others to wait for."""
+        if self._since is not None:
+            worked, self._since = self._admission.seconds() - self._since, None
+            self._admission.leave(self._caller, worked)
+
+    async def again(self) -> None:
+        """Wait for the turn again, before all who have not begun."""
+        await self._admission.enter(self._caller, None, first=True)
+        self._since = self._admission.seconds()
