@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 
 from foundation.errors import Unavailable
 
-SHARE = 0.1
-"""Part of a process's time that one caller has for himself while others work."""
 BURST = 1.0
 """Seconds of work that he may save up, and have at once."""
 PLACES = 4
@@ -27,8 +25,8 @@ PATIENCE = 1.0
 
 # For so many seconds after his last request somebody still counts as one who works.
 _STILL_THERE = 1.0
-# Debts are forgiven beyond this: nobody waits longer than he is told to.
-_DEEPEST = -0.2
+# Seconds in which a debt is paid back, at most: nobody waits longer than he is told to.
+_LONGEST_DEBT = 2.0
 _LOOK = 0.05
 _MOST_KNOWN = 1_000
 
@@ -59,11 +57,12 @@ class Admission:
     """Gives callers their turns.
 
     Args:
+        share: part of the process's time that one caller has for himself while others work.
         clock: seconds; only differences count.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, share: float = 0.1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._share, self._clock = share, clock
         self._callers: dict[str, _Caller] = {}
         self._working = 0
         # The two who worked last: who asks is one of them or none, and the other one is there beside him.
@@ -108,7 +107,7 @@ class Admission:
         known.working -= 1
         self._working -= 1
         self._fill(known)
-        known.budget = max(known.budget - worked, _DEEPEST)
+        known.budget = max(known.budget - worked, -_LONGEST_DEBT * self._share)
         self._note(name)
         self._deal(name, known)
 
@@ -134,7 +133,7 @@ class Admission:
         self._fill(known)
         if known.budget > 0:
             return 0.0
-        until_full = (1e-3 - known.budget) / SHARE
+        until_full = (1e-3 - known.budget) / self._share
         if self._working > known.working:
             return until_full
         others = [at for who, at in self._last if who != name]
@@ -153,7 +152,7 @@ class Admission:
 
     def _fill(self, known: _Caller) -> None:
         now = self._clock()
-        known.budget = min(BURST, known.budget + (now - known.filled) * SHARE)
+        known.budget = min(BURST, known.budget + (now - known.filled) * self._share)
         known.filled = now
 
     def _note(self, name: str) -> None:
@@ -168,7 +167,7 @@ class Admission:
         self._callers = {
             name: known
             for name, known in self._callers.items()
-            if known.working or known.waiting or known.budget + (now - known.filled) * SHARE < BURST
+            if known.working or known.waiting or known.budget + (now - known.filled) * self._share < BURST
         }
 
 

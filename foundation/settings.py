@@ -77,6 +77,12 @@ class Http(Section):
     )
     max_body: int = Field(1_000_000, ge=1_000, description="Largest request body, in bytes.")
     max_file: int = Field(50_000_000, ge=1_000, description="Largest document that is put, in bytes.")
+    centre_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Part of a process's time that one centre has while others work; 1 holds nobody back.",
+    )
 
 
 class Tls(Section):

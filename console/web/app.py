@@ -26,7 +26,7 @@ def create_api(platform: Platform) -> FastAPI:
     """The API of a platform, as the role `api` serves it."""
     http = platform.settings.http
     app = create_app("Rakeeza", max_body=http.max_body, max_file=http.max_file, one_by_one=True)
-    admission = Admission()
+    admission = Admission(http.centre_share) if http.centre_share < 1 else None
     # What is added later stands around what was added before: a message by SOAP is measured, and is guarded
     # by its own face.
     app.add_middleware(
@@ -37,7 +37,8 @@ def create_api(platform: Platform) -> FastAPI:
         most_package=http.max_file,
         admission=admission,
     )
-    app.add_middleware(Admitted, admission=admission, elsewhere=frozenset({SoapFace.path}))
+    if admission is not None:
+        app.add_middleware(Admitted, admission=admission, elsewhere=frozenset({SoapFace.path}))
     app.add_middleware(metrics.Measured)
     witness.call(app, Signatures(platform.database, _origins(platform.settings)))
     app.include_router(metrics.router(platform.database, tuple(platform.settings.backends)))
