@@ -223,11 +223,11 @@ def _judge(seen: _Seen, url: str, length: float, load: str) -> Evidence:
         story=(
             f"{CENTRES} centres of {CLERKS_EACH} clerks each. Applicants arrive by a Poisson process at the "
             f"rate of 10,000 an hour, uncompressed, for {length:.0f} s, and at {PEAK} times that in the last "
-            "sixth. A visit is submit, quote, invoice, the bank's notice, and the case with its licence; every "
-            "request of a centre is signed by the centre and its clerk, the visits by turns on both faces. Two "
-            "processes of the API, a worker that makes the papers, PostgreSQL with fsync, and the clerks who "
-            "sign are on the same cores. Each request is timed from its first octet to its answer's last; how "
-            "late a visit began for want of a free hand is told beside."
+            "sixth. A visit is submit, quote, invoice, the bank's notice, and the case with its licence; "
+            "every request of a centre is signed by the centre and its clerk, the visits by turns on both "
+            "faces. Two processes of the API, a worker that makes the papers, PostgreSQL with fsync, and "
+            "the clerks who sign are on the same cores. Each request is timed from its first octet to its "
+            "answer's last; how late a visit began for want of a free hand is told beside."
         ),
         figures=(
             ("applications", str(seen.done)),
