@@ -155,9 +155,10 @@ def _message() -> bytes:
 @contextlib.contextmanager
 def _server(name: str, command: list[str]) -> Iterator[_Side]:
     port = free_port()
-    told = [*command[:-1], command[-1], str(port)] if "--port" not in command else [*command, str(port)]
-    folder = _SPYNE if "--port" in command else _ROOT
-    process = subprocess.Popen(told, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder = _SPYNE if "server:application" in command else _ROOT
+    process = subprocess.Popen(
+        [*command, str(port)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         wait_for_port("127.0.0.1", port, 60, name)
         yield _Side(name, port, process.pid)
