@@ -1,11 +1,12 @@
 """A fair bulkhead: whoever asks for more than his share waits for himself, and the others do not.
 
 Each caller has a budget of working time: it fills at his share of the time, up to a burst, and what he makes
-a process work is taken from it. He who has used it up waits while others work, and goes on at once when
-nobody else does: time that nobody wants is anybody's. So he delays the others no more than his share of the
-time, however much he asks for; and he who waits too long is refused, and told when to come again.
+a process work is taken from it. He who has used it up waits until it fills again. So he delays the others no
+more than his share of the time, however much he asks for; and he who waits too long is refused, and told when
+to come again.
 
-For one event loop; nothing here is kept between processes, each of which is protected by its own.
+For one event loop; nothing here is kept between processes, each of which is protected by its own. As they
+share the machine, he who meets nobody else in a process has several shares of its time, and not all of it.
 """
 
 import asyncio
@@ -23,8 +24,11 @@ PLACES = 4
 PATIENCE = 1.0
 """Seconds that a request waits for its turn before it is refused."""
 
+ALONE = 5
+"""Shares of him beside whom nobody works."""
+
 # For so many seconds after his last request somebody still counts as one who works.
-_STILL_THERE = 1.0
+_STILL_THERE = 3.0
 # Seconds in which a debt is paid back, at most: nobody waits longer than he is told to.
 _LONGEST_DEBT = 2.0
 _LOOK = 0.05
@@ -106,7 +110,7 @@ class Admission:
         known = self._callers[name]
         known.working -= 1
         self._working -= 1
-        self._fill(known)
+        self._fill(name, known)
         known.budget = max(known.budget - worked, -_LONGEST_DEBT * self._share)
         self._note(name)
         self._deal(name, known)
@@ -130,15 +134,8 @@ class Admission:
             self._note(name)
 
     def _delay(self, name: str, known: _Caller) -> float:
-        self._fill(known)
-        if known.budget > 0:
-            return 0.0
-        until_full = (1e-3 - known.budget) / self._share
-        if self._working > known.working:
-            return until_full
-        others = [at for who, at in self._last if who != name]
-        alone_in = others[0] + _STILL_THERE - self._clock() if others else 0.0
-        return max(0.0, min(until_full, alone_in))
+        rate = self._fill(name, known)
+        return 0.0 if known.budget > 0 else (1e-3 - known.budget) / rate
 
     def _later(self, name: str, known: _Caller, delay: float) -> None:
         if known.timer is None:
@@ -150,10 +147,16 @@ class Admission:
             # Looked at again and again: the others may go, and then nothing has to be waited for.
             known.timer = asyncio.get_running_loop().call_later(min(delay, _LOOK), again)
 
-    def _fill(self, known: _Caller) -> None:
+    def _fill(self, name: str, known: _Caller) -> float:
+        """Add what has come in since; the seconds of work that come in each second now."""
         now = self._clock()
-        known.budget = min(BURST, known.budget + (now - known.filled) * self._share)
+        crowded = self._working > known.working or any(
+            who != name and now - at < _STILL_THERE for who, at in self._last
+        )
+        rate = self._share if crowded else min(1.0, self._share * ALONE)
+        known.budget = min(BURST, known.budget + (now - known.filled) * rate)
         known.filled = now
+        return rate
 
     def _note(self, name: str) -> None:
         others = [each for each in self._last if each[0] != name]

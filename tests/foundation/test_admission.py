@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from foundation import admission as bulkhead
-from foundation.admission import BURST, PLACES, Admission, TooManyAtOnce
+from foundation.admission import ALONE, BURST, PLACES, Admission, TooManyAtOnce
 from foundation.http_admission import Admitted, caller_of
 
 FLOOD, QUIET = "127.0.0.1 centre-7", "127.0.0.1 centre-8"
@@ -88,29 +88,30 @@ def test_who_used_up_his_budget_is_refused_while_another_works(monkeypatch: pyte
     run(act)
 
 
-def test_what_nobody_else_wants_is_had_at_once_and_a_debt_is_paid_back_in_two_seconds() -> None:
+def test_a_debt_is_paid_back_in_two_seconds_beside_others_and_sooner_alone() -> None:
     async def act(admission: Admission, clock: Clock) -> None:
-        for _ in range(20):
-            await work(admission, clock, FLOOD, BURST)
-        await work(admission, clock, QUIET, 0.01)
-        clock.now += 2.1
-        # Beside another who is at work at this very moment.
-        other, _ = await started(1, admission, QUIET)
-        await work(admission, clock, FLOOD, 0.01)
-        other[0].cancel()
-        await asyncio.wait(other)
+        for alone, seconds in ((False, 2.1), (True, 2.1 / ALONE)):
+            other = [] if alone else (await started(1, admission, QUIET))[0]
+            await work(admission, clock, FLOOD, BURST + 50)
+            clock.now += seconds
+            # At once: the clock stands still, and waiting would have no end.
+            await work(admission, clock, FLOOD, 0.01)
+            for task in other:
+                task.cancel()
+                await asyncio.wait({task})
+            clock.now += 60
 
     run(act)
 
 
-def test_a_waiting_request_goes_on_when_the_others_are_gone() -> None:
+def test_a_waiting_request_goes_on_when_the_budget_fills() -> None:
     async def act(admission: Admission, clock: Clock) -> None:
         await work(admission, clock, FLOOD, BURST + 5)
         await work(admission, clock, QUIET, 0.01)
         waiting = asyncio.create_task(work(admission, clock, FLOOD, 0.01))
         await asyncio.sleep(0)
         assert not waiting.done()
-        clock.now += 1.1
+        clock.now += 2.1
         await waiting
 
     run(act)
