@@ -1,7 +1,7 @@
 """One centre floods both faces with signed applications; the others' median latency stays what it was.
 
-`python -m benchmarks.flood [SECONDS [open]]`. Four centres work at a steady pace, their applications by
-turns of the faces, and are timed from the moment at which each was due. In turn: alone, and beside a fifth
+`python -m benchmarks.flood [SECONDS [open]]`. Twelve centres work at a steady pace, their applications by
+turns of the faces, and are timed from the moment at which each was due. In turn: alone, and beside another
 that keeps 64 connections busy and does not wait when it is told to. Its requests are signed beforehand, so
 that the machine's cores bear its flood and not its signing. `open` leaves out what holds it back.
 """
@@ -24,10 +24,10 @@ from benchmarks.faults.platform import Served
 from foundation.postgres import PrivatePostgres
 
 _GOAL = 1.2
-_OTHERS, _CONNECTIONS = 4, 64
-_PACE = 1.5  # applications a second of each of the others
+_OTHERS, _CONNECTIONS = 12, 64
+_PACE = 0.5  # applications a second of each of the others
 _ROUNDS = 5
-_PREPARED = 4_000
+_PREPARED = 2_000
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _pace(centres: list[Centre], application: dict[str, Any], seconds: float) ->
     def work(number: int, centre: Centre) -> None:
         connection, clerk = Connection(centre.port), centre.clerks[0]
         begin = time.perf_counter() + 0.1 + number / len(centres) / _PACE
-        for turn in range(int(seconds * _PACE)):
+        for turn in range(max(2, int(seconds * _PACE))):
             due = begin + turn / _PACE
             octets = (
                 centre.by_soap(clerk, "submit", None, application)
