@@ -69,9 +69,9 @@ def _compare(served: Served, folder: Path, seconds: float) -> None:
         for name, medians in (("alone", alone), ("beside", beside)):
             flooding = None
             if name == "beside":
-                flooding = _Flood(folder, flood, application, served.port, seconds + 4.0)
+                flooding = _Flood(folder, flood, application, served.port, seconds + 6.0)
                 # It has spent what it had saved up before the others are looked at.
-                time.sleep(3.0)
+                time.sleep(5.0)
             seen = _pace(others, application, seconds)
             if flooding is not None:
                 told.update(flooding.end())

@@ -1,9 +1,9 @@
 """A fair bulkhead: whoever asks for more than his share waits for himself, and the others do not.
 
 Each caller has a budget of working time: it fills at his share of the time, up to a burst, and what he makes
-a process work is taken from it. He who has used it up waits until it fills again. So he delays the others no
-more than his share of the time, however much he asks for; and he who waits too long is refused, and told when
-to come again.
+a process work is taken from it; where several requests are worked on at once, each has a part of that time. He
+who has used it up waits until it fills again. So he delays the others no more than his share of the time,
+however much he asks for; and he who waits too long is refused, and told when to come again.
 
 For one event loop; nothing here is kept between processes, each of which is protected by its own. As they
 share the machine, he who meets nobody else in a process has several shares of its time, and not all of it.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from foundation.errors import Unavailable
 
-BURST = 1.0
+BURST = 2.0
 """Seconds of work that he may save up, and have at once."""
 PLACES = 4
 """Requests of one caller that are worked on at the same time."""
@@ -29,8 +29,8 @@ ALONE = 5
 
 # For so many seconds after his last request somebody still counts as one who works.
 _STILL_THERE = 3.0
-# Seconds in which a debt is paid back, at most: nobody waits longer than he is told to.
-_LONGEST_DEBT = 2.0
+# Seconds in which a debt is paid back, at most: one slow request must not have the next one refused.
+_LONGEST_DEBT = 0.8
 _LOOK = 0.05
 _MOST_KNOWN = 1_000
 
@@ -69,6 +69,8 @@ class Admission:
         self._share, self._clock = share, clock
         self._callers: dict[str, _Caller] = {}
         self._working = 0
+        # Seconds of the process's work for one of those who shared it, up to the moment beside.
+        self._worked, self._until = 0.0, clock()
         # The two who worked last: who asks is one of them or none, and the other one is there beside him.
         self._last: list[tuple[str, float]] = []
 
@@ -108,6 +110,7 @@ class Admission:
             worked: seconds that it took of the process.
         """
         known = self._callers[name]
+        self.worked()
         known.working -= 1
         self._working -= 1
         self._fill(name, known)
@@ -115,9 +118,12 @@ class Admission:
         self._note(name)
         self._deal(name, known)
 
-    def seconds(self) -> float:
-        """The time now."""
-        return self._clock()
+    def worked(self) -> float:
+        """Seconds of work that one who was there all the time has had until now; only differences count."""
+        now = self._clock()
+        self._worked += (now - self._until) / max(1, self._working)
+        self._until = now
+        return self._worked
 
     def _deal(self, name: str, known: _Caller) -> None:
         while known.waiting and known.working < PLACES:
@@ -128,6 +134,7 @@ class Admission:
             if delay > 0:
                 self._later(name, known, delay)
                 return
+            self.worked()
             known.waiting.popleft().set_result(None)
             known.working += 1
             self._working += 1
@@ -193,7 +200,7 @@ class Turn:
             TooManyAtOnce: it did not come in time.
         """
         await self._admission.enter(self._caller, PATIENCE, first=False)
-        self._since = self._admission.seconds()
+        self._since = self._admission.worked()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -203,10 +210,10 @@ class Turn:
     def end(self) -> None:
         """End it now: what comes after is no work for the others to wait for."""
         if self._since is not None:
-            worked, self._since = self._admission.seconds() - self._since, None
+            worked, self._since = self._admission.worked() - self._since, None
             self._admission.leave(self._caller, worked)
 
     async def again(self) -> None:
         """Wait for the turn again, before all who have not begun."""
         await self._admission.enter(self._caller, None, first=True)
-        self._since = self._admission.seconds()
+        self._since = self._admission.worked()

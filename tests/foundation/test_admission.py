@@ -88,9 +88,9 @@ def test_who_used_up_his_budget_is_refused_while_another_works(monkeypatch: pyte
     run(act)
 
 
-def test_a_debt_is_paid_back_in_two_seconds_beside_others_and_sooner_alone() -> None:
+def test_a_debt_is_paid_back_in_a_second_beside_others_and_sooner_alone() -> None:
     async def act(admission: Admission, clock: Clock) -> None:
-        for alone, seconds in ((False, 2.1), (True, 2.1 / ALONE)):
+        for alone, seconds in ((False, 0.9), (True, 0.9 / ALONE)):
             other = [] if alone else (await started(1, admission, QUIET))[0]
             await work(admission, clock, FLOOD, BURST + 50)
             clock.now += seconds
@@ -111,8 +111,21 @@ def test_a_waiting_request_goes_on_when_the_budget_fills() -> None:
         waiting = asyncio.create_task(work(admission, clock, FLOOD, 0.01))
         await asyncio.sleep(0)
         assert not waiting.done()
-        clock.now += 2.1
+        clock.now += 0.9
         await waiting
+
+    run(act)
+
+
+def test_time_that_several_share_is_charged_to_each_in_part() -> None:
+    async def act(admission: Admission, clock: Clock) -> None:
+        others, _ = await started(PLACES - 1, admission, QUIET)
+        # A quarter of it is his: something is left, where all of it would have used everything up.
+        await work(admission, clock, FLOOD, BURST * 2)
+        await work(admission, clock, FLOOD, 0.0)
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others)
 
     run(act)
 
