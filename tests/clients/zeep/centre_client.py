@@ -1,0 +1,158 @@
+"""A centre's client of the SOAP face, in Python with zeep. It is meant to be read, and taken over.
+
+    python centre_client.py OPERATION <request.json
+
+OPERATION is one of the contract's, as Submit; its request is JSON with the names of the XSD. An application's
+`form` and `applicant` are plain objects, and `content` is base64. The answer is printed as JSON. A refusal is
+printed with the name of its fault, and the exit code is 22 then.
+
+API            https://licences.example.sa
+CENTRE_KEY     private key of the centre (PEM)
+CENTRE_CERT    the certificate that was issued for it (PEM)
+CLERK          amal@centre-7, or amal@centre-7/counter-1 where the clerk works at a device
+CLERK_SECRET   what the municipality gave the clerk
+CA             the authority of the server's certificate (PEM)
+SOAP           1.1 or 1.2
+"""
+
+import base64
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+import xmlsec
+import zeep.helpers
+import zeep.wsse.signature
+import zeep.wsse.username
+from lxml import etree
+from zeep.exceptions import Fault
+from zeep.wsse.utils import WSU
+
+# zeep has no types.
+Client: Any = zeep.Client
+Transport: Any = zeep.Transport
+Signature: Any = zeep.wsse.signature.BinarySignature
+UsernameToken: Any = zeep.wsse.username.UsernameToken
+as_dict: Any = zeep.helpers.serialize_object
+
+REFUSED = 22
+GOOD_FOR = timedelta(seconds=120)
+
+
+class Security:
+    """The WS-Security header of each message: Timestamp, the clerk's token, the centre's signature.
+
+    Args:
+        key, certificate: files of the centre, PEM.
+        clerk: the clerk's name, secret.
+    """
+
+    def __init__(self, key: str, certificate: str, clerk: str, secret: str) -> None:
+        self._clerk, self._secret = clerk, secret
+        algorithm, digest = xmlsec.constants.TransformRsaSha256, xmlsec.constants.TransformSha256
+        self._signature = Signature(key, certificate, None, algorithm, digest)
+
+    def apply(self, envelope: Any, headers: Any) -> Any:
+        """Called by zeep with each message that goes out."""
+        now = datetime.now(UTC)
+        created, expires = (f"{each:%FT%TZ}" for each in (now, now + GOOD_FOR))
+        timestamp = WSU.Timestamp(WSU.Created(created), WSU.Expires(expires))
+        token = UsernameToken(
+            self._clerk,
+            self._secret,
+            use_digest=True,
+            nonce=secrets.token_hex(16),
+            created=now,
+            timestamp_token=timestamp,
+        )
+        return self._signature.apply(*token.apply(envelope, headers))
+
+    def verify(self, envelope: Any) -> Any:
+        """Called by zeep with each answer: TLS has shown whose it is."""
+        return envelope
+
+
+def client(environment: Mapping[str, str]) -> Any:
+    """zeep's client, with the contract's operations as the server has them.
+
+    Args:
+        environment: as above.
+    """
+    key, certificate = environment["CENTRE_KEY"], environment["CENTRE_CERT"]
+    session = requests.Session()
+    session.cert, session.verify = (certificate, key), environment["CA"]
+    return Client(
+        f"{environment['API']}/v1/soap?wsdl",
+        wsse=Security(key, certificate, environment["CLERK"], environment["CLERK_SECRET"]),
+        transport=Transport(session=session),
+    )
+
+
+def fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain object as the contract's Fields."""
+    return {"field": [{"name": name, **value(each)} for name, each in values.items()]}
+
+
+def value(given: Any) -> dict[str, Any]:
+    """One of the contract's values: a text, number, flag, nothing, list or object."""
+    match given:
+        case bool():
+            return {"flag": given}
+        case int() | float():
+            return {"number": given}
+        case None:
+            return {"nothing": True}
+        case list():
+            return {"list": {"item": [value(each) for each in given]}}
+        case dict():
+            return {"object": fields(given)}
+    return {"text": given}
+
+
+def native(request: dict[str, Any]) -> dict[str, Any]:
+    """A request as zeep takes it."""
+    for name in ("applicant", "form"):
+        if name in request:
+            request[name] = fields(request[name])
+    if "content" in request:
+        request["content"] = base64.b64decode(request["content"])
+    return request
+
+
+def plain(answer: object) -> object:
+    """What JSON cannot hold, as text."""
+    return base64.b64encode(answer).decode() if isinstance(answer, bytes) else str(answer)
+
+
+def told(fault: Fault) -> Any:
+    """The element of a fault's detail."""
+    if isinstance(fault.detail, bytes):
+        # A server that cannot tell our version answers in 1.1, and zeep hands over the octets.
+        return etree.fromstring(fault.detail).findall(".//detail/*")[0]
+    return fault.detail[0]
+
+
+def main() -> int:
+    """Carry out the operation that the command line names; the exit code."""
+    made = client(os.environ)
+    service = made.bind("Licensing", f"LicensingSoap{os.environ['SOAP'].replace('.', '')}")
+    request = native(json.load(sys.stdin))
+    code, answer = 0, None
+    try:
+        answer = service[sys.argv[1]](**request)
+    except Fault as fault:
+        # The fault's one element has the name that the contract gives it, and holds the problem.
+        element = told(fault)
+        problem = made.wsdl.types.deserialize(element)
+        code, answer = REFUSED, {"fault": element.tag.partition("}")[2], "problem": problem}
+    json.dump(as_dict(answer, dict), sys.stdout, default=plain)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
