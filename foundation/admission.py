@@ -1,8 +1,8 @@
 """A fair bulkhead: whoever asks for more than his share waits for himself, and the others do not.
 
 Each caller has a budget of working time: it fills at his share of the time, up to a burst, and what he makes
-a process work is taken from it; where several requests are worked on at once, each has a part of that time. He
-who has used it up waits until it fills again. So he delays the others no more than his share of the time,
+a process work is taken from it; where several requests are worked on at once, each has a part of that time.
+He who has used it up waits until it fills again. So he delays the others no more than his share of the time,
 however much he asks for; and he who waits too long is refused, and told when to come again.
 
 For one event loop; nothing here is kept between processes, each of which is protected by its own. As they
