@@ -102,7 +102,7 @@ def _arrivals(length: float) -> Iterator[tuple[float, bool]]:
 
 def _work(served: Served, centres: list[Centre], length: float) -> _Seen:
     application = served.example()
-    seen, held = _Seen(), threading.local()
+    seen = _Seen()
     everyone = [(centre, clerk) for centre in centres for clerk in centre.clerks]
     random.Random(_SEED).shuffle(everyone)
     turn = itertools.cycle(everyone)
@@ -113,19 +113,20 @@ def _work(served: Served, centres: list[Centre], length: float) -> _Seen:
     begin = time.perf_counter() + 0.2
 
     def visit(number: int, due: float, peak: bool, centre: Centre, clerk: Clerk) -> None:
-        if not hasattr(held, "connection"):
-            held.connection = Connection(served.port)
+        # Of the visit: the server closes what is idle between two of them.
+        connection = Connection(served.port)
         face = "SOAP" if number % 2 else "REST"
         seen.late.append(time.perf_counter() - due)
         try:
-            _Visit(served, centre, clerk, face, application, held.connection, seen, peak).all()
+            _Visit(served, centre, clerk, face, application, connection, seen, peak).all()
         except (OSError, RuntimeError, LookupError) as error:
-            held.connection.close()
             with seen.lock:
                 seen.errors[str(error)[:160]] += 1
         else:
             with seen.lock:
                 seen.done += 1
+        finally:
+            connection.close()
 
     with ThreadPoolExecutor(_WORKERS) as clerks:
         for number, (at, peak) in enumerate(_arrivals(length)):
