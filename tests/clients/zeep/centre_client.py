@@ -22,23 +22,31 @@ import secrets
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import requests
 import xmlsec
 import zeep.helpers
-import zeep.wsse.signature
 import zeep.wsse.username
 from lxml import etree
+from xmlsec import template
+from zeep import ns
 from zeep.exceptions import Fault
+from zeep.wsse import utils
 from zeep.wsse.utils import WSU
 
 # zeep has no types.
 Client: Any = zeep.Client
 Transport: Any = zeep.Transport
-Signature: Any = zeep.wsse.signature.BinarySignature
 UsernameToken: Any = zeep.wsse.username.UsernameToken
 as_dict: Any = zeep.helpers.serialize_object
+ensure_id: Any = utils.ensure_id
+
+_WSS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
+X509 = f"{_WSS}x509-token-profile-1.0#X509v3"
+BASE64 = f"{_WSS}soap-message-security-1.0#Base64Binary"
+exclusive = xmlsec.constants.TransformExclC14N
 
 REFUSED = 22
 GOOD_FOR = timedelta(seconds=120)
@@ -47,30 +55,53 @@ GOOD_FOR = timedelta(seconds=120)
 class Security:
     """The WS-Security header of each message: Timestamp, the clerk's token, the centre's signature.
 
+    zeep's own signature leaves the token out, and only a signed one can name a device.
+
     Args:
         key, certificate: files of the centre, PEM.
-        clerk: the clerk's name, secret.
+        clerk, secret: the clerk's name and what he was given.
     """
 
     def __init__(self, key: str, certificate: str, clerk: str, secret: str) -> None:
         self._clerk, self._secret = clerk, secret
-        algorithm, digest = xmlsec.constants.TransformRsaSha256, xmlsec.constants.TransformSha256
-        self._signature = Signature(key, certificate, None, algorithm, digest)
+        self._key = xmlsec.Key.from_file(key, xmlsec.constants.KeyDataFormatPem)
+        lines = Path(certificate).read_text().strip().splitlines()
+        self._certificate = "".join(lines[1:-1])
 
     def apply(self, envelope: Any, headers: Any) -> Any:
         """Called by zeep with each message that goes out."""
         now = datetime.now(UTC)
         created, expires = (f"{each:%FT%TZ}" for each in (now, now + GOOD_FOR))
-        timestamp = WSU.Timestamp(WSU.Created(created), WSU.Expires(expires))
         token = UsernameToken(
             self._clerk,
             self._secret,
             use_digest=True,
             nonce=secrets.token_hex(16),
             created=now,
-            timestamp_token=timestamp,
+            timestamp_token=WSU.Timestamp(WSU.Created(created), WSU.Expires(expires)),
         )
-        return self._signature.apply(*token.apply(envelope, headers))
+        envelope, headers = token.apply(envelope, headers)
+        self._sign(envelope)
+        return envelope, headers
+
+    def _sign(self, envelope: Any) -> None:
+        (security,) = envelope.iter(f"{{{ns.WSSE}}}Security")
+        elements = [envelope.find("{*}Body"), *security]
+        holder = etree.SubElement(security, f"{{{ns.WSSE}}}BinarySecurityToken", ValueType=X509)
+        holder.set("EncodingType", BASE64)
+        holder.text = self._certificate
+        signature = template.create(envelope, exclusive, xmlsec.constants.TransformRsaSha256)
+        security.append(signature)
+        named = etree.SubElement(template.ensure_key_info(signature), f"{{{ns.WSSE}}}SecurityTokenReference")
+        etree.SubElement(named, f"{{{ns.WSSE}}}Reference", URI=f"#{ensure_id(holder)}", ValueType=X509)
+        context = xmlsec.SignatureContext()
+        context.key = self._key
+        for each in elements:
+            uri = f"#{ensure_id(each)}"
+            context.register_id(each, "Id", ns.WSU)
+            reference = template.add_reference(signature, xmlsec.constants.TransformSha256, uri=uri)
+            template.add_transform(reference, exclusive)
+        context.sign(signature)
 
     def verify(self, envelope: Any) -> Any:
         """Called by zeep with each answer: TLS has shown whose it is."""

@@ -10,7 +10,7 @@ from tests.integrations.clients.counter import Counter
 from tests.integrations.clients.faults import FAULTS, application, write
 from tests.integrations.clients.programs import Outcome, Program
 from tests.integrations.desk import PERSONAL, PNG, REVIEWED
-from tests.integrations.signed_town import AMAL, CODE
+from tests.integrations.signed_town import AMAL, CODE, DEVICE
 
 
 def done(outcome: Outcome) -> dict[str, object]:
@@ -46,6 +46,18 @@ def test_a_client_issues_a_licence_and_fetches_its_paper(
         signed = "SELECT encode(digest, 'hex') FROM act_proof WHERE proof ->> 'face' = 'soap'"
         assert {each["proof"] for each in acts} <= set(session.execute(text(signed)).scalars())
     assert desk.breaks() == []
+
+
+def test_a_clerk_at_a_device_says_which_under_the_signature(
+    program: Program, told: dict[str, str], counter: Counter
+) -> None:
+    at_device = {**told, "CLERK": f"{told['CLERK']}/{DEVICE}"}
+    number = str(done(program.ask(at_device, "Submit", application()))["number"])
+
+    (opened, *_) = counter.town.desk.case(number)["journal"]
+    with counter.platform.database.transaction() as session:
+        kept = text("SELECT proof ->> 'device' FROM act_proof WHERE encode(digest, 'hex') = :proof")
+        assert session.execute(kept, {"proof": opened["details"]["proof"]}).scalar_one() == DEVICE
 
 
 @pytest.mark.parametrize("fault", FAULTS)
