@@ -1,9 +1,10 @@
 """A fair bulkhead: whoever asks for more than his share waits for himself, and the others do not.
 
-Each caller has a budget of working time: it fills at his share of the time, up to a burst, and what he makes
-a process work is taken from it; where several requests are worked on at once, each has a part of that time.
-He who has used it up waits until it fills again. So he delays the others no more than his share of the time,
-however much he asks for; and he who waits too long is refused, and told when to come again.
+Each caller has a budget of CPU time: it fills at his share of the time, up to a burst, and what he makes a
+process work is taken from it; where several requests are worked on at once, each has a part of that. It is
+CPU and not time on the wall: where a machine is slow for other reasons, nobody is refused for it. He who has
+used it up waits until it fills again. So he takes no more than his share from the others, however much he
+asks for; and he who waits too long is refused, and told when to come again.
 
 For one event loop; nothing here is kept between processes, each of which is protected by its own. As they
 share the machine, he who meets nobody else in a process has several shares of its time, and not all of it.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from foundation.errors import Unavailable
 
 BURST = 2.0
-"""Seconds of work that he may save up, and have at once."""
+"""Seconds of CPU that he may save up, and have at once."""
 PLACES = 4
 """Requests of one caller that are worked on at the same time."""
 PATIENCE = 1.0
@@ -63,14 +64,20 @@ class Admission:
     Args:
         share: part of the process's time that one caller has for himself while others work.
         clock: seconds; only differences count.
+        work: seconds of CPU that the process has had; only differences count.
     """
 
-    def __init__(self, share: float = 0.1, clock: Callable[[], float] = time.monotonic) -> None:
-        self._share, self._clock = share, clock
+    def __init__(
+        self,
+        share: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._share, self._clock, self._work = share, clock, work
         self._callers: dict[str, _Caller] = {}
         self._working = 0
         # Seconds of the process's work for one of those who shared it, up to the moment beside.
-        self._worked, self._until = 0.0, clock()
+        self._worked, self._until = 0.0, work()
         # The two who worked last: who asks is one of them or none, and the other one is there beside him.
         self._last: list[tuple[str, float]] = []
 
@@ -120,7 +127,7 @@ class Admission:
 
     def worked(self) -> float:
         """Seconds of work that one who was there all the time has had until now; only differences count."""
-        now = self._clock()
+        now = self._work()
         self._worked += (now - self._until) / max(1, self._working)
         self._until = now
         return self._worked

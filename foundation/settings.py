@@ -81,7 +81,7 @@ class Http(Section):
         0.1,
         gt=0,
         le=1,
-        description="Part of a process's time that one centre has while others work; 1 holds nobody back.",
+        description="Part of a process's CPU that one centre has while others work; 1 holds nobody back.",
     )
 
 

@@ -26,7 +26,7 @@ def run(act: Callable[[Admission, Clock], Awaitable[None]]) -> None:
     clock = Clock()
 
     async def main() -> None:
-        await act(Admission(0.1, clock), clock)
+        await act(Admission(0.1, clock, clock), clock)
 
     asyncio.run(main())
 

@@ -57,7 +57,7 @@ def test_who_used_up_his_share_gets_a_fault_and_the_others_an_answer(
     now = [100.0]
 
     async def act() -> tuple[Said, Said]:
-        admission = Admission(0.1, lambda: now[0])
+        admission = Admission(0.1, lambda: now[0], lambda: now[0])
         face = SoapFace(
             nothing,
             authenticator=Anybody(),
