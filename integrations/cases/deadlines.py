@@ -148,12 +148,9 @@ def _due(work: Work, told: datetime, time: WorkingTime, withdrawn: bool) -> date
         return periods.last_told(work) or told
     state, due = work.case.state, clock.due(work.flow, work.case.state, work.case.entered_at, time)
     assert due is not None, "a state has a deadline or none, whatever the closures"
-    if due >= told or not clock.costs_by_silence(work.flow, state):
+    if not clock.costs_by_silence(work.flow, state):
         return due
-    if not withdrawn:
-        return told
-    # Whoever relied on the later date is not surprised by one that is past already.
-    return min(told, max(due, time.after_working_days(work.at, 1)))
+    return clock.kept(told, due, work.at, withdrawn, time)
 
 
 def _end(work: Work, time: WorkingTime) -> datetime | None:

@@ -154,8 +154,7 @@ def answer_in_person(case: Case, names: Iterable[str]) -> None:
 def reckon(work: Work, time: WorkingTime, withdrawn: bool) -> dict[str, JSON]:
     """Reckon the ends anew, by the closures as they are known; what silence has answered stays.
 
-    An end whose silence refuses costs the applicant something: it is never made earlier than it was told, or
-    if a closure was withdrawn, a whole working day is kept from now.
+    An end whose silence refuses costs the applicant something, and is kept as `clock.kept` has it.
 
     Args:
         withdrawn: a closure was.
@@ -171,8 +170,8 @@ def reckon(work: Work, time: WorkingTime, withdrawn: bool) -> dict[str, JSON]:
             continue
         check, told = work.service.checks[name], until(case, name)
         due = _end(check, period, time)
-        if due < told and check.silence == "failed":
-            due = min(told, max(due, time.after_working_days(work.at, 1))) if withdrawn else told
+        if check.silence == "failed":
+            due = clock.kept(told, due, work.at, withdrawn, time)
         if due != told:
             moved[name] = {"from": period["until"], "to": _plain(due)}
             ends[name] = {**period, "until": _plain(due)}
