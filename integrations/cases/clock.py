@@ -1,7 +1,7 @@
 """Time of a case: deadlines of states, the promise to the applicant, and when it stands still."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from foundation.working_time import WorkingTime
 from integrations.flow import Deadline, Flow
@@ -118,6 +118,11 @@ def moved(
     if promise.hours is not None:
         return promised_for + (until - since)
     return _later(promised_for, working_time.working_seconds(since, until), working_time)
+
+
+def written(moment: datetime) -> str:
+    """A moment as journals and periods have it: RFC 3339, UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _later(start: datetime, seconds: int, working_time: WorkingTime) -> datetime:

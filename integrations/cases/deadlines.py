@@ -11,7 +11,7 @@ late) is not followed here: it moves a deadline only when that would run out, an
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -75,7 +75,7 @@ def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
         return {}
     time = work.office.working_time(work.session, case.place)
     case.promised_for = clock.moved(promise, case.promised_for, case.entered_at, work.at, time)
-    return {_TURN: {"since": _plain(case.entered_at), "until": _plain(work.at)}}
+    return {_TURN: {"since": clock.written(case.entered_at), "until": clock.written(work.at)}}
 
 
 def over(work: Work) -> tuple[list[str], bool]:
@@ -130,7 +130,7 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
     if case.promised_for is not None and promise is not None:
         case.promised_for = clock.promised(promise[0], case.submitted_at, promise[1], time)
     moved: dict[str, JSON] = {
-        name: {"from": _plain(old), "to": _plain(new)}
+        name: {"from": clock.written(old), "to": clock.written(new)}
         for name, old, new in zip(("due", "promised_for"), before, (case.due, case.promised_for), strict=True)
         if old is not None and new is not None and old != new
     }
@@ -186,7 +186,3 @@ def _is_shut(session: Session, case: Case, at: datetime) -> bool:
         row.starts_at <= at and row.place in (None, case.place)
         for row in Closures().list(session, open_only=True)
     )
-
-
-def _plain(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
