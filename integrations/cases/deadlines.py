@@ -55,11 +55,7 @@ def prolong(work: Work) -> None:
 
 def set_clock(case: Case) -> None:
     """Let a case's clock next act when the first of its periods or its deadline ends."""
-    moments = [periods.until(case, name) for name in periods.awaited(case)]
-    # What was escalated is past its deadline: nothing more comes of that.
-    if case.due is not None and not case.escalated:
-        moments.append(case.due)
-    case.timer_at = min(moments, default=None)
+    case.timer_at = _first(case, [periods.until(case, name) for name in periods.awaited(case)], case.due)
 
 
 def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
@@ -102,10 +98,8 @@ def put_off(work: Work, definitions: Definitions) -> None:
         return
     time = work.office.working_time(work.session, case.place)
     ends = [periods.end(work, name, time) for name in periods.awaited(case)]
-    due = _end(work, time)
-    if due is not None and not case.escalated:
-        ends.append(due)
-    case.timer_at = max(min(ends), work.at + _HELD) if ends else None
+    first = _first(case, ends, _end(work, time))
+    case.timer_at = None if first is None else max(first, work.at + _HELD)
 
 
 def reckon(work: Work, definitions: Definitions, closure: int | None = None, withdrawn: bool = False) -> bool:
@@ -141,6 +135,12 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
         journal.noted(work, _ACTION, MOVED, {"closure": closure, **moved})
         notices.tell_moved(work, *before)
     return bool(moved) or timer != case.timer_at
+
+
+def _first(case: Case, ends: list[datetime], due: datetime | None) -> datetime | None:
+    # What was escalated is past its deadline: nothing more comes of that.
+    running = [due] if due is not None and not case.escalated else []
+    return min(ends + running, default=None)
 
 
 def _due(work: Work, told: datetime, time: WorkingTime, withdrawn: bool) -> datetime:
