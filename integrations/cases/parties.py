@@ -6,7 +6,7 @@ from integrations.flow import Flow
 from integrations.service import Service
 
 SEE_THEIR_OWN = frozenset({Role.CENTRE, Role.PAYMENT, Role.KIOSK})
-"""Roles that see what they did themselves: a centre its own cases, a bank and a terminal none by their role."""
+"""Roles that see what they did themselves: a centre its own cases, a bank and a terminal none by it."""
 _SEES_ALL = frozenset({Role.AUDITOR})
 
 
