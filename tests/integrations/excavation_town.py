@@ -15,14 +15,8 @@ from sqlalchemy import text
 from foundation.closures import Closures
 from foundation.definitions import Bilingual
 from foundation.identity import Caller
-from tests.integrations.desk import (
-    CENTRE,
-    INSPECTOR,
-    MANAGER,
-    REVIEWER,
-    Desk,
-    message,
-)
+from tests.integrations.desk import CENTRE, MANAGER, REVIEWER, message
+from tests.integrations.town import Townhall
 
 WATER = Caller("water-1", "person", frozenset({"water_company"}))
 POWER = Caller("power-1", "person", frozenset({"power_company"}))
@@ -72,26 +66,19 @@ def utc(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 @dataclass
-class Town:
+class Town(Townhall):
     """A municipality, its parties, and the clock.
 
     Args:
         service: code of the one that is asked for.
     """
 
-    desk: Desk
     service: str = "excavation_permit"
 
     def ask(self, form: Mapping[str, Any] = NEW, procedure: str = "issue", **parts: Any) -> str:
         """Apply; the case."""
         said = message(form, self.service, procedure=procedure, **parts)
         return str(self.desk.do.submit(CENTRE, said).body["number"])
-
-    def send(self, number: str, action: str = "send") -> str:
-        """Hand in the checklist and send the case on."""
-        self.desk.show_all(number)
-        self.desk.do.take(CENTRE, number, action)
-        return number
 
     def sent(self, form: Mapping[str, Any] = NEW, procedure: str = "issue") -> str:
         """A case that its parties or a reviewer have."""
@@ -106,13 +93,6 @@ class Town:
         """Let the three utilities agree."""
         for party in PARTIES:
             self.say(number, party)
-
-    def pay(self, number: str) -> str:
-        """Quote, bill and pay; the sum."""
-        self.desk.do.quote(CENTRE, number)
-        bill = self.desk.do.invoice(CENTRE, number).body
-        assert self.desk.pay(bill["bill_number"], bill["amount"], f"for-{number}")["outcome"] == "settled"
-        return str(bill["amount"])
 
     def issued(self, procedure: str = "connect") -> str:
         """A permit of thirty days; its number."""
@@ -153,16 +133,9 @@ class Town:
         with self.desk.database.transaction() as session:
             return [row.payload for row in session.execute(query, {"of": f"case/{number}"})]
 
-    def status(self, licence: str) -> str:
-        """How a permit stands."""
-        return str(self.desk.licensing.licences.licence(licence)["status"])
-
     def office(self, procedure: str, licence: str) -> None:
         """One officer proposes, another decides."""
-        form = {"grounds": "العمل بلا حواجز سلامة حول الحفرة."}
-        said = message(form, self.service, applicant=None, procedure=procedure, licence=licence)
-        number = str(self.desk.do.submit(INSPECTOR, said).body["number"])
-        self.desk.do.take(REVIEWER, number, "decide")
+        self.decide(self.service, procedure, licence, {"grounds": "العمل بلا حواجز سلامة حول الحفرة."})
 
     def closure(self, starts: datetime, ends: datetime, outage: bool) -> None:
         """Note an outage of ours, or a storm."""
