@@ -8,14 +8,17 @@ Sunday to Thursday until 11:30 UTC; the clock starts on Sunday, 22 November 2026
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from foundation.closures import Closures
+from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.identity import Caller
-from tests.integrations.desk import CENTRE, MANAGER, REVIEWER, message
+from tests.integrations.definition_texts import DIG, changed
+from tests.integrations.desk import CENTRE, MANAGER, REVIEWER, message, open_desk
 from tests.integrations.town import Townhall
 
 WATER = Caller("water-1", "person", frozenset({"water_company"}))
@@ -58,11 +61,23 @@ NEW = {
 # Forty metres of mains: 40 x 5 x 1.5 = 300.00.
 SHORT = [{"work": "mains", "road": "other", "length_m": 40}]
 BURST = {**NEW, "paths": SHORT, "incident": "انكسار خط مياه رئيسي وتجمع المياه في الشارع."}
+_NAMED = (
+    ("code: excavation_permit\n", "code: road_works\n"),
+    ("numbers: {case: EXC, licence: EXP}", "numbers: {case: RWC, licence: RWP}"),
+)
 
 
 def utc(day: int, hour: int, minute: int = 0) -> datetime:
     """A moment of November 2026."""
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+
+
+def other_town(database: Database, folder: Path, *changes: tuple[str, str]) -> "Town":
+    """A municipality that digs by a definition of its own, `road_works`, with some of its text changed."""
+    definitions = folder / "definitions"
+    definitions.mkdir()
+    (definitions / "road_works.yaml").write_text(changed(DIG, *_NAMED, *changes), encoding="utf-8")
+    return Town(open_desk(database, folder, (definitions,)), "road_works")
 
 
 @dataclass
