@@ -126,13 +126,11 @@ class Outside:
         """
         jobs = self._desk.office.jobs
         with self._desk.database.transaction() as session:
-            stalled = [job for job in jobs.stalled(session) if job.name == calls.JOB]
-            for job in stalled:
-                jobs.run_again(session, job.id)
+            stalled = jobs.put_back(session, calls.JOB)
             lost = calls.lost(session, self._desk.clock())
             jobs.enqueue_all(session, lost)
             calls.forget(session)
-        return len(stalled) + len(lost)
+        return stalled + len(lost)
 
     def webhooks(self, caller: Caller) -> list[dict[str, Any]]:
         """The caller's subscriptions, without their secrets; the platform's own callers see all."""
