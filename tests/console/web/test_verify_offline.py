@@ -12,7 +12,6 @@ from foundation.wire.credential import SigningKey
 from tests.console.web.phone import answer_to, assert_accessible, each_language, opened, phone
 from tests.console.web.town import REVOKED, Town
 from tests.foundation.http_face import served
-from tests.processes import until
 
 _LIST = "**/v1/status-lists/*"
 
@@ -166,19 +165,6 @@ def _marks(page: Page) -> tuple[bool, bool]:
     return "two" in page.locator("h1").inner_text(), page.locator(".hint.small.two").count() == 1
 
 
-def _until_kept(page: Page, condition: str) -> None:
-    """What is `kept` for use without a network has come to this."""
-    until(
-        lambda: page.evaluate(f"navigator.serviceWorker.ready.then((kept) => {condition})"),
-        f"the service worker: {condition}",
-    )
-
-
-def _update(page: Page) -> None:
-    page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
-    _until_kept(page, "kept.waiting !== null")
-
-
 def test_a_newer_page_takes_over_whole_and_only_when_nobody_is_in_the_middle(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,9 +180,12 @@ def test_a_newer_page_takes_over_whole_and_only_when_nobody_is_in_the_middle(
         # A server that has one file of another version: the set is not taken.
         changing.broken = "/views.js"
         page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update().catch(() => 0))")
-        _until_kept(page, "!kept.installing && !kept.waiting")
+        page.wait_for_function(
+            "navigator.serviceWorker.ready.then((kept) => !kept.installing && !kept.waiting)"
+        )
         changing.broken = ""
-        _update(page)
+        page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
+        page.wait_for_function("navigator.serviceWorker.ready.then((kept) => kept.waiting !== null)")
         # It waits while an answer is read.
         assert page.get_attribute("body", "data-answer") == "valid"
         page.click("main .actions .strong")
@@ -206,6 +195,11 @@ def test_a_newer_page_takes_over_whole_and_only_when_nobody_is_in_the_middle(
         assert len([name for name in names if name.startswith("rakeeza-verify-")]) == 1
         # What was held stays.
         assert answer_to(page, town.licence(REVOKED)) == "revoked"
+
+
+def _update(page: Page) -> None:
+    page.evaluate("navigator.serviceWorker.ready.then((kept) => kept.update())")
+    page.wait_for_function("navigator.serviceWorker.ready.then((kept) => kept.waiting !== null)")
 
 
 def test_a_page_that_shows_an_answer_goes_on_when_another_is_exchanged(
@@ -224,7 +218,7 @@ def test_a_page_that_shows_an_answer_goes_on_when_another_is_exchanged(
         _update(first)
         second.click("main .actions .strong")
         second.wait_for_selector(".hint.small.two")
-        _until_kept(first, "kept.waiting === null")
+        first.wait_for_function("navigator.serviceWorker.ready.then((kept) => kept.waiting === null)")
         assert first.get_attribute("body", "data-answer") == "valid"
         first.click("main .actions .strong")
         first.wait_for_selector(".hint.small.two")
