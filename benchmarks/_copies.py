@@ -112,7 +112,9 @@ _TABLES = (
         },
     ),
     _Table(
-        "licence_version", _OF_CASE, {"case_id": _ID, "licence_id": _ID, "subject": _SUBJECT, "made_at": _AT}
+        "licence_version",
+        _OF_CASE,
+        {"case_id": _ID, "licence_id": _ID, "subject": _SUBJECT, "made_at": _AT, "status_index": _ID},
     ),
     _Table(
         "procrastinate_jobs",
@@ -135,6 +137,11 @@ _COUNTED = (
     "case_payment",
     "procrastinate_jobs",
 )
+# Those that no column owns, and the highest number that was taken.
+_SEQUENCES = {
+    "case_ledger_seq": "SELECT max(transaction) FROM case_ledger",
+    "licence_status_index": "SELECT max(status_index) FROM licence_version",
+}
 _INDEXES = """
     SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(:tables)
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)
@@ -183,9 +190,8 @@ def fill(database: Database, size: int) -> None:
             connection.execute(
                 text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}))")
             )
-        connection.execute(
-            text("SELECT setval('case_ledger_seq', (SELECT max(transaction) FROM case_ledger))")
-        )
+        for sequence, highest in _SEQUENCES.items():
+            connection.execute(text(f"SELECT setval('{sequence}', ({highest}))"))
         connection.execute(text("ALTER SYSTEM RESET ALL"))
         connection.execute(text("SELECT pg_reload_conf()"))
         connection.execute(text("VACUUM ANALYZE"))

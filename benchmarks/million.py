@@ -65,7 +65,7 @@ _APPLICANT = {
 
 
 @dataclass
-class _Office:
+class Office:
     # One database with so many cases, and what its actions took, in milliseconds.
     size: int
     database: Database
@@ -121,7 +121,7 @@ def main() -> None:
         # PostgreSQL runs as another user under root, who has to pass through.
         folder.chmod(0o711)
         url = stack.enter_context(PrivatePostgres(folder / "postgres", max_connections=40).lease())
-        offices = [stack.enter_context(_office(url, folder, size)) for size in sizes]
+        offices = [stack.enter_context(filled(url, folder, size)) for size in sizes]
         for office in offices:
             with office.database.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("CHECKPOINT"))
@@ -131,7 +131,14 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _office(url: str, folder: Path, size: int) -> Iterator[_Office]:
+def filled(url: str, folder: Path, size: int) -> Iterator[Office]:
+    """An office with cases on file, in a database of its own.
+
+    Args:
+        url: of the server.
+        folder: for its secrets.
+        size: cases.
+    """
     name = f"bench_{size}"
     server = Database(url, role="bench")
     with server.engine.connect() as connection:
@@ -142,7 +149,7 @@ def _office(url: str, folder: Path, size: int) -> Iterator[_Office]:
     settings = Settings(platform=Platform(folder=folder))
     secrets = SecretFile(folder / "secrets.json", folder / "secrets.key")
     licensing = Licensing(database, Jobs(database), settings, secrets, load_services(()))
-    office = _Office(size, database, licensing)
+    office = Office(size, database, licensing)
     office.issue(0)
     office.apply(_REVIEWED, 0)
     office.bill(office.apply(_FORM, 0))
@@ -160,7 +167,7 @@ def _office(url: str, folder: Path, size: int) -> Iterator[_Office]:
         database.dispose()
 
 
-def _measure(offices: list[_Office]) -> None:
+def _measure(offices: list[Office]) -> None:
     chance = random.Random(7)
     for turn in range(_ROUNDS + 2):
         # In turn, and not always in the same order, so that all meet the same minute of the machine.
@@ -185,7 +192,7 @@ def _tell_ratio(name: str, small: float, large: float) -> None:
     print(f"  {name:26} {small:14.2f} {large:12.2f} {large / small:7.2f}{over}", flush=True)
 
 
-def _pages(office: _Office) -> None:
+def _pages(office: Office) -> None:
     chance = random.Random(7)
     cases, inbox = office.licensing.cases, office.licensing.inbox
 

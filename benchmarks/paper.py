@@ -40,6 +40,7 @@ _ROOT = Path(__file__).parents[1]
 _PAPERS = 40
 _ROWS = 5  # of a table, as many as stand on the page itself
 _A_SECOND = 5
+_LOOK = 0.01  # seconds between two looks for papers, and so what the waits are exact to
 
 
 def main() -> None:
@@ -163,7 +164,7 @@ def _paid(desk: Desk, database: Database, bills: list[tuple[str, str, str]]) -> 
             ready[case] = time.monotonic()
         if now > len(bills) / _A_SECOND + 60:
             raise SystemExit(f"only {len(ready)} of {len(bills)} papers were made")
-        time.sleep(0.01)
+        time.sleep(_LOOK)
     return [ready[case] - paid[case] for case in ready]
 
 

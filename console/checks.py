@@ -157,7 +157,7 @@ def _database(settings: Settings) -> str:
 
     from foundation.database import open_database, pending
 
-    if settings.database.url is None and not (settings.platform.folder / "postgres" / "data").exists():
+    if not settings.has_database():
         return "the private PostgreSQL will be made at first use"
     with open_database(settings, role="doctor") as database:
         with database.transaction() as session:

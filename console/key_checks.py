@@ -58,7 +58,7 @@ class _Ring:
 
 def _read(settings: Settings) -> _Ring | None:
     # None where no table tells: it has no key yet, or the line of the database says why it cannot be read.
-    if settings.database.url is None and not (settings.platform.folder / "postgres" / "data").exists():
+    if not settings.has_database():
         return None
     ring = Keyring(settings, settings.secrets())
     try:

@@ -231,7 +231,7 @@ class Jobs:
         return int(found.scalar_one())
 
     def stalled(self, session: Session) -> list[StalledJob]:
-        """The jobs whose worker is gone; they stay so until `run_again` or `give_up`."""
+        """The jobs whose worker is gone; they stay so until `run_again`, `put_back` or `give_up`."""
         rows = session.execute(_STALLED, {"seconds": self._dead_after})
         return [
             StalledJob(r.id, r.task_name, r.queue_name, r.lock, r.attempt, _utc(r.started_at)) for r in rows
@@ -260,6 +260,17 @@ class Jobs:
             text("SELECT procrastinate_retry_job_v2(:id, now(), NULL, NULL, NULL)"),
             {"id": job},
         )
+
+    def put_back(self, session: Session, name: str) -> int:
+        """Put all stalled jobs of a name back in their queue: for work that comes to one thing, done twice.
+
+        Returns:
+            How many were put back.
+        """
+        found = [job for job in self.stalled(session) if job.name == name]
+        for job in found:
+            self.run_again(session, job.id)
+        return len(found)
 
     def give_up(self, session: Session, job: int, reason: str) -> None:
         """Mark a stalled job as failed: the decision that it does not run again.

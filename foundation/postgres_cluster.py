@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.errors import SettingsError
+from foundation.whole_file import sync_folder
 
 ROLE = "rakeeza"
 SYSTEM_USER = "rakeeza-db"
@@ -219,7 +220,7 @@ class Cluster:
         single = [str(programs / "postgres"), "--single", "-D", str(draft), "postgres"]
         self._run(single, user, f"CREATE DATABASE {ROLE}\n")
         draft.rename(self.data)
-        _sync(self.folder)
+        sync_folder(self.folder)
 
     def _run(self, argv: list[str], user: str | None, given: str = "") -> None:
         entry = pwd.getpwnam(user) if user else None
@@ -377,11 +378,3 @@ def _not_ours(error: OSError) -> SettingsError:
         place=str(error.filename or ""),
         remedy="Choose a platform.folder that this user may write to, or run as root.",
     )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from foundation.errors import NotFound, SettingsError
+from foundation.whole_file import write_whole
 
 _FORMAT = "rakeeza-secrets/1"
 
@@ -200,17 +200,12 @@ class SecretFile:
         nonce = secrets.token_bytes(12)
         box = AESGCM(self._key()).encrypt(nonce, json.dumps(values).encode(), _FORMAT.encode())
         text = json.dumps({"format": _FORMAT, "nonce": nonce.hex(), "box": box.hex()})
-        draft = self._path.with_suffix(f".{os.getpid()}.new")
-        _write_private(draft, text.encode())
-        # A rename is atomic: a reader sees the old file or the new one, never half of one.
-        draft.replace(self._path)
+        _write_private(self._path, text.encode())
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    with _kept(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with _kept(path):
+        write_whole(path, data, mode=0o600)
 
 
 @contextlib.contextmanager

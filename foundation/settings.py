@@ -228,6 +228,10 @@ class Settings(Section):
         folder = self.platform.folder
         return SecretFile(folder / "secrets.json", folder / "secrets.key")
 
+    def has_database(self) -> bool:
+        """Whether a database is named, or the private one was made; asking makes none."""
+        return self.database.url is not None or (self.platform.folder / "postgres" / "data").exists()
+
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process.

@@ -37,7 +37,7 @@ def list_(ctx: click.Context, output: str) -> None:
     """
     settings = settings_of(ctx)
     rows = []
-    if _has_database(settings):
+    if settings.has_database():
         with _ring(ctx) as (session, ring):
             now = ring.now(session)
             rows = [
@@ -165,10 +165,6 @@ def _database(settings: Settings) -> "Iterator[Database]":
     with open_database(settings, role="command") as database:
         migrate(database)
         yield database
-
-
-def _has_database(settings: Settings) -> bool:
-    return settings.database.url is not None or (settings.platform.folder / "postgres" / "data").exists()
 
 
 def _row(

@@ -1,14 +1,12 @@
 """The file of public keys that a machine verifies by, written: `credential_keys.trusted_keys` reads it."""
 
-import fcntl
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from foundation.errors import SettingsError
-from foundation.whole_file import write_whole
+from foundation.whole_file import alone, write_whole
 from foundation.wire.credential_keys import KeySet, PublicKey, read_keys
 
 
@@ -57,15 +55,11 @@ def _still_revoked(key: PublicKey, before: PublicKey | None) -> PublicKey:
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    with _writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(file.parent, os.O_RDONLY)
-    try:
+    with ExitStack() as held:
         with _writing(file):
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(alone(file.parent))
         yield
-    finally:
-        os.close(folder)
 
 
 @contextmanager

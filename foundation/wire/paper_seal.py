@@ -99,7 +99,7 @@ def _seal(data: bytes, place: _Place) -> Seal | None:
         if whole[len(signed.dump()) :].strip(b"\0") or signed["content_type"].native != "signed_data":
             return None
         return _verified(data, place, signed["content"])
-    except Exception:  # noqa: BLE001 -- parsers of ASN.1 over bytes of anybody: each fails as it likes
+    except Exception:  # noqa: BLE001 -- parsers of ASN.1 fail over bytes of anybody as they like
         return None
 
 
@@ -151,7 +151,7 @@ def _stamp(info: cms.SignerInfo) -> Stamp | None:
     try:
         stamps = list(extract_tst_data_iter(info, signed=False))
         return Stamp(_stamped(stamps[0], info["signature"].native)) if stamps else None
-    except Exception:  # noqa: BLE001 -- as above
+    except Exception:  # noqa: BLE001 -- parsers of ASN.1 fail over bytes of anybody as they like
         return Stamp(None)
 
 

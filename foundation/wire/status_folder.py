@@ -1,16 +1,12 @@
 """Status lists kept as files, for whoever verifies without a network: the command line, a kiosk."""
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from foundation.errors import SettingsError
-from foundation.whole_file import write_whole
+from foundation.whole_file import alone, write_whole
 from foundation.wire.credential_keys import KeySet
 from foundation.wire.status_list import MAX_TOKEN, ListRefused, StatusList, StatusLists, open_list
 
@@ -86,7 +82,8 @@ def keep(
     file = folder / _name(content)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        # Comparing with what is kept and writing is one step: of two who fetch at once, the newer list stays.
+        with alone(folder):
             StatusLists(_kept(file, keys)).hold(content, now)
             write_whole(file, token)
     except OSError as error:
@@ -105,17 +102,6 @@ def _files(place: Path) -> list[Path]:
         return sorted(file for file in place.iterdir() if file.suffix == _ENDING)
     except FileNotFoundError:
         return []
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    # Comparing with what is kept and writing is one step: of two who fetch at once, the newer list stays.
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)
 
 
 def _kept(file: Path, keys: KeySet) -> list[StatusList]:

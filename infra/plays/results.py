@@ -63,6 +63,13 @@ _REASONS = (
         "The host does not answer.",
         "Check power, cable and route.",
     ),
+    # Ansible loses ssh's own words where ssh ends while Ansible writes to it, as on a busy machine.
+    (
+        r"Data could not be sent to remote host",
+        "connection_ended",
+        "The connection ended before the host was given anything to do, and why was not kept.",
+        "Run it again; if that does not help: ssh -v to the host.",
+    ),
 )
 
 

@@ -1,7 +1,7 @@
 """Time of a case: deadlines of states, the promise to the applicant, and when it stands still."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from foundation.working_time import WorkingTime
 from integrations.flow import Deadline, Flow
@@ -57,6 +57,23 @@ def costs_by_silence(flow: Flow, name: str) -> bool:
     return state.applicant or (state.deadline.then is not None and not grants_by_silence(flow, name))
 
 
+def kept(told: datetime, due: datetime, at: datetime, withdrawn: bool, working_time: WorkingTime) -> datetime:
+    """When a span ends that was reckoned anew, and whose end costs the applicant something.
+
+    It never ends earlier than he was told. If a closure was withdrawn it does, but he keeps one whole working
+    day: whoever relied on the later date is not surprised by one that is past already.
+
+    Args:
+        told: when it ended, as he was told.
+        due: when it ends, as it is known at this moment.
+        at: this moment, aware.
+        withdrawn: a closure was.
+    """
+    if due >= told:
+        return due
+    return min(told, max(due, working_time.after_working_days(at, 1))) if withdrawn else told
+
+
 def promised(
     promise: Promise,
     submitted_at: datetime,
@@ -101,6 +118,11 @@ def moved(
     if promise.hours is not None:
         return promised_for + (until - since)
     return _later(promised_for, working_time.working_seconds(since, until), working_time)
+
+
+def written(moment: datetime) -> str:
+    """A moment as journals and periods have it: RFC 3339, UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _later(start: datetime, seconds: int, working_time: WorkingTime) -> datetime:

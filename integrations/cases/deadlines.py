@@ -11,7 +11,7 @@ late) is not followed here: it moves a deadline only when that would run out, an
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -55,11 +55,7 @@ def prolong(work: Work) -> None:
 
 def set_clock(case: Case) -> None:
     """Let a case's clock next act when the first of its periods or its deadline ends."""
-    moments = [periods.until(case, name) for name in periods.awaited(case)]
-    # What was escalated is past its deadline: nothing more comes of that.
-    if case.due is not None and not case.escalated:
-        moments.append(case.due)
-    case.timer_at = min(moments, default=None)
+    case.timer_at = _first(case, [periods.until(case, name) for name in periods.awaited(case)], case.due)
 
 
 def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
@@ -75,7 +71,7 @@ def turn_ended(work: Work, action: Action) -> dict[str, JSON]:
         return {}
     time = work.office.working_time(work.session, case.place)
     case.promised_for = clock.moved(promise, case.promised_for, case.entered_at, work.at, time)
-    return {_TURN: {"since": _plain(case.entered_at), "until": _plain(work.at)}}
+    return {_TURN: {"since": clock.written(case.entered_at), "until": clock.written(work.at)}}
 
 
 def over(work: Work) -> tuple[list[str], bool]:
@@ -102,10 +98,8 @@ def put_off(work: Work, definitions: Definitions) -> None:
         return
     time = work.office.working_time(work.session, case.place)
     ends = [periods.end(work, name, time) for name in periods.awaited(case)]
-    due = _end(work, time)
-    if due is not None and not case.escalated:
-        ends.append(due)
-    case.timer_at = max(min(ends), work.at + _HELD) if ends else None
+    first = _first(case, ends, _end(work, time))
+    case.timer_at = None if first is None else max(first, work.at + _HELD)
 
 
 def reckon(work: Work, definitions: Definitions, closure: int | None = None, withdrawn: bool = False) -> bool:
@@ -130,7 +124,7 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
     if case.promised_for is not None and promise is not None:
         case.promised_for = clock.promised(promise[0], case.submitted_at, promise[1], time)
     moved: dict[str, JSON] = {
-        name: {"from": _plain(old), "to": _plain(new)}
+        name: {"from": clock.written(old), "to": clock.written(new)}
         for name, old, new in zip(("due", "promised_for"), before, (case.due, case.promised_for), strict=True)
         if old is not None and new is not None and old != new
     }
@@ -143,17 +137,20 @@ def reckon(work: Work, definitions: Definitions, closure: int | None = None, wit
     return bool(moved) or timer != case.timer_at
 
 
+def _first(case: Case, ends: list[datetime], due: datetime | None) -> datetime | None:
+    # What was escalated is past its deadline: nothing more comes of that.
+    running = [due] if due is not None and not case.escalated else []
+    return min(ends + running, default=None)
+
+
 def _due(work: Work, told: datetime, time: WorkingTime, withdrawn: bool) -> datetime:
     if _lasts_as_periods(work):
         return periods.last_told(work) or told
     state, due = work.case.state, clock.due(work.flow, work.case.state, work.case.entered_at, time)
     assert due is not None, "a state has a deadline or none, whatever the closures"
-    if due >= told or not clock.costs_by_silence(work.flow, state):
+    if not clock.costs_by_silence(work.flow, state):
         return due
-    if not withdrawn:
-        return told
-    # Whoever relied on the later date is not surprised by one that is past already.
-    return min(told, max(due, time.after_working_days(work.at, 1)))
+    return clock.kept(told, due, work.at, withdrawn, time)
 
 
 def _end(work: Work, time: WorkingTime) -> datetime | None:
@@ -189,7 +186,3 @@ def _is_shut(session: Session, case: Case, at: datetime) -> bool:
         row.starts_at <= at and row.place in (None, case.place)
         for row in Closures().list(session, open_only=True)
     )
-
-
-def _plain(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

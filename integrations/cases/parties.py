@@ -1,12 +1,18 @@
-"""Parties: outside bodies that answer a check. They see of a case the work, and nothing of a person."""
+"""Who sees a case, and how much of it: parties that answer a check see the work, and nothing of a person."""
 
 from foundation.identity import Caller, Role
 from integrations.cases.case import Case
 from integrations.flow import Flow
 from integrations.service import Service
 
-SEES_ALL = frozenset({Role.AUDITOR})
-"""Roles that see every case."""
+SEE_THEIR_OWN = frozenset({Role.CENTRE, Role.PAYMENT, Role.KIOSK})
+"""Roles that see what they did themselves: a centre its own cases, a bank and a terminal none by it."""
+_SEES_ALL = frozenset({Role.AUDITOR})
+
+
+def sees_all(caller: Caller) -> bool:
+    """Whether a caller may see every case."""
+    return caller.kind == "system" or bool(caller.roles & _SEES_ALL)
 
 
 def acting(flow: Flow) -> frozenset[str]:
@@ -22,7 +28,7 @@ def is_only_asked(service: Service, case: Case, caller: Caller) -> bool:
     Whoever has a role of the municipality besides, one that acts in the case, sees it whole; a role that has
     nothing to do with the case opens nothing.
     """
-    if caller.kind == "system" or caller.actor == case.centre or caller.roles & SEES_ALL:
+    if sees_all(caller) or caller.actor == case.centre:
         return False
     theirs = caller.roles & acting(service.flow_of(case.procedure))
-    return theirs - {Role.CENTRE, Role.PAYMENT, Role.KIOSK} <= service.parties
+    return theirs - SEE_THEIR_OWN <= service.parties

@@ -11,7 +11,7 @@ answered by then, is the end of a state whose deadline is `periods: last`.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from foundation.calendar import today
@@ -51,11 +51,11 @@ def go_on(work: Work) -> dict[str, JSON]:
         period = before.get(name)
         if period is None or _length(checks[name], period) is None:
             # Who has answered is waited for no more, and who is not concerned never was.
-            period = {"since": _plain(work.at), "extended": 0, "deemed": False}
+            period = {"since": clock.written(work.at), "extended": 0, "deemed": False}
             if name in case.checks or _length(checks[name], period) is None:
                 continue
         # What silence has answered is over as it was told.
-        ends = period["until"] if period["deemed"] else _plain(_end(checks[name], period, time))
+        ends = period["until"] if period["deemed"] else clock.written(_end(checks[name], period, time))
         case.periods[name] = {**period, "until": ends}
     told: dict[str, JSON] = {
         name: period["until"]
@@ -81,8 +81,8 @@ def extend(work: Work, names: Iterable[str]) -> dict[str, JSON]:
     for name in _extendable(work, names):
         period = {**case.periods[name], "extended": case.periods[name]["extended"] + 1}
         until = _end(work.service.checks[name], period, time)
-        longer[name] = _plain(until)
-        case.periods = {**case.periods, name: {**period, "until": _plain(until)}}
+        longer[name] = clock.written(until)
+        case.periods = {**case.periods, name: {**period, "until": clock.written(until)}}
     return {"periods": longer}
 
 
@@ -154,8 +154,7 @@ def answer_in_person(case: Case, names: Iterable[str]) -> None:
 def reckon(work: Work, time: WorkingTime, withdrawn: bool) -> dict[str, JSON]:
     """Reckon the ends anew, by the closures as they are known; what silence has answered stays.
 
-    An end whose silence refuses costs the applicant something: it is never made earlier than it was told, or
-    if a closure was withdrawn, a whole working day is kept from now.
+    An end whose silence refuses costs the applicant something, and is kept as `clock.kept` has it.
 
     Args:
         withdrawn: a closure was.
@@ -171,11 +170,11 @@ def reckon(work: Work, time: WorkingTime, withdrawn: bool) -> dict[str, JSON]:
             continue
         check, told = work.service.checks[name], until(case, name)
         due = _end(check, period, time)
-        if due < told and check.silence == "failed":
-            due = min(told, max(due, time.after_working_days(work.at, 1))) if withdrawn else told
+        if check.silence == "failed":
+            due = clock.kept(told, due, work.at, withdrawn, time)
         if due != told:
-            moved[name] = {"from": period["until"], "to": _plain(due)}
-            ends[name] = {**period, "until": _plain(due)}
+            moved[name] = {"from": period["until"], "to": clock.written(due)}
+            ends[name] = {**period, "until": clock.written(due)}
     case.periods = {**case.periods, **ends}
     return moved
 
@@ -208,7 +207,3 @@ def _end(check: Check, period: Mapping[str, Any], time: WorkingTime) -> datetime
 
 def _length(check: Check, period: Mapping[str, Any]) -> Period | None:
     return check.period_on(today(now=datetime.fromisoformat(period["since"])))
-
-
-def _plain(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

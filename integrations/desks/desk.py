@@ -13,19 +13,16 @@ from foundation.calendar import today
 from foundation.database import Database
 from foundation.errors import RakeezaError, Unavailable
 from foundation.idempotency import Answer, fingerprint, once
-from foundation.identity import Caller, Role
+from foundation.identity import Caller
+from integrations.cases import parties
 from integrations.cases.case import Case
 from integrations.cases.case_store import absent, find, locked
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Engine
-from integrations.cases.parties import SEES_ALL, acting, is_only_asked
 from integrations.centres import rules
 from integrations.centres.refusals import REFUSALS
 from integrations.municipality import Office
 from integrations.service import Service
-
-# A centre sees the cases that it opened, a bank and a terminal none by their role.
-_SEE_THEIR_OWN = frozenset({Role.CENTRE, Role.PAYMENT, Role.KIOSK})
 
 _log = logging.getLogger(__name__)
 
@@ -117,15 +114,15 @@ class Desk:
 
     def sees_all(self, caller: Caller) -> bool:
         """Whether a caller may see every case."""
-        return caller.kind == "system" or bool(caller.roles & SEES_ALL)
+        return parties.sees_all(caller)
 
     def acts(self, service: Service, procedure: str, caller: Caller) -> bool:
         """Whether a caller has a role that acts in a procedure, or that its cases are escalated to."""
-        return bool(caller.roles & (acting(service.flow_of(procedure)) - _SEE_THEIR_OWN))
+        return bool(caller.roles & (parties.acting(service.flow_of(procedure)) - parties.SEE_THEIR_OWN))
 
     def only_asked(self, session: Session, caller: Caller, case: Case) -> bool:
         """Whether a caller who sees a case is a party to its checks, and so sees nothing of a person."""
-        return is_only_asked(self.definitions.of(session, case), case, caller)
+        return parties.is_only_asked(self.definitions.of(session, case), case, caller)
 
     def _shown(self, session: Session, caller: Caller, case: Case) -> Case:
         # Another centre's case does not exist for this one: a number counts up, and must tell nothing.

@@ -66,7 +66,11 @@ class FilesDesk:
             case = self.desk.open_case(session, caller, number)
             choice.check_version(case, version)
             _check_may_put(caller, case)
-            called = self._called(session, caller, case, code, name, at)
+            # Where nobody's own words are kept, a file is called as its document is.
+            wordless = self.desk.definitions.of(session, case).own_words == "none"
+            if wordless:
+                self._check_needed(session, caller, case, code, at)
+            called = code if wordless else name
             made, digest = files.put(
                 session, self.desk.office.vault, case, code, kind, called, data, caller.actor, at
             )
@@ -133,19 +137,14 @@ class FilesDesk:
             items = files.listed(session, work.service, case, self.desk.office.vault, for_party=party)
             return checklist.told(work, items)
 
-    def _called(
-        self, session: Session, caller: Caller, case: Case, code: str, name: str, at: datetime
-    ) -> str:
-        # Where nobody's own words are kept, files have no names, and none is taken that no step reads.
-        if self.desk.definitions.of(session, case).own_words is None:
-            return name
+    def _check_needed(self, session: Session, caller: Caller, case: Case, code: str, at: datetime) -> None:
+        # What no step will read may be anything that somebody wants to say.
         if code not in checklist.needed(self.desk.engine.work(session, case, caller, at)):
             raise Conflict(
                 f"The case {case.number} takes no such document as it stands.",
                 remedy="Its checklist says which documents are needed.",
                 message_ar=f"لا تحتاج المعاملة {case.number} إلى هذا المستند في حالتها هذه، فلا يُقبل.",
             )
-        return code
 
     def _judged(self, caller: Caller, number: str, code: str, data: bytes) -> MediaType:
         # Between two transactions: a large file takes a while, and holds nothing meanwhile.

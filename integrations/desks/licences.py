@@ -17,6 +17,7 @@ from foundation.wire.verification import verify_by
 from integrations.cases import case_store
 from integrations.cases.case_store import CASES
 from integrations.cases.opening import place_of
+from integrations.cases.parties import SEE_THEIR_OWN
 from integrations.desks.desk import Desk
 from integrations.licences import licence as licences
 from integrations.licences import views
@@ -27,8 +28,6 @@ from integrations.licences.outcomes import DOCUMENT_JOB
 from integrations.licences.papers import DOCUMENT_ATTEMPTS, Papers
 from integrations.licences.status_lists import Published, StatusLists
 
-# Who acts for applicants sees what he did for their licences, and not all that his role could act on.
-_OUTSIDE = frozenset({Role.CENTRE, Role.KIOSK, Role.PAYMENT})
 _MOST_ENTRIES = 1_000
 
 
@@ -201,7 +200,7 @@ class LicencesDesk:
     def _officer(self, session: Session, caller: Caller, licence: Licence) -> bool:
         if caller.kind == "system":
             return True
-        if caller.roles & _OUTSIDE:
+        if caller.roles & SEE_THEIR_OWN:
             return False
         issued_by = (
             select(VERSIONS.c.case_id)
@@ -216,7 +215,7 @@ class LicencesDesk:
         acting = {role for flow in service.flows.values() for action in flow.actions for role in action.roles}
         here = not caller.places or place_of(service, {}, licence) in caller.places
         return Role.AUDITOR in caller.roles or (
-            here and bool(caller.roles & (acting - _OUTSIDE - service.parties))
+            here and bool(caller.roles & (acting - SEE_THEIR_OWN - service.parties))
         )
 
     def _check_own(self, session: Session, caller: Caller, licence: Licence) -> None:

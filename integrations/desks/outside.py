@@ -18,6 +18,7 @@ from integrations import event_sight, webhooks
 from integrations.backend_drivers import open_backends
 from integrations.cases import calls, case_store
 from integrations.cases.calling import Calling
+from integrations.cases.case import Case
 from integrations.cases.views import cursor, read_cursor
 from integrations.desks.desk import Desk
 from integrations.outgoing import Outgoing
@@ -90,7 +91,7 @@ class Outside:
         with self._desk.database.transaction() as session:
             found = calls.parked(session, start, size + 1)
             page = found[:size]
-            items = [calls.view(call) for call in page if self._minds(session, caller, call.number)]
+            items = [calls.view(call) for call in page if self._known(session, caller, call.number)]
         return {"items": items, "next": cursor(page[-1].id, "call") if len(found) > size else None}
 
     def retry(self, caller: Caller, call: int, key: str | None) -> Answer:
@@ -109,7 +110,7 @@ class Outside:
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
             found = calls.by_id(session, call)
-            if not self._minds(session, caller, found.number):
+            if self._known(session, caller, found.number) is None:
                 raise calls.absent(call)
             case = case_store.locked(session, found.number)
             put_back, job = calls.put_back(session, case, call, caller.actor, at)
@@ -126,13 +127,11 @@ class Outside:
         """
         jobs = self._desk.office.jobs
         with self._desk.database.transaction() as session:
-            stalled = [job for job in jobs.stalled(session) if job.name == calls.JOB]
-            for job in stalled:
-                jobs.run_again(session, job.id)
+            stalled = jobs.put_back(session, calls.JOB)
             lost = calls.lost(session, self._desk.clock())
             jobs.enqueue_all(session, lost)
             calls.forget(session)
-        return len(stalled) + len(lost)
+        return stalled + len(lost)
 
     def webhooks(self, caller: Caller) -> list[dict[str, Any]]:
         """The caller's subscriptions, without their secrets; the platform's own callers see all."""
@@ -268,18 +267,21 @@ class Outside:
             return number is not None and self._follows(session, caller, number, event.kind)
 
     def _follows(self, session: Session, caller: Caller, number: str, kind: str) -> bool:
-        if not self._minds(session, caller, number):
+        case = self._known(session, caller, number)
+        if case is None:
             return False
         # A party follows the case, and not what is paid for it, asked of back-ends or made of a licence.
         whole = kind in _OF_PARTIES or bool(caller.roles & _KEEPS)
-        return whole or not self._desk.only_asked(session, caller, case_store.find(session, number))
+        return whole or not self._desk.only_asked(session, caller, case)
 
-    def _minds(self, session: Session, caller: Caller, number: str) -> bool:
+    def _known(self, session: Session, caller: Caller, number: str) -> Case | None:
+        # A case that a caller keeps running or may see.
         try:
             case = case_store.find(session, number)
         except NotFound:
-            return False
-        return bool(caller.roles & _KEEPS) or self._desk.sees(session, caller, case)
+            return None
+        known = bool(caller.roles & _KEEPS) or self._desk.sees(session, caller, case)
+        return case if known else None
 
     def _change(
         self,

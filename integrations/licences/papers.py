@@ -132,10 +132,7 @@ class Papers:
             How many were put back.
         """
         with self.database.transaction() as session:
-            stalled = [job for job in jobs.stalled(session) if job.name == DOCUMENT_JOB]
-            for job in stalled:
-                jobs.run_again(session, job.id)
-        return len(stalled)
+            return jobs.put_back(session, DOCUMENT_JOB)
 
     def _signed(self, pdf: bytes) -> bytes:
         # Not at the top: what writes signatures is large, and the faces that import this never sign.

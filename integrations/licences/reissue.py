@@ -162,7 +162,8 @@ class Reissue:
         with self.database.transaction() as session:
             code = self.office.municipality(session).code
             unended = session.execute(_UNENDED, {"municipality": code}).scalars().all()
-            self._put_back(session)
+            # Also one that has a successor: that waits for its lock.
+            self.office.jobs.put_back(session, REISSUE_JOB)
             for kid in unended:
                 session.execute(_BEGIN, {"kid": kid, "at": self.clock()})
                 if not self._waits(session, session.execute(_HELD, {"kid": kid}).scalar_one()):
@@ -282,12 +283,6 @@ class Reissue:
             return self.office.jobs.state(session, job).status in ("todo", "doing")
         except NotFound:
             return False
-
-    def _put_back(self, session: Session) -> None:
-        # Also one that has a successor: that waits for its lock.
-        for job in self.office.jobs.stalled(session):
-            if job.name == REISSUE_JOB:
-                self.office.jobs.run_again(session, job.id)
 
     def _order_step(self, session: Session, kid: str, at: datetime | None = None) -> None:
         turn = session.execute(_NEXT_TURN, {"kid": kid}).scalar_one()

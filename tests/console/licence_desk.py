@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from console.cli.main import main
 from foundation.calendar import today
 from foundation.definitions import Bilingual
+from foundation.settings import Licences
 from foundation.wire.credential import LicenceClaims, SigningKey
 from foundation.wire.status_list import (
     StatusList,
@@ -21,6 +25,8 @@ from foundation.wire.status_list import (
     put,
     sign_list,
 )
+from integrations.licences.document import LicenceDocument, Line, render
+from tests.integrations.paper_signing import NAME
 
 DAY = today()
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -46,6 +52,26 @@ def listed(
     put(statuses, [(7, value)])
     life, ttl = timedelta(days=7), timedelta(hours=12)
     return sign_list(StatusList(URI, key.municipality, 1, at, at + life, ttl, bytes(statuses)), key)
+
+
+def page(text: str, claims: LicenceClaims = CLAIMS) -> bytes:
+    """The page of a licence, unsigned.
+
+    Args:
+        text: of the code on it.
+        claims: what is printed on it.
+    """
+    paper = LicenceDocument(
+        number=claims.number,
+        title=claims.title,
+        municipality=NAME,
+        lines=(Line(Bilingual(ar="الاسم", en="Name"), Bilingual(ar="مخبز", en="Bakery")),),
+        issued_at=claims.issued_at,
+        valid_from=claims.valid_from,
+        valid_to=claims.valid_to,
+        credential=text,
+    )
+    return render(paper, Licences().fonts)
 
 
 @dataclass(frozen=True)
@@ -83,3 +109,20 @@ class Desk:
         done = self.run("licence", "verify", source, "--format", "json", *more, stdin=stdin)
         document: dict[str, Any] = json.loads(done.stdout)
         return done.returncode, document
+
+    def verify_as_a_program(self, text: str, *libraries: str) -> tuple[str, list[str]]:
+        """Verify a code in a process of its own: what that prints, and which of these libraries it loaded."""
+        program = (
+            "import atexit, json, sys\n"
+            f"loaded = lambda: [name for name in {libraries!r} if name in sys.modules]\n"
+            "atexit.register(lambda: print(json.dumps(loaded()), file=sys.stderr))\n"
+            "from console.cli.main import main\nmain()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, "licence", "verify", text],
+            capture_output=True,
+            env={**os.environ, "RAKEEZA_PLATFORM_FOLDER": str(self.folder), "PYTHONUTF8": "1"},
+            check=True,
+        )
+        loaded: list[str] = json.loads(done.stderr)
+        return done.stdout.decode(), loaded

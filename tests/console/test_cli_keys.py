@@ -11,25 +11,16 @@ from sqlalchemy import text
 
 from console import checks
 from foundation.database import Database
-from foundation.definitions import Bilingual
 from foundation.secret import SecretFile
-from foundation.wire.credential import LicenceClaims, open_credential, seal
+from foundation.wire.credential import open_credential, seal
 from foundation.wire.credential_keys import LICENCE_KEY, KeySet, SigningKey, read_keys
+from tests.console import licence_desk
 from tests.console.rakeeza_types import Rakeeza
 from tests.soft_token import MODULE, PIN, fresh_token
 
 pytest_plugins = ["tests.console.rakeeza_command"]
 
-TODAY = datetime.now(UTC).date()
-CLAIMS = LicenceClaims(
-    number="2026-004512",
-    service="shop_licence",
-    title=Bilingual(ar="رخصة محل تجاري", en="Shop licence"),
-    municipality="sample",
-    valid_from=TODAY - timedelta(days=1),
-    valid_to=TODAY + timedelta(days=300),
-    issued_at=datetime.now(UTC).replace(microsecond=0),
-)
+CLAIMS = replace(licence_desk.CLAIMS, status=None)
 
 
 @pytest.fixture
@@ -106,7 +97,7 @@ def test_exported_keys_verify_on_another_machine(
     # The same keys again, not new ones.
     assert rakeeza("keys", "export").out == file.read_text()
     away = KeySet.from_json(file.read_text())
-    assert open_credential(seal(CLAIMS, own), away, today=TODAY).claims == CLAIMS
+    assert open_credential(seal(CLAIMS, own), away, today=licence_desk.DAY).claims == CLAIMS
     assert "PRIVATE" not in file.read_text()
     assert '"d"' not in file.read_text()
 

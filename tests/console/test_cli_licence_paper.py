@@ -1,9 +1,6 @@
 """`rakeeza licence verify` of a PDF: what its code says, and whether the paper is the one that was signed."""
 
 import io
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,44 +9,24 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from pyhanko.pdf_utils.generic import StreamObject
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.writer import PageObject
 
-from foundation.definitions import Bilingual
 from foundation.secret import SecretFile
-from foundation.settings import Licences
 from foundation.wire.credential import LicenceClaims, SigningKey, seal
 from foundation.wire.paper_certificates import CERTIFICATES_FILE, PaperCertificates
 from foundation.wire.qr import Symbol
 from foundation.wire.status_list import StatusValue
 from integrations.licences.certificate import PaperKey, PaperKeys
-from integrations.licences.document import LicenceDocument, Line, render
 from integrations.licences.paper_signature import sign
-from tests.console.licence_desk import CLAIMS, DAY, NOW, Desk, listed
+from tests.console.licence_desk import CLAIMS, DAY, NOW, Desk, listed, page
+from tests.foundation.signed_paper import drawn_anew, with_a_page_more
+from tests.integrations.paper_signing import NAME
 
 pytest_plugins = ["tests.console.licence_desk_fixtures"]
-
-NAME = Bilingual(ar="أمانة نموذجية", en="Sample Municipality")
 
 
 def key_in(folder: Path, municipality: str = "sample") -> PaperKey:
     folder.mkdir(exist_ok=True)
     return PaperKeys(SecretFile(folder / "s.json", folder / "s.key"), municipality, NAME).current()
-
-
-def page(text: str, claims: LicenceClaims = CLAIMS) -> bytes:
-    paper = LicenceDocument(
-        number=claims.number,
-        title=claims.title,
-        municipality=NAME,
-        lines=(Line(Bilingual(ar="الاسم", en="Name"), Bilingual(ar="مخبز", en="Bakery")),),
-        issued_at=claims.issued_at,
-        valid_from=claims.valid_from,
-        valid_to=claims.valid_to,
-        credential=text,
-    )
-    return render(paper, Licences().fonts)
 
 
 @pytest.fixture
@@ -89,16 +66,6 @@ def test_a_paper_as_it_was_signed_is_told_with_its_code_and_who_signed(desk: Des
         NAME.ar,
     ):
         assert words in done.stdout
-
-
-def with_a_page_more(pdf: bytes) -> bytes:
-    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    content = writer.add_object(StreamObject(stream_data=b"0 0 m 9 9 l S"))
-    more = PageObject(contents=content, media_box=(0, 0, 595, 842))  # type: ignore[no-untyped-call]
-    writer.insert_page(more)  # type: ignore[no-untyped-call]
-    out = io.BytesIO()
-    writer.write(out)  # type: ignore[no-untyped-call]
-    return out.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -181,14 +148,7 @@ def test_where_no_code_is_left_what_became_of_the_paper_is_told(
     desk: Desk, paper: bytes, tmp_path: Path
 ) -> None:
     # A sheet laid over the page hides its code.
-    writer = IncrementalPdfFileWriter(io.BytesIO(paper))
-    sheet = writer.add_object(StreamObject(stream_data=b"1 g 0 0 2000 2000 re f"))
-    first = writer.root["/Pages"]["/Kids"][0]
-    first["/Contents"] = sheet
-    writer.update_container(first)
-    out = io.BytesIO()
-    writer.write(out)  # type: ignore[no-untyped-call]
-    code, answers, found = told(desk, out.getvalue())
+    code, answers, found = told(desk, drawn_anew(paper, b"1 g 0 0 2000 2000 re f"))
     assert (code, answers, found["answer"]) == (4, [], "updated")
     # A page that was never signed has nothing to tell but that.
     blank = io.BytesIO()
@@ -219,16 +179,6 @@ def test_certificates_that_cannot_be_used_are_named(
 
 
 def test_the_text_of_a_code_loads_no_reader_of_pictures_or_papers(desk: Desk) -> None:
-    program = (
-        "import atexit, sys\n"
-        "large = ('pyhanko', 'pypdfium2', 'PIL', 'zxingcpp', 'sqlalchemy')\n"
-        "atexit.register(lambda: print([n for n in large if n in sys.modules], file=sys.stderr))\n"
-        "from console.cli.main import main\nmain()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "licence", "verify", seal(CLAIMS, desk.key)],
-        capture_output=True,
-        env={**os.environ, "RAKEEZA_PLATFORM_FOLDER": str(desk.folder), "PYTHONUTF8": "1"},
-        check=True,
-    )
-    assert done.stderr.decode().strip() == "[]"
+    large = ("pyhanko", "pypdfium2", "PIL", "zxingcpp", "sqlalchemy")
+    _, loaded = desk.verify_as_a_program(seal(CLAIMS, desk.key), *large)
+    assert loaded == []

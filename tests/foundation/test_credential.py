@@ -33,6 +33,7 @@ from foundation.wire.credential import (
     open_credential,
     seal,
 )
+from lab.credential_vectors import packed, unpacked
 
 KEY = SigningKey.generate("sample")
 KEYS = KeySet([KEY.public])
@@ -58,15 +59,6 @@ REFUSALS = (
     wire.KeyOutOfPeriod,
     wire.MalformedClaims,
 )
-
-
-def unpacked(text: str) -> bytes:
-    return zlib.decompress(base45.b45decode(text.removeprefix(wire.PREFIX)))
-
-
-def packed(message: bytes) -> str:
-    text: str = wire.PREFIX + base45.b45encode(zlib.compress(message)).decode()
-    return text
 
 
 def signed(content: Any, key: SigningKey = KEY) -> str:

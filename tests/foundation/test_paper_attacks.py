@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from PIL import Image
-from pyhanko.pdf_utils.generic import DictionaryObject, NameObject, StreamObject
+from pyhanko.pdf_utils.generic import DictionaryObject, NameObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import copy_into_new_writer
@@ -30,7 +30,7 @@ from foundation.wire.paper_check import PaperAnswer, PaperVerdict, check_paper
 from integrations.licences.certificate import PaperKey, der_signature
 from integrations.licences.document import render
 from integrations.licences.paper_signature import sign
-from tests.foundation.test_paper_check import Papers, writer_output
+from tests.foundation.signed_paper import Papers, ageless, appended, drawn_anew, without_its_form
 from tests.integrations.paper_signing import NOW, paper_keys, time_stamp_server
 from tests.integrations.test_document import CLAIMS, FONTS, LICENCE, line
 
@@ -44,17 +44,6 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> PaperKey:
     """A key whose certificate names our municipality, and which nobody trusts."""
     return paper_keys(tmp_path_factory.mktemp("stranger")).current()
-
-
-class Ageless(PaperCertificate):
-    """A certificate that its owner uses whenever he likes."""
-
-    def covers(self, moment: object) -> bool:  # noqa: ARG002 -- a certificate's signature
-        return True
-
-
-def ageless(key: PaperKey) -> PaperKey:
-    return PaperKey(key.signer, Ageless(key.certificate.municipality, key.certificate.chain))
 
 
 def place(pdf: bytes) -> tuple[int, int]:
@@ -107,19 +96,13 @@ def test_a_signature_moved_elsewhere_in_the_file_signs_nothing(papers: Papers) -
 
 def test_a_signature_over_part_of_the_file_is_an_update(papers: Papers, stranger: PaperKey) -> None:
     # The whole signed paper as the beginning of a file that a stranger signs whole.
-    second = IncrementalPdfFileWriter(io.BytesIO(papers.signed))
-    del second.root["/AcroForm"]
-    del second.root["/Perms"]
-    second.update_root()  # type: ignore[no-untyped-call]
-    both = sign(writer_output(second), stranger, NOW)
+    def free(writer: IncrementalPdfFileWriter) -> None:
+        del writer.root["/Perms"]
+        without_its_form(writer)
+
+    both = sign(appended(papers.signed, free), stranger, NOW)
     assert both.startswith(papers.signed)
     assert papers.answer(both) is PaperAnswer.UPDATED
-
-
-def shadow(writer: IncrementalPdfFileWriter) -> None:
-    page = writer.root["/Pages"]["/Kids"][0]
-    page["/Contents"] = writer.add_object(StreamObject(stream_data=b"0 0 m 9 9 l S"))
-    writer.update_container(page)
 
 
 def verification_data(writer: IncrementalPdfFileWriter) -> None:
@@ -134,14 +117,19 @@ def other_appearance(writer: IncrementalPdfFileWriter) -> None:
     writer.update_container(form)
 
 
-@pytest.mark.parametrize("change", [shadow, verification_data, other_appearance])
-def test_whatever_is_appended_is_an_update(papers: Papers, change: object) -> None:
-    writer = IncrementalPdfFileWriter(io.BytesIO(papers.signed))
-    assert callable(change)
-    change(writer)
-    appended = writer_output(writer)
-    assert appended.startswith(papers.signed)
-    assert papers.answer(appended) is PaperAnswer.UPDATED
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pdf: drawn_anew(pdf, b"0 0 m 9 9 l S"),
+        lambda pdf: appended(pdf, verification_data),
+        lambda pdf: appended(pdf, other_appearance),
+    ],
+    ids=["shadow", "verification data", "other appearance"],
+)
+def test_whatever_is_appended_is_an_update(papers: Papers, change: Callable[[bytes], bytes]) -> None:
+    changed = change(papers.signed)
+    assert changed.startswith(papers.signed)
+    assert papers.answer(changed) is PaperAnswer.UPDATED
 
 
 def test_a_strangers_signature_beside_a_broken_one_of_ours_is_a_strangers(

@@ -10,54 +10,25 @@ import pypdfium2  # type: ignore[import-untyped] # it ships no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyhanko.pdf_utils.generic import ArrayObject, StreamObject
+from pyhanko.pdf_utils.generic import ArrayObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.writer import PageObject
 
 from foundation.definitions import Bilingual
 from foundation.errors import Malformed
-from foundation.wire.paper_certificates import PaperCertificate, PaperCertificates
+from foundation.wire.paper_certificates import PaperCertificates
 from foundation.wire.paper_check import TEXTS, PaperAnswer, check_paper
 from foundation.wire.qr_reader import MAX_FILE
-from integrations.licences.certificate import PaperKey
 from integrations.licences.document import LicenceDocument, render
 from integrations.licences.paper_signature import sign
+from tests.foundation.signed_paper import Papers, ageless, appended, with_a_page_more, without_its_form
 from tests.integrations.paper_signing import NAME, NOW, paper_keys
 from tests.integrations.test_document import CLAIMS, FONTS, LICENCE
 from tests.integrations.test_layout import FULL, table
 
 
-class Papers:
-    """A paper, its key, and who is trusted; made once, since nothing here changes them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.page = render(LICENCE, FONTS)
-        self.key: PaperKey = paper_keys(folder).current()
-        self.signed = sign(self.page, self.key, NOW)
-        self.trusted = PaperCertificates([self.key.certificate])
-
-    def answer(self, data: bytes) -> PaperAnswer:
-        """What the check says."""
-        return check_paper(data, self.trusted, CLAIMS).answer
-
-
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
     return Papers(tmp_path_factory.mktemp("papers"))
-
-
-def with_a_page_more(pdf: bytes) -> bytes:
-    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    content = writer.add_object(StreamObject(stream_data=b"0 0 m 9 9 l S"))
-    page = PageObject(contents=content, media_box=(0, 0, 595, 842))  # type: ignore[no-untyped-call]
-    writer.insert_page(page)  # type: ignore[no-untyped-call]
-    return writer_output(writer)
-
-
-def writer_output(writer: IncrementalPdfFileWriter) -> bytes:
-    out = io.BytesIO()
-    writer.write(out)  # type: ignore[no-untyped-call]
-    return out.getvalue()
 
 
 def test_a_paper_as_it_was_signed_is_intact_and_says_by_whom_and_when(papers: Papers) -> None:
@@ -110,11 +81,12 @@ def test_an_added_page_is_named(papers: Papers) -> None:
 
 
 def test_an_update_after_signing_is_named(papers: Papers) -> None:
-    writer = IncrementalPdfFileWriter(io.BytesIO(papers.signed))
-    page = writer.root["/Pages"]["/Kids"][0]
-    page["/Annots"] = ArrayObject()
-    writer.update_container(page)
-    assert papers.answer(writer_output(writer)) is PaperAnswer.UPDATED
+    def mark(writer: IncrementalPdfFileWriter) -> None:
+        page = writer.root["/Pages"]["/Kids"][0]
+        page["/Annots"] = ArrayObject()
+        writer.update_container(page)
+
+    assert papers.answer(appended(papers.signed, mark)) is PaperAnswer.UPDATED
     assert papers.answer(papers.signed + b"\n") is PaperAnswer.UPDATED
 
 
@@ -124,10 +96,7 @@ def test_a_removed_signature_is_missing(papers: Papers) -> None:
 
 
 def test_a_signature_hidden_by_an_update_still_says_what_was_signed(papers: Papers) -> None:
-    writer = IncrementalPdfFileWriter(io.BytesIO(papers.signed))
-    del writer.root["/AcroForm"]
-    writer.update_root()  # type: ignore[no-untyped-call]
-    assert papers.answer(writer_output(writer)) is PaperAnswer.UPDATED
+    assert papers.answer(appended(papers.signed, without_its_form)) is PaperAnswer.UPDATED
 
 
 def test_a_page_saved_anew_by_another_program_has_lost_its_signature(papers: Papers) -> None:
@@ -157,13 +126,7 @@ def test_a_certificate_of_the_same_name_is_a_stranger(papers: Papers, tmp_path: 
 
 
 def test_a_paper_signed_outside_its_certificates_time_is_named(papers: Papers) -> None:
-    class Ageless(PaperCertificate):
-        def covers(self, moment: object) -> bool:  # noqa: ARG002 -- a certificate's signature
-            return True
-
-    certificate = papers.key.certificate
-    key = PaperKey(papers.key.signer, Ageless(certificate.municipality, certificate.chain))
-    paper = sign(papers.page, key, NOW + timedelta(days=4_000))
+    paper = sign(papers.page, ageless(papers.key), NOW + timedelta(days=4_000))
     assert papers.answer(paper) is PaperAnswer.OUT_OF_PERIOD
 
 

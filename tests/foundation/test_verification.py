@@ -5,7 +5,7 @@ import json
 import tracemalloc
 import zlib
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.definitions import Bilingual
 from foundation.wire.cose import sign1
-from foundation.wire.credential import PREFIX, KeySet, LicenceClaims, SigningKey, seal
+from foundation.wire.credential import PREFIX, KeySet, SigningKey, seal
 from foundation.wire.status_list import (
     StatusList,
     StatusLists,
@@ -30,6 +29,7 @@ from foundation.wire.status_list import (
 from foundation.wire.verdict_words import BY_REGISTER, LAPSED, UNDECIDED, WORDS, Answer, age_words
 from foundation.wire.verification import verify, verify_by
 from lab.credential_vectors import made, packed, unpacked
+from tests.foundation.test_credential import CLAIMS as UNLISTED
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("credential_vectors.json").read_text("utf-8"))
 KEYS = KeySet.from_json(json.dumps(VECTORS["keys"]))
@@ -37,17 +37,7 @@ URI = "https://licences.example.gov.sa/v1/status-lists/0"
 NOW = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 KEY = SigningKey.generate("sample")
 TRUSTED = KeySet([KEY.public])
-CLAIMS = LicenceClaims(
-    number="2026-004512",
-    service="shop_licence",
-    title=Bilingual(ar="رخصة محل تجاري", en="Shop licence"),
-    municipality="sample",
-    valid_from=date(2026, 11, 22),
-    valid_to=date(2027, 11, 21),
-    issued_at=datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
-    public={"trade_name": "مخبز الأحمدي للحلويات"},
-    status=StatusReference(7, URI),
-)
+CLAIMS = replace(UNLISTED, status=StatusReference(7, URI))
 TEXT = seal(CLAIMS, KEY)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from foundation.guard import Guard
+from infra.plays.records import PlayHostResult
+from infra.plays.results import HostResult
 from lab import sshd
 from lab.sshd import SshServer
 
@@ -22,6 +24,12 @@ class FakeAsset:
     kind: str = "host"
     parent: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assert_refused(host: HostResult | PlayHostResult) -> None:
+    """Nothing listens there; where ssh was gone before Ansible had written to it, its words are lost."""
+    assert host.state == "unreachable"
+    assert host.reason in ("connection_refused", "connection_ended")
 
 
 def processes_of(folder: Path) -> list[str]:

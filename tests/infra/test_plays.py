@@ -25,7 +25,7 @@ from infra.plays.performance import Performance
 from infra.plays.plays import Plays
 from infra.plays.records import PlayHostResult, PlayRun, get_run, host_results
 from lab.sshd import SshServer
-from tests.infra.conftest import WritePlaybook, processes_of
+from tests.infra.conftest import WritePlaybook, assert_refused, processes_of
 from tests.own_server import OwnServer
 from tests.processes import until
 
@@ -130,7 +130,7 @@ def test_bad_hosts_are_results_beside_the_good_one(world: World, server: SshServ
     assert run.reason == "Not well: closed (unreachable)."
     hosts = world.hosts(run.id)
     assert (hosts["good"].state, hosts["good"].ok) == ("ok", 1)
-    assert (hosts["closed"].state, hosts["closed"].reason) == ("unreachable", "connection_refused")
+    assert_refused(hosts["closed"])
     assert hosts["closed"].task == "Ping"
 
 

@@ -15,7 +15,7 @@ from infra.plays.inventory import build_inventory
 from infra.plays.results import HostResult, Progress, Report
 from infra.plays.runner import Order, run
 from lab.sshd import SshServer
-from tests.infra.conftest import FakeAsset, MakeAsset, WritePlaybook, processes_of
+from tests.infra.conftest import FakeAsset, MakeAsset, WritePlaybook, assert_refused, processes_of
 from tests.lab.test_sshd import ssh
 
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBuLj2LmiRMoyhh+Zx2k2J/v6XvwJGWnWv2dUzM/f4V/"
@@ -97,8 +97,8 @@ def test_bad_hosts_have_their_reason_and_do_not_lose_the_good_one(
     )
     hosts = outcome.hosts
     assert hosts.pop("good").state == "ok"
+    assert_refused(hosts.pop("closed"))
     assert {name: (host.state, host.reason) for name, host in hosts.items()} == {
-        "closed": ("unreachable", "connection_refused"),
         "changed": ("unreachable", "host_key_changed"),
         "unrecorded": ("unreachable", "host_key_unknown"),
         "nameless": ("unreachable", "name_unknown"),
@@ -106,6 +106,29 @@ def test_bad_hosts_have_their_reason_and_do_not_lose_the_good_one(
     }
     assert all(host.task == "Say hello" for host in hosts.values())
     assert "asset edit changed" in str(hosts["changed"].message)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "remedy"),
+    [
+        ("ssh: connect to host 192.0.2.1 port 22: Connection refused", "connection_refused", "ansible_port"),
+        (
+            "Data could not be sent to remote host '192.0.2.1'. Make sure this host can be reached over SSH.",
+            "connection_ended",
+            "Run it again",
+        ),
+        ("ssh: connect to host 192.0.2.1 port 22: Connection timed out", "no_answer", "cable"),
+        ("kex_exchange_identification: read: what nobody foresaw", "unreachable", "what nobody foresaw"),
+    ],
+)
+def test_why_a_host_cannot_be_reached_has_a_name_and_a_remedy(message: str, reason: str, remedy: str) -> None:
+    progress = Progress(["switch"])
+    report = progress.take(
+        {"event": "runner_on_unreachable", "host": "switch", "task": "Ping", "message": message}
+    )
+    assert report is not None
+    assert report.payload["reason"] == progress.results["switch"].reason == reason
+    assert remedy in report.payload["message"]
 
 
 def test_results_of_every_sort_are_counted(

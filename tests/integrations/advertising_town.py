@@ -13,13 +13,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from foundation.identity import Caller
-from tests.integrations.desk import (
-    CENTRE,
-    INSPECTOR,
-    REVIEWER,
-    Desk,
-    message,
-)
+from tests.integrations.desk import CENTRE, REVIEWER, message
+from tests.integrations.town import Townhall
 
 MINISTRY = Caller("commerce-1", "person", frozenset({"commerce_ministry"}))
 WHY = "التخفيضات غير مسجلة."
@@ -62,10 +57,9 @@ ONE = [board("banner", "plain", "facade", 1, 1)]
 
 
 @dataclass
-class Town:
+class Town(Townhall):
     """A municipality with a shop in it."""
 
-    desk: Desk
     shop: str
 
     def ask(self, form: Mapping[str, Any] = FORM, **parts: Any) -> str:
@@ -75,17 +69,7 @@ class Town:
 
     def sent(self, form: Mapping[str, Any] = FORM) -> str:
         """A case with its checklist, sent on."""
-        number = self.ask(form)
-        self.desk.show_all(number)
-        self.desk.do.take(CENTRE, number, "send")
-        return number
-
-    def pay(self, number: str) -> str:
-        """Quote, bill and pay; the sum."""
-        self.desk.do.quote(CENTRE, number)
-        bill = self.desk.do.invoice(CENTRE, number).body
-        assert self.desk.pay(bill["bill_number"], bill["amount"], f"for-{number}")["outcome"] == "settled"
-        return str(bill["amount"])
+        return self.send(self.ask(form))
 
     def issued(self, form: Mapping[str, Any] = FORM) -> str:
         """A licence; its number."""
@@ -94,14 +78,6 @@ class Town:
         self.pay(number)
         return str(self.desk.case(number)["licence"])
 
-    def licence(self, number: str) -> dict[str, Any]:
-        """A licence as it stands."""
-        return dict(self.desk.licensing.licences.licence(number))
-
-    def status(self, number: str) -> str:
-        """How a licence stands."""
-        return str(self.licence(number)["status"])
-
     def on(self, day: date) -> None:
         """Let it be the morning of a day, and the clock act."""
         self.desk.now.append(datetime(day.year, day.month, day.day, 7, tzinfo=UTC))
@@ -109,7 +85,4 @@ class Town:
 
     def office(self, procedure: str, licence: str, service: str = "advertising_licence") -> None:
         """One officer proposes, another decides."""
-        form = {"grounds": "إضاءة اللوحة تزعج سكان المبنى المقابل."}
-        said = message(form, service, applicant=None, procedure=procedure, licence=licence)
-        number = str(self.desk.do.submit(INSPECTOR, said).body["number"])
-        self.desk.do.take(REVIEWER, number, "decide")
+        self.decide(service, procedure, licence, {"grounds": "إضاءة اللوحة تزعج سكان المبنى المقابل."})

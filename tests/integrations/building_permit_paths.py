@@ -4,6 +4,8 @@ from typing import Any
 
 from integrations.service import load_services
 from tests.integrations.desk import OTHER_APPLICANT
+from tests.integrations.paths import unpaid
+from tests.integrations.permit_paths import COPY, DECISIONS, GRANTED, PAID, STUDIED, STUDY, TO_TECHNICAL
 
 PERMIT = load_services(()).get("building_permit")
 
@@ -55,46 +57,16 @@ FORMS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("cancel", "uphold", "void", "suspend", "reinstate", "revoke"), GROUNDS),
 }
 
-STUDIED = "submit utility_approve administrative_approve technical_approve"
-PAID = "quote invoice pay issue"
-ISSUE = ("issue", f"{STUDIED} {PAID}")
-TO_TECHNICAL = "submit utility_approve administrative_approve"
 PATHS = [
-    ISSUE,
-    # Sent back by each, corrected, and seen again by who sent it back.
-    ("issue", f"submit utility_send_back resubmit {STUDIED.removeprefix('submit ')} {PAID}"),
-    (
-        "issue",
-        "submit utility_approve administrative_send_back resubmit administrative_approve technical_approve "
-        + PAID,
-    ),
-    ("issue", f"{TO_TECHNICAL} technical_send_back resubmit technical_approve {PAID}"),
+    *STUDY,
     # A new design goes the whole way again.
     (
         "issue",
         f"submit utility_approve administrative_send_back redesign {STUDIED.removeprefix('submit ')} {PAID}",
     ),
     ("issue", f"{TO_TECHNICAL} technical_send_back redesign {STUDIED.removeprefix('submit ')} {PAID}"),
-    ("issue", "submit withdraw"),
-    ("issue", "submit utility_send_back withdraw"),
-    ("issue", "submit utility_send_back lapse"),
-    ("issue", "submit utility_approve reject"),
-    ("issue", "submit utility_approve withdraw"),
-    ("issue", "submit utility_approve administrative_send_back withdraw"),
-    ("issue", "submit utility_approve administrative_send_back lapse"),
-    ("issue", f"{TO_TECHNICAL} reject"),
-    ("issue", f"{TO_TECHNICAL} withdraw"),
-    ("issue", f"{TO_TECHNICAL} technical_send_back withdraw"),
-    ("issue", f"{TO_TECHNICAL} technical_send_back lapse"),
-    ("issue", f"{STUDIED} withdraw"),
-    ("issue", f"{STUDIED} lapse"),
-    ("issue", f"{STUDIED} quote withdraw"),
-    ("issue", f"{STUDIED} quote lapse"),
-    ("issue", f"{STUDIED} quote invoice withdraw_billed"),
-    ("issue", f"{STUDIED} quote invoice void_bill"),
 ]
 FINISHED = ("issue", "submit refuse_finished")
-GRANTED = "quote invoice pay grant"
 CERTIFIED = "submit found_complete certify"
 PATHS_ON_A_PERMIT = [
     ("amend", f"{STUDIED} {PAID}"),
@@ -104,12 +76,7 @@ PATHS_ON_A_PERMIT = [
     ("transfer", "submit withdraw"),
     ("transfer", "submit send_back withdraw"),
     ("transfer", "submit send_back lapse"),
-    ("transfer", "submit approve withdraw"),
-    ("transfer", "submit approve lapse"),
-    ("transfer", "submit approve quote withdraw"),
-    ("transfer", "submit approve quote lapse"),
-    ("transfer", "submit approve quote invoice withdraw_billed"),
-    ("transfer", "submit approve quote invoice void_bill"),
+    *unpaid("transfer", "submit approve"),
     ("complete", f"{CERTIFIED} {PAID}"),
     ("complete", f"submit found_wanting put_right found_complete certify {PAID}"),
     ("complete", f"submit found_complete inspect_again found_complete certify {PAID}"),
@@ -117,41 +84,20 @@ PATHS_ON_A_PERMIT = [
     ("complete", "submit withdraw"),
     ("complete", "submit found_wanting withdraw"),
     ("complete", "submit found_wanting lapse"),
-    ("complete", f"{CERTIFIED} withdraw"),
-    ("complete", f"{CERTIFIED} lapse"),
-    ("complete", f"{CERTIFIED} quote withdraw"),
-    ("complete", f"{CERTIFIED} quote lapse"),
-    ("complete", f"{CERTIFIED} quote invoice withdraw_billed"),
-    ("complete", f"{CERTIFIED} quote invoice void_bill"),
-    ("copy", f"submit {GRANTED}"),
-    ("copy", "submit withdraw"),
-    ("copy", "submit lapse"),
-    ("copy", "submit quote withdraw"),
-    ("copy", "submit quote lapse"),
-    ("copy", "submit quote invoice withdraw_billed"),
-    ("copy", "submit quote invoice void_bill"),
+    *unpaid("complete", CERTIFIED),
+    *COPY,
     ("cancel", "submit approve"),
     ("cancel", "submit reject"),
     ("cancel", "submit send_back resubmit approve"),
     ("cancel", "submit withdraw"),
     ("cancel", "submit send_back withdraw"),
     ("cancel", "submit send_back lapse"),
-    ("correct", "propose decide"),
+    *DECISIONS,
     ("request_correction", "submit approve"),
     ("request_correction", "submit reject"),
-    ("void", "propose decide"),
-    ("suspend", "propose decide"),
-    ("suspend", "propose drop"),
-    ("revoke", "propose decide"),
 ]
 AT_ITS_END = [("renew", f"submit approve {GRANTED}")]
 OF_A_COMPLETED = [("renew", "submit refuse_finished"), ("transfer", "submit refuse_finished")]
-AFTER_A_DECISION = [
-    ("suspend", "reinstate", "propose decide"),
-    ("suspend", "uphold", "submit approve"),
-    ("revoke", "uphold", "submit approve"),
-    ("revoke", "uphold", "submit reject"),
-]
 DONE = ("issued", "granted", "certified", "decided")
 COMES_TO = {"cancel": "closed", "void": "void", "suspend": "suspended", "revoke": "revoked"}
 NEW_PAPER = ("amend", "transfer", "complete", "correct", "request_correction")

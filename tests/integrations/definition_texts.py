@@ -10,6 +10,9 @@ from integrations.service import load_service
 PRODUCT = Path(__file__).parents[2] / "integrations/services"
 DEFINITIONS = Path(__file__).parent / "definitions"
 SHOP = (PRODUCT / "shop_licence.yaml").read_text(encoding="utf-8")
+DIG = (PRODUCT / "excavation_permit.yaml").read_text(encoding="utf-8")
+BOARDS = (PRODUCT / "advertising_licence.yaml").read_text(encoding="utf-8")
+HEALTH = (PRODUCT / "health_card.yaml").read_text(encoding="utf-8")
 SIGN = (DEFINITIONS / "sign_permit.yaml").read_text(encoding="utf-8")
 CARD = (DEFINITIONS / "exam_card.yaml").read_text(encoding="utf-8")
 DIGIT = (DEFINITIONS / "digit_trade_licence.yaml").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from integrations.service import load_services
+from tests.integrations.permit_paths import COPY, DECISIONS, PAID, STUDIED, STUDY
 
 PERMIT = load_services(()).get("demolition_permit")
 
@@ -27,67 +28,20 @@ FORMS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("cancel", "uphold", "void", "suspend", "reinstate", "revoke"), GROUNDS),
 }
 
-STUDIED = "submit utility_approve administrative_approve technical_approve"
-TO_TECHNICAL = "submit utility_approve administrative_approve"
-PAID = "quote invoice pay issue"
-ISSUE = ("issue", f"{STUDIED} {PAID}")
-PATHS = [
-    ISSUE,
-    ("issue", f"submit utility_send_back resubmit {STUDIED.removeprefix('submit ')} {PAID}"),
-    (
-        "issue",
-        "submit utility_approve administrative_send_back resubmit administrative_approve technical_approve "
-        + PAID,
-    ),
-    ("issue", f"{TO_TECHNICAL} technical_send_back resubmit technical_approve {PAID}"),
-    ("issue", "submit withdraw"),
-    ("issue", "submit utility_send_back withdraw"),
-    ("issue", "submit utility_send_back lapse"),
-    ("issue", "submit utility_approve reject"),
-    ("issue", "submit utility_approve withdraw"),
-    ("issue", "submit utility_approve administrative_send_back withdraw"),
-    ("issue", "submit utility_approve administrative_send_back lapse"),
-    ("issue", f"{TO_TECHNICAL} reject"),
-    ("issue", f"{TO_TECHNICAL} withdraw"),
-    ("issue", f"{TO_TECHNICAL} technical_send_back withdraw"),
-    ("issue", f"{TO_TECHNICAL} technical_send_back lapse"),
-    ("issue", f"{STUDIED} withdraw"),
-    ("issue", f"{STUDIED} lapse"),
-    ("issue", f"{STUDIED} quote withdraw"),
-    ("issue", f"{STUDIED} quote lapse"),
-    ("issue", f"{STUDIED} quote invoice withdraw_billed"),
-    ("issue", f"{STUDIED} quote invoice void_bill"),
-]
-COPIED = "quote invoice pay grant"
+PATHS = STUDY
 PATHS_ON_A_PERMIT = [
     ("clear", "submit found_clear"),
     ("clear", "submit found_wanting put_right found_clear"),
     ("clear", "submit withdraw"),
     ("clear", "submit found_wanting withdraw"),
     ("clear", "submit found_wanting lapse"),
-    ("copy", f"submit {COPIED}"),
-    ("copy", "submit withdraw"),
-    ("copy", "submit lapse"),
-    ("copy", "submit quote withdraw"),
-    ("copy", "submit quote lapse"),
-    ("copy", "submit quote invoice withdraw_billed"),
-    ("copy", "submit quote invoice void_bill"),
+    *COPY,
     ("cancel", "submit approve"),
     ("cancel", "submit reject"),
     ("cancel", "submit withdraw"),
-    ("correct", "propose decide"),
-    ("void", "propose decide"),
-    ("suspend", "propose decide"),
-    ("suspend", "propose drop"),
-    ("revoke", "propose decide"),
+    *DECISIONS,
 ]
 RENEWED = ("renew", f"{STUDIED} {PAID}")
-AFTER_A_DECISION = [
-    ("suspend", "reinstate", "propose decide"),
-    ("suspend", "uphold", "submit approve"),
-    ("revoke", "uphold", "submit approve"),
-    ("revoke", "uphold", "submit reject"),
-]
 COMES_TO = {
     "clear": "closed",
     "cancel": "closed",

@@ -8,21 +8,18 @@ Sunday to Thursday until 11:30 UTC; the clock starts on Sunday, 22 November 2026
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from foundation.closures import Closures
+from foundation.database import Database
 from foundation.definitions import Bilingual
 from foundation.identity import Caller
-from tests.integrations.desk import (
-    CENTRE,
-    INSPECTOR,
-    MANAGER,
-    REVIEWER,
-    Desk,
-    message,
-)
+from tests.integrations.definition_texts import DIG, changed
+from tests.integrations.desk import CENTRE, MANAGER, REVIEWER, message, open_desk
+from tests.integrations.town import Townhall
 
 WATER = Caller("water-1", "person", frozenset({"water_company"}))
 POWER = Caller("power-1", "person", frozenset({"power_company"}))
@@ -64,6 +61,10 @@ NEW = {
 # Forty metres of mains: 40 x 5 x 1.5 = 300.00.
 SHORT = [{"work": "mains", "road": "other", "length_m": 40}]
 BURST = {**NEW, "paths": SHORT, "incident": "انكسار خط مياه رئيسي وتجمع المياه في الشارع."}
+_NAMED = (
+    ("code: excavation_permit\n", "code: road_works\n"),
+    ("numbers: {case: EXC, licence: EXP}", "numbers: {case: RWC, licence: RWP}"),
+)
 
 
 def utc(day: int, hour: int, minute: int = 0) -> datetime:
@@ -71,27 +72,28 @@ def utc(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
 
 
+def other_town(database: Database, folder: Path, *changes: tuple[str, str]) -> "Town":
+    """A municipality that digs by a definition of its own, `road_works`, with some of its text changed."""
+    definitions = folder / "definitions"
+    definitions.mkdir()
+    (definitions / "road_works.yaml").write_text(changed(DIG, *_NAMED, *changes), encoding="utf-8")
+    return Town(open_desk(database, folder, (definitions,)), "road_works")
+
+
 @dataclass
-class Town:
+class Town(Townhall):
     """A municipality, its parties, and the clock.
 
     Args:
         service: code of the one that is asked for.
     """
 
-    desk: Desk
     service: str = "excavation_permit"
 
     def ask(self, form: Mapping[str, Any] = NEW, procedure: str = "issue", **parts: Any) -> str:
         """Apply; the case."""
         said = message(form, self.service, procedure=procedure, **parts)
         return str(self.desk.do.submit(CENTRE, said).body["number"])
-
-    def send(self, number: str, action: str = "send") -> str:
-        """Hand in the checklist and send the case on."""
-        self.desk.show_all(number)
-        self.desk.do.take(CENTRE, number, action)
-        return number
 
     def sent(self, form: Mapping[str, Any] = NEW, procedure: str = "issue") -> str:
         """A case that its parties or a reviewer have."""
@@ -106,13 +108,6 @@ class Town:
         """Let the three utilities agree."""
         for party in PARTIES:
             self.say(number, party)
-
-    def pay(self, number: str) -> str:
-        """Quote, bill and pay; the sum."""
-        self.desk.do.quote(CENTRE, number)
-        bill = self.desk.do.invoice(CENTRE, number).body
-        assert self.desk.pay(bill["bill_number"], bill["amount"], f"for-{number}")["outcome"] == "settled"
-        return str(bill["amount"])
 
     def issued(self, procedure: str = "connect") -> str:
         """A permit of thirty days; its number."""
@@ -153,16 +148,9 @@ class Town:
         with self.desk.database.transaction() as session:
             return [row.payload for row in session.execute(query, {"of": f"case/{number}"})]
 
-    def status(self, licence: str) -> str:
-        """How a permit stands."""
-        return str(self.desk.licensing.licences.licence(licence)["status"])
-
     def office(self, procedure: str, licence: str) -> None:
         """One officer proposes, another decides."""
-        form = {"grounds": "العمل بلا حواجز سلامة حول الحفرة."}
-        said = message(form, self.service, applicant=None, procedure=procedure, licence=licence)
-        number = str(self.desk.do.submit(INSPECTOR, said).body["number"])
-        self.desk.do.take(REVIEWER, number, "decide")
+        self.decide(self.service, procedure, licence, {"grounds": "العمل بلا حواجز سلامة حول الحفرة."})
 
     def closure(self, starts: datetime, ends: datetime, outage: bool) -> None:
         """Note an outage of ours, or a storm."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from integrations.service import load_services
-from tests.integrations.paths import caller_of
+from tests.integrations.paths import caller_of, unpaid
 
 CARD = load_services(()).get("health_card")
 EXAMINER = caller_of(["examiner"])
@@ -59,12 +59,7 @@ PATHS = [
     ("issue", "submit send_back lapse"),
     ("issue", "submit confirm withdraw"),
     ("issue", "submit confirm lapse"),
-    ("issue", f"{EXAMINED} withdraw"),
-    ("issue", f"{EXAMINED} lapse"),
-    ("issue", f"{EXAMINED} quote withdraw"),
-    ("issue", f"{EXAMINED} quote lapse"),
-    ("issue", f"{EXAMINED} quote invoice withdraw_billed"),
-    ("issue", f"{EXAMINED} quote invoice void_bill"),
+    *unpaid("issue", EXAMINED),
 ]
 TAUGHT = "submit confirm fit to_education"
 PATHS_WITH_CENTRE = [

@@ -54,6 +54,28 @@ def edges_of(service: Service, path: Path) -> set[Edge]:
     return taken
 
 
+def untaken(service: Service, paths: Iterable[Path]) -> set[Edge]:
+    """The steps of a service's flows that are on none of some paths."""
+    return edges(service).difference(*(edges_of(service, path) for path in paths))
+
+
+def unpaid(procedure: str, steps: str) -> list[Path]:
+    """The paths of a case that is given up or left at each point on its way to being paid.
+
+    Args:
+        steps: up to where it can be quoted.
+    """
+    ends = (
+        "withdraw",
+        "lapse",
+        "quote withdraw",
+        "quote lapse",
+        "quote invoice withdraw_billed",
+        "quote invoice void_bill",
+    )
+    return [(procedure, f"{steps} {end}") for end in ends]
+
+
 def end_of(service: Service, path: Path) -> str:
     """The state that a path ends in."""
     flow, state = service.flow_of(path[0]), ""

@@ -8,11 +8,10 @@ import pytest
 
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput
-from tests.integrations.definition_texts import PRODUCT, changed, line_of, refused
+from tests.integrations.definition_texts import DIG, line_of, refused
 from tests.integrations.desk import CENTRE, INSPECTOR, OTHER_APPLICANT, REVIEWER, open_desk
-from tests.integrations.excavation_town import BURST, NEW, PLAN, SHORT, WHY, Town
+from tests.integrations.excavation_town import BURST, NEW, PLAN, SHORT, WHY, Town, other_town
 
-DIG = (PRODUCT / "excavation_permit.yaml").read_text(encoding="utf-8")
 # A permit of thirty days, given on 22 November, holds to 21 December.
 AFTER = datetime(2026, 12, 22, 7, tzinfo=UTC)
 OTHER_TEAM = {**NEW, "contractor": "7005555555"}
@@ -131,16 +130,7 @@ def test_of_many_permits_three_are_named(town: Town) -> None:
 
 
 def test_the_applicants_own_licences_may_bar_him(database: Database, tmp_path: Path) -> None:
-    folder = tmp_path / "definitions"
-    folder.mkdir()
-    said = changed(
-        DIG,
-        ("code: excavation_permit\n", "code: road_works\n"),
-        ("numbers: {case: EXC, licence: EXP}", "numbers: {case: RWC, licence: RWP}"),
-        ("    same: contractor\n", "    same: applicant\n"),
-    )
-    (folder / "road_works.yaml").write_text(said, encoding="utf-8")
-    town = Town(open_desk(database, tmp_path, (folder,)), "road_works")
+    town = other_town(database, tmp_path, (SAME, "    same: applicant\n"))
     town.issued()
     town.desk.now.append(AFTER)
     with pytest.raises(Conflict, match="were not cleared"):

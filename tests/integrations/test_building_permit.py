@@ -13,9 +13,7 @@ import pytest
 
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput, NotFound, PermissionDenied
-from tests.integrations import paths
 from tests.integrations.building_permit_paths import (
-    AFTER_A_DECISION,
     AMENDMENT,
     AT_ITS_END,
     CERTIFIED,
@@ -24,19 +22,16 @@ from tests.integrations.building_permit_paths import (
     FINISHED,
     FORM,
     FORMS,
-    GRANTED,
-    ISSUE,
     NEW_PAPER,
     OF_A_COMPLETED,
     OFFICES,
-    PAID,
     PATHS,
     PATHS_ON_A_PERMIT,
     PERMIT,
-    STUDIED,
 )
 from tests.integrations.desk import APPLICANT, CENTRE, OTHER_APPLICANT, open_desk
-from tests.integrations.paths import Walker, caller_of, for_owner
+from tests.integrations.paths import Walker, caller_of, for_owner, untaken
+from tests.integrations.permit_paths import AFTER_A_DECISION, GRANTED, ISSUE, PAID, STUDIED, standing_after
 
 
 def open_office(database: Database, folder: Path, fee_class: int = 1) -> Walker:
@@ -59,8 +54,7 @@ def himself(agent: Walker) -> Walker:
 def test_the_paths_of_these_tests_take_every_step_that_there_is() -> None:
     everywhere = [*PATHS, FINISHED, *PATHS_ON_A_PERMIT, *AT_ITS_END, *OF_A_COMPLETED]
     everywhere += [(procedure, steps) for _, procedure, steps in AFTER_A_DECISION]
-    taken = set().union(*(paths.edges_of(PERMIT, path) for path in everywhere))
-    assert paths.edges(PERMIT) - taken == set()
+    assert untaken(PERMIT, everywhere) == set()
     assert {path[0] for path in everywhere} == set(PERMIT.procedures)
 
 
@@ -101,11 +95,8 @@ def test_what_is_done_with_a_permit_comes_to_its_end(agent: Walker) -> None:
 def test_what_the_office_decided_is_lifted_or_stands(
     agent: Walker, decision: str, procedure: str, steps: str
 ) -> None:
-    permit = agent.issued(ISSUE)
-    agent.follow((decision, "propose decide"), permit)
-    stood = agent.licence(permit)["status"]
-    agent.follow((procedure, steps), permit)
-    assert agent.licence(permit)["status"] == (stood if steps.endswith("reject") else "valid")
+    stood, stands = standing_after(agent, decision, (procedure, steps))
+    assert stands == (stood if steps.endswith("reject") else "valid")
 
 
 # ---------------------------------------------------------------- sums

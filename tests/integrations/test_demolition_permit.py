@@ -8,22 +8,19 @@ import pytest
 
 from foundation.database import Database
 from foundation.errors import Conflict, InvalidInput, PermissionDenied
-from tests.integrations import paths
 from tests.integrations.demolition_permit_paths import (
-    AFTER_A_DECISION,
     COMES_TO,
     DONE,
     FORM,
     FORMS,
-    ISSUE,
     PATHS,
     PATHS_ON_A_PERMIT,
     PERMIT,
     RENEWED,
-    STUDIED,
 )
 from tests.integrations.desk import APPLICANT, CENTRE, open_desk
-from tests.integrations.paths import Walker, caller_of, for_owner
+from tests.integrations.paths import Walker, caller_of, for_owner, untaken
+from tests.integrations.permit_paths import AFTER_A_DECISION, ISSUE, STUDIED, standing_after
 
 
 @pytest.fixture
@@ -37,8 +34,7 @@ def agent(database: Database, tmp_path: Path) -> Walker:
 def test_the_paths_of_these_tests_take_every_step_that_there_is() -> None:
     everywhere = [*PATHS, *PATHS_ON_A_PERMIT, RENEWED]
     everywhere += [(procedure, steps) for _, procedure, steps in AFTER_A_DECISION]
-    taken = set().union(*(paths.edges_of(PERMIT, path) for path in everywhere))
-    assert paths.edges(PERMIT) - taken == set()
+    assert untaken(PERMIT, everywhere) == set()
     assert {path[0] for path in everywhere} == set(PERMIT.procedures)
 
 
@@ -68,11 +64,8 @@ def test_what_is_done_with_a_permit_comes_to_its_end(agent: Walker) -> None:
 def test_what_the_office_decided_is_lifted_or_stands(
     agent: Walker, decision: str, procedure: str, steps: str
 ) -> None:
-    permit = agent.issued(ISSUE)
-    agent.follow((decision, "propose decide"), permit)
-    stood = agent.licence(permit)["status"]
-    agent.follow((procedure, steps), permit)
-    assert agent.licence(permit)["status"] == (stood if steps.endswith("reject") else "valid")
+    stood, stands = standing_after(agent, decision, (procedure, steps))
+    assert stands == (stood if steps.endswith("reject") else "valid")
 
 
 @pytest.mark.parametrize(

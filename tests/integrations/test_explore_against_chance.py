@@ -12,11 +12,9 @@ from pydantic import ValidationError
 from foundation.definitions import parse_yaml
 from integrations.flow import Flow
 from integrations.service import Service
-from tests.integrations.definition_texts import CARD, DIGIT, PRODUCT, SEASON, SHOP, SIGN
+from tests.integrations.definition_texts import BOARDS, CARD, DIG, DIGIT, SEASON, SHOP, SIGN
 from tests.integrations.simulation import trouble
 
-DIG = (PRODUCT / "excavation_permit.yaml").read_text(encoding="utf-8")
-BOARDS = (PRODUCT / "advertising_licence.yaml").read_text(encoding="utf-8")
 TEXTS = {
     "card": CARD, "season": SEASON, "sign": SIGN, "shop": SHOP, "digit": DIGIT, "dig": DIG, "boards": BOARDS,
 }  # fmt: skip

@@ -162,7 +162,6 @@ from datetime import timedelta
 from pathlib import Path
 from foundation.database import Database
 from integrations.licences import keyring
-from integrations.licences.key_stores import KeyStores
 from tests.integrations.keyring_house import house_of
 
 url, folder, *variables = sys.argv[1:]

@@ -20,6 +20,7 @@ from integrations.licences.document import LicenceDocument, Line, Part, TablePar
 from integrations.licences.layout import laid_out, notes_of, parts_of
 from integrations.licences.paper_signature import sign
 from integrations.service import Service, load_service
+from tests.integrations.definition_texts import PRODUCT
 from tests.integrations.paper_signing import NOW, paper_keys
 from tests.integrations.test_document import CLAIMS, FONTS, LICENCE, extracted, line, outside, run
 
@@ -254,7 +255,7 @@ def test_much_stays_on_one_page_within_the_frame(licence: LicenceDocument, tmp_p
     assert outside(pdf, tmp_path) == []
 
 
-SERVICES = sorted((Path(__file__).parents[2] / "integrations" / "services").glob("*.yaml"))
+SERVICES = sorted(PRODUCT.glob("*.yaml"))
 
 
 def longest(field: PlainField) -> Any:

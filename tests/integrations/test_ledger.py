@@ -223,3 +223,6 @@ def test_in_whatever_order_money_moves_the_books_hold(desk: MoneyOffice) -> None
             max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+    # After the last of its lives too: something was moved, and each entry has its other side.
+    assert (balances := desk.balances())
+    assert sum(balances.values()) == 0

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from foundation.database import Database
-from foundation.errors import Conflict, DefinitionError, InvalidInput, RakeezaError
+from foundation.errors import Conflict, InvalidInput, RakeezaError
 from foundation.identity import Caller
-from integrations.service import load_service, load_services
+from integrations.service import load_services
+from tests.integrations.definition_texts import HEALTH, refused
 from tests.integrations.desk import (
     AUDITOR,
     CENTRE,
@@ -184,16 +185,9 @@ def test_a_document_comes_only_while_a_step_will_look_at_it_and_has_its_own_name
 def test_a_definition_without_own_words_has_no_room_for_them(
     tmp_path: Path, change: tuple[str, str], reason: str
 ) -> None:
-    product = Path(__file__).parents[2] / "integrations/services/health_card.yaml"
-    written = product.read_text(encoding="utf-8").replace(
-        "form: cancelled_for", "form: [cancelled_for, notes]" if "notes" in reason else "form: cancelled_for"
-    )
-    assert change[0] in written
-    changed = tmp_path / "health_card.yaml"
-    changed.write_text(written.replace(*change), encoding="utf-8")
-    with pytest.raises(DefinitionError) as refused:
-        load_service(changed)
-    assert any(reason in field.detail for field in refused.value.fields)
+    asked = [("form: cancelled_for\n", "form: [cancelled_for, notes]\n")] if "notes" in reason else []
+    error = refused(tmp_path, HEALTH, change, *asked)
+    assert any(reason in field.detail for field in error.fields)
 
 
 def test_a_payment_and_an_application_carry_no_words(desk: Desk) -> None:

@@ -10,10 +10,7 @@ from foundation.definitions import parse_yaml
 from integrations.cases.conditions import Condition, Facts
 from integrations.cases.explore import Walk
 from integrations.service import Service, load_service
-from tests.integrations.definition_texts import PRODUCT, SIGN, line_of, refused
-
-DIG = (PRODUCT / "excavation_permit.yaml").read_text(encoding="utf-8")
-BOARDS = (PRODUCT / "advertising_licence.yaml").read_text(encoding="utf-8")
+from tests.integrations.definition_texts import BOARDS, DIG, SHOP, SIGN, line_of, refused
 
 WATER = "roles: water_company, answers: {water: passed}}"
 ALL_AGREE = "when: {checks: [water, power, telecom, traffic], are: passed}"
@@ -179,7 +176,7 @@ def test_a_count_reads_as_a_sentence() -> None:
 
 
 def test_what_definitions_without_the_new_keys_were_they_still_are() -> None:
-    shop = parse_yaml((PRODUCT / "shop_licence.yaml").read_text(encoding="utf-8"), "shop", Service)
+    shop = parse_yaml(SHOP, "shop", Service)
     action = shop.content["flows"]["issuing"]["actions"][0]
     assert {"answers", "extends"} & action.keys() == set()
     assert {"bars", "agreed"} & (shop.content.keys() | shop.content["procedures"]["issue"].keys()) == set()

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from foundation.database import Database
 from foundation.errors import Conflict
 from integrations.service import Service, load_service
-from tests.integrations.definition_texts import PRODUCT, changed
+from tests.integrations.definition_texts import DIG, PRODUCT, changed
 from tests.integrations.desk import ADMINISTRATOR, CENTRE, REVIEWER, open_desk
 from tests.integrations.excavation_town import (
     COORDINATOR,
@@ -20,13 +20,11 @@ from tests.integrations.excavation_town import (
     WATER,
     WHY,
     Town,
+    other_town,
     utc,
 )
 from tests.integrations.test_concurrency import together
 
-DIG = (PRODUCT / "excavation_permit.yaml").read_text(encoding="utf-8")
-CODE = ("code: excavation_permit\n", "code: road_works\n")
-NUMBERS = ("numbers: {case: EXC, licence: EXP}", "numbers: {case: RWC, licence: RWP}")
 TELECOM_ASKED = "by: telecom_company\n    silence: passed\n"
 
 
@@ -35,15 +33,6 @@ def town(database: Database, tmp_path: Path) -> Iterator[Town]:
     town = Town(open_desk(database, tmp_path))
     yield town
     assert town.desk.breaks() == []
-
-
-def other_town(database: Database, tmp_path: Path, *changes: tuple[str, str]) -> Town:
-    """A municipality that has a definition of its own."""
-    folder = tmp_path / "definitions"
-    folder.mkdir()
-    said = changed(DIG, CODE, NUMBERS, *changes)
-    (folder / "road_works.yaml").write_text(said, encoding="utf-8")
-    return Town(open_desk(database, tmp_path, (folder,)), "road_works")
 
 
 # ---------------------------------------------------------------- who is silent, and who is not

@@ -22,16 +22,15 @@ from tests.integrations.desk import (
     FINANCE,
     FINANCE_2,
     FORM,
-    INSPECTOR,
     OBJECTIONS,
     OTHER_APPLICANT,
     REVIEWED,
     REVIEWER,
-    Desk,
     message,
     new_key,
     open_desk,
 )
+from tests.integrations.town import Townhall
 
 GROUNDS = {"grounds": "لم تُستوفَ اشتراطات السلامة عند المعاينة."}
 OBJECTION = {"grounds": "استُوفيت الاشتراطات كلها قبل صدور القرار."}
@@ -43,10 +42,9 @@ Sums = tuple[str, str]
 
 
 @dataclass
-class Town:
+class Town(Townhall):
     """A municipality of a class, and what its people do."""
 
-    desk: Desk
     fee_class: int
 
     def sum(self, sums: Sums) -> str:
@@ -71,25 +69,14 @@ class Town:
         """Apply on a licence as its holder; the case."""
         return self.desk.submit(form or {}, procedure=procedure, licence=licence)
 
-    def decide(self, procedure: str, licence: str) -> str:
-        """What the office begins itself: one officer proposes, another decides; the case."""
-        said = message(GROUNDS, applicant=None, procedure=procedure, licence=licence)
-        number = str(self.desk.do.submit(INSPECTOR, said).body["number"])
-        self.desk.do.take(REVIEWER, number, "decide")
-        return number
+    def office(self, procedure: str, licence: str) -> str:
+        """One officer proposes, another decides; the case."""
+        return self.decide("shop_licence", procedure, licence, GROUNDS)
 
     def approve(self, number: str) -> None:
         """Hand in what is missing, and let the reviewer approve."""
         self.desk.show_all(number)
         self.desk.do.take(REVIEWER, number, "approve")
-
-    def licence(self, number: str) -> dict[str, Any]:
-        """A licence as it stands."""
-        return dict(self.desk.licensing.licences.licence(number))
-
-    def status(self, number: str) -> str:
-        """How a licence stands today."""
-        return str(self.licence(number)["status"])
 
     def ends(self, number: str) -> date:
         """The last day of a licence."""
@@ -231,7 +218,7 @@ def test_a_lost_document_is_replaced_for_its_fee(town: Town) -> None:
 
 def test_a_licence_is_void_on_its_day_and_its_fee_is_owed_back_by_two_people(town: Town) -> None:
     licence = town.shop()
-    town.decide("void", licence)
+    town.office("void", licence)
     assert town.status(licence) == "void"
     money = town.desk.licensing.money
     (refund,) = money.refunds(FINANCE)["items"]
@@ -248,7 +235,7 @@ def test_a_licence_is_void_on_its_day_and_its_fee_is_owed_back_by_two_people(tow
 def test_a_suspension_is_objected_to_within_sixty_days_and_no_later(town: Town) -> None:
     kept, lost = town.shop(), town.shop()
     for licence in (kept, lost):
-        town.decide("suspend", licence)
+        town.office("suspend", licence)
     assert (town.status(kept), town.status(lost)) == ("suspended", "suspended")
     day = date(2026, 11, 22)
     town.on(day + timedelta(days=60))
@@ -265,7 +252,7 @@ def test_a_suspension_is_objected_to_within_sixty_days_and_no_later(town: Town) 
     # What is suspended is renewed, amended and copied by nobody until the office lifts it.
     with pytest.raises(Conflict, match="suspended"):
         town.ask("copy", lost)
-    town.decide("reinstate", lost)
+    town.office("reinstate", lost)
     assert town.status(lost) == "valid"
     # Neither the office's decisions nor the objection cost anything.
     assert town.books()["bank"] == town.sum(("1446.00", "400.00"))
@@ -273,7 +260,7 @@ def test_a_suspension_is_objected_to_within_sixty_days_and_no_later(town: Town) 
 
 def test_an_objection_that_is_refused_leaves_the_licence_suspended(town: Town) -> None:
     licence = town.shop()
-    town.decide("suspend", licence)
+    town.office("suspend", licence)
     objection = town.ask("uphold", licence, OBJECTION)
     town.desk.do.take(REVIEWER, objection, "reject", comment="لم تُستوف الاشتراطات.")
     assert (town.desk.state(objection), town.status(licence)) == ("rejected", "suspended")
@@ -290,7 +277,7 @@ def test_a_revocation_takes_the_sign_permit_with_it_and_an_upheld_objection_brin
     # the least of 25.00, and the tax 3.75.
     town.pays(number, ("138.00", "28.75"))
     permit = str(town.desk.case(number)["licence"])
-    revoking = town.decide("revoke", shop)
+    revoking = town.office("revoke", shop)
     assert (town.status(shop), town.status(permit)) == ("revoked", "revoked")
     assert town.desk.case(revoking)["journal"][-1]["details"]["children"] == {"revoked": 1}
     # What was paid for a licence that is taken away is not owed back.

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation.database import Database
-from foundation.wire.credential import PREFIX, KeySet, SigningKey, StatusReference, read_claims, seal
+from foundation.wire.credential import PREFIX, KeySet, Signer, SigningKey, StatusReference, read_claims, seal
 from foundation.wire.paper_certificates import PaperCertificates
 from foundation.wire.status_list import ENTRIES, StatusList, StatusLists, StatusValue, open_list
 from foundation.wire.verification import Answer, verify
@@ -193,9 +193,9 @@ def test_a_list_is_signed_by_the_key_of_the_moment_that_it_says(office: LicenceO
     asked: list[datetime] = []
     made = publisher(office)
 
-    def signer(session: Session, at: datetime) -> SigningKey:
+    def signer(session: Session, at: datetime) -> Signer:
         asked.append(at)
-        return made.signer(session, at)  # type: ignore[return-value] # the office has one in memory
+        return made.signer(session, at)
 
     stall = office.do("stall", "issue")
     made.rebuild()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import Unavailable
+from foundation.errors import Refused, Unavailable
 from foundation.guard import free_port
 from foundation.secret import Secret
 from foundation.wire.credential import KeySet, SigningKey, seal
@@ -158,7 +158,7 @@ def test_a_list_played_back_after_the_power_cut_is_refused(tmp_path: Path) -> No
 
     async def work(url: str) -> None:
         async with terminal(tmp_path, url) as peer:
-            with pytest.raises(Exception, match="is held, and it is of"):
+            with pytest.raises(Refused, match="is held, and it is of"):
                 await peer.refresh_lists()
 
     with served(Town(listed(2)).app()) as url:

@@ -73,6 +73,11 @@ def answer_to(page: Page, text: str) -> str:
     return page.get_attribute("body", "data-answer") or ""
 
 
+def assert_answer(page: Page, answer: str) -> None:
+    """The page comes to this answer."""
+    expect(page.locator("body")).to_have_attribute("data-answer", answer)
+
+
 def seen_by_camera(page: Page) -> None:
     """Open the camera."""
     if page.get_attribute("body", "data-state") != "start":

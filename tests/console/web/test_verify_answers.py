@@ -15,7 +15,7 @@ from foundation.wire.verdict_words import BY_REGISTER, WORDS, Answer
 from lab.credential_vectors import packed, unpacked
 from tests.console.web.phone import answer_to, assert_accessible, each_language, opened, phone
 from tests.console.web.town import REPLACED, REVOKED, SUSPENDED, Town, now
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, until
 
 _DAY = timedelta(days=1)
 
@@ -62,7 +62,7 @@ def test_every_answer_is_told_in_words_and_a_sign_and_is_accessible(town: Town, 
                 expect(page.locator(".verdict")).to_contain_text(line.in_language(language))
                 # Beside the heading, for who does not see it.
                 expect(page.locator("#said[role=status]")).to_contain_text(line.in_language(language))
-            page.wait_for_function("document.querySelector('.verdict .sign').naturalWidth > 0")
+            until(lambda: page.evaluate("document.querySelector('.verdict .sign').naturalWidth"), "the sign")
             chips.add(page.locator(".chip").inner_text())
             assert_accessible(page)
         assert len(chips - {""}) == 2

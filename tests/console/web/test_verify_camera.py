@@ -1,12 +1,14 @@
 """The verification page's camera: a film in the place of the street."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, JSHandle, Page, Playwright, expect
 
 from tests.console.web.phone import (
     assert_accessible,
+    assert_answer,
     chromium,
     each_language,
     opened,
@@ -15,6 +17,7 @@ from tests.console.web.phone import (
 )
 from tests.console.web.scenes import desk, film, scene, side_by_side, symbol
 from tests.console.web.town import SUSPENDED, Town
+from tests.processes import until
 
 
 def phone_with_camera(browser: Browser, language: str = "ar") -> BrowserContext:
@@ -25,21 +28,20 @@ def test_the_camera_reads_a_licence_however_it_is_held(town: Town, browser: Brow
     page = opened(phone_with_camera(browser), town.url)
     # Ours has to read it: this browser has no reader of its own.
     assert not page.evaluate("'BarcodeDetector' in window")
-    held: list[dict[str, float]] = [
-        {"angle": 3},
-        {"angle": 137},
-        {"angle": 20, "slant": 0.2},
-        {"angle": 8, "blur": 2, "noise": 10},
-        {"angle": -15, "shade": 0.3},
-        {"angle": 5, "negative": True},
+    held = [
+        partial(scene, angle=3),
+        partial(scene, angle=137),
+        partial(scene, angle=20, slant=0.2),
+        partial(scene, angle=8, blur=2, noise=10),
+        partial(scene, angle=-15, shade=0.3),
+        partial(scene, angle=5, negative=True),
     ]
-    for number, how in enumerate(held):
-        paper = symbol(town.licence(number=f"SC-2026-00000{number}"))
-        picture = scene(paper, side=600, **how)  # type: ignore[arg-type]
+    for number, taken in enumerate(held):
+        picture = taken(symbol(town.licence(number=f"SC-2026-00000{number}")), side=600)
         # At first there is nothing to be seen, as in life.
         film(street, [desk(), picture, picture])
         seen_by_camera(page)
-        page.wait_for_selector("body[data-answer=valid]")
+        assert_answer(page, "valid")
         expect(page.locator("dl")).to_contain_text(f"SC-2026-00000{number}")
 
 
@@ -59,10 +61,10 @@ def test_while_the_camera_looks_the_page_is_accessible_and_can_be_left(
     expect(page.locator("[aria-pressed]")).to_have_count(0)
     page.click("main .actions button")
     page.wait_for_selector("body[data-state=start]")
-    page.wait_for_function("track => track.readyState === 'ended'", arg=track)
+    until(lambda: track.evaluate("track => track.readyState") == "ended", "the camera to be put out")
 
 
-def _track(page: Page):  # type: ignore[no-untyped-def] # a handle of whatever the page has
+def _track(page: Page) -> JSHandle:
     return page.evaluate_handle("document.querySelector('video').srcObject.getTracks()[0]")
 
 
@@ -75,7 +77,7 @@ def test_with_the_answer_the_camera_is_put_out(town: Town, browser: Browser, str
     )
     page = opened(context, town.url)
     seen_by_camera(page)
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
     assert page.evaluate("opened.getTracks().map((track) => track.readyState)") == ["ended"]
     assert page.evaluate("document.querySelector('video')") is None
 
@@ -109,7 +111,7 @@ def test_the_camera_asked_for_twice_is_looked_through(town: Town, browser: Brows
     page = opened(context, town.url)
     page.evaluate("document.querySelector('.actions .strong').click()")
     page.evaluate("document.querySelector('.actions .strong').click()")
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
 
 
 def test_a_lamp_can_be_lit_where_there_is_one(town: Town, browser: Browser, street: Path) -> None:
@@ -160,10 +162,10 @@ def test_a_licence_is_found_beside_another_code(town: Town, browser: Browser, st
     page = opened(phone_with_camera(browser), town.url)
     film(street, [side_by_side(menu, symbol(town.licence()))])
     seen_by_camera(page)
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
     film(street, [scene(menu)])
     seen_by_camera(page)
-    page.wait_for_selector("body[data-answer=not_ours]")
+    assert_answer(page, "not_ours")
 
 
 def test_the_camera_works_without_a_network(town: Town, browser: Browser, street: Path) -> None:
@@ -174,7 +176,7 @@ def test_the_camera_works_without_a_network(town: Town, browser: Browser, street
     page.reload()
     page.wait_for_selector("body[data-offline=ready]")
     seen_by_camera(page)
-    page.wait_for_selector("body[data-answer=suspended]")
+    assert_answer(page, "suspended")
 
 
 def test_a_camera_that_is_refused_is_told(town: Town, browser: Browser) -> None:
@@ -213,4 +215,4 @@ def test_of_the_browsers_own_reader_and_ours_the_one_that_reads_is_believed(
     )
     page = opened(context, town.url)
     seen_by_camera(page)
-    page.wait_for_selector(f"body[data-answer={'suspended' if works else 'valid'}]")
+    assert_answer(page, "suspended" if works else "valid")

@@ -6,9 +6,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
-from tests.console.web.phone import assert_accessible, each_language, opened, phone
+from tests.console.web.phone import assert_accessible, assert_answer, each_language, opened, phone
 from tests.console.web.scenes import desk, scene, side_by_side, symbol
 from tests.console.web.town import SUSPENDED, Town
+from tests.processes import until
 
 _MENU = "https://example.com/menu"
 
@@ -40,7 +41,7 @@ def test_a_picture_from_the_gallery_serves_too(town: Town, browser: Browser) -> 
     sheet.paste(symbol(town.licence()).resize((500, 500)), (1800, 2800))
     photo = scene(sheet, side=3400, angle=4, slant=0.05, blur=1, shade=0.6, size=(3000, 4000))
     upload(page, picture(photo, "JPEG"))
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_the_browsers_own_reader_is_asked_first(town: Town, browser: Browser) ->
     )
     page = opened(context, town.url)
     upload(page, picture(symbol(town.licence())))
-    page.wait_for_selector("body[data-answer=suspended]")
+    assert_answer(page, "suspended")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_ours_reads_where_the_browsers_own_does_not(
     with_detector(context, formats, detect)
     page = opened(context, town.url)
     upload(page, picture(symbol(town.licence())))
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
 
 
 def test_a_reader_of_the_browsers_that_never_answers_is_not_waited_for(town: Town, browser: Browser) -> None:
@@ -113,9 +114,9 @@ def test_a_reader_of_the_browsers_that_never_answers_is_not_waited_for(town: Tow
     page.goto(town.url)
     page.wait_for_selector("body[data-update=updated]")
     upload(page, picture(symbol(town.licence())))
-    page.wait_for_function("window.asked")
+    until(lambda: page.evaluate("window.asked"), "the browser's own reader")
     page.clock.fast_forward(10_000)
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
 
 
 def test_a_reader_that_cannot_be_loaded_is_told_and_loaded_when_it_can(town: Town, browser: Browser) -> None:
@@ -130,4 +131,4 @@ def test_a_reader_that_cannot_be_loaded_is_told_and_loaded_when_it_can(town: Tow
     context.unroute("**/scan_worker.js")
     page.click("main .actions .strong")
     upload(page, picture(symbol(town.licence())))
-    page.wait_for_selector("body[data-answer=valid]")
+    assert_answer(page, "valid")
