@@ -60,6 +60,9 @@ class RakeezaError(Exception):
     titles: ClassVar[tuple[str, str] | None] = None
     """In English and Arabic, of an error that speaks under its own name with its parent's status."""
 
+    told: str = ""
+    """What strangers are told in the place of message, place and remedy, where these name what is inside."""
+
     def __init__(
         self,
         message: str,
@@ -217,7 +220,7 @@ def problem(error: RakeezaError) -> dict[str, Any]:
         "title": title,
         "title_ar": title_ar,
         "status": face.status,
-        "detail": str(error) if face.status < 500 or error.retryable else error.message,
+        "detail": error.told or (str(error) if face.status < 500 or error.retryable else error.message),
     }
     if error.message_ar:
         document["detail_ar"] = error.message_ar
