@@ -257,7 +257,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
         # RFC 6750, section 3: no error code where no token was sent.
         sent = "authorization" in request.headers
         headers["WWW-Authenticate"] = f'Bearer {REALM}, error="invalid_token"' if sent else f"Bearer {REALM}"
-    if isinstance(error, PermissionDenied):
+    if type(error) is PermissionDenied:
+        # RFC 6750, section 3.1. What has a type of its own lacks something else, and no wider token helps.
         headers["WWW-Authenticate"] = f'Bearer {REALM}, error="insufficient_scope"'
     return JSONResponse(document, document["status"], headers, PROBLEM)
 

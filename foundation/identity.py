@@ -21,12 +21,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from foundation import audit, client_assertion
+from foundation import standing as standings
 from foundation.caller import Caller, Role, check_name
 from foundation.client_keys import held, thumbprint
 from foundation.confirmation import BY_CERTIFICATE, BY_KEY, NOTHING, Confirmation, Shown
 from foundation.database import Database
 from foundation.definitions import Bilingual
-from foundation.errors import Conflict, NotAuthenticated, NotFound
+from foundation.errors import Conflict, NotFound
 from foundation.identity_records import (
     SHORTEST_PASSWORD,
     ApiClient,
@@ -40,8 +41,7 @@ from foundation.identity_records import (
     new_secret,
 )
 from foundation.secret import Secret, SecretFile
-from foundation.standing import Standing, Terms, TermsOf, bearer, disabled, not_certified, refusal, unbound
-from foundation.standing import read as read_standing
+from foundation.standing import Standing, Terms, TermsOf, bearer, refusal
 from foundation.tokens import AccessToken, Tokens
 
 __all__ = ["SHORTEST_PASSWORD", "ApiClient", "Caller", "Identity", "Person", "Role", "Terms"]
@@ -233,7 +233,7 @@ class Identity:
             except argon2.exceptions.VerifyMismatchError:
                 person = None
             if person is None or not person.enabled:
-                raise NotAuthenticated("The user name or the password is wrong.", remedy="Try again.")
+                raise standings.wrong_password()
             if self._hasher.check_needs_rehash(digest):
                 person.password_hash = self._hasher.hash(password.reveal())
             return Caller(username, "person", frozenset(person.roles), frozenset(person.places))
@@ -251,10 +251,7 @@ class Identity:
             # Always one HMAC and one comparison in constant time, also for an id that nobody has.
             expected = client.verifier if client else bytes(32)
             if not hmac.compare_digest(expected, self._verifier(secret)) or client is None:
-                raise NotAuthenticated(
-                    "The client id or the secret is wrong.",
-                    remedy="Check both; for a lost secret: rakeeza identity client rotate",
-                )
+                raise standings.wrong_secret()
             return self._issue(session, client, None)
 
     def token_by_certificate(self, client_id: str, certificate: bytes) -> AccessToken:
@@ -275,7 +272,7 @@ class Identity:
             known = {each.thumbprint: each for each in held(session, client_id)} if client else {}
             shown = known.get(thumbprint(certificate))
             if client is None or shown is None:
-                raise not_certified()
+                raise standings.not_certified()
             return self._issue(session, client, Confirmation(BY_CERTIFICATE, shown.x5t))
 
     def token_by_assertion(
@@ -296,9 +293,7 @@ class Identity:
         """
         of = client_assertion.client_of(assertion)
         if client_id not in (None, of):
-            raise NotAuthenticated(
-                "The client id is not the one of the assertion.", remedy="Send one, or the same twice."
-            )
+            raise standings.two_clients()
         with self._database.transaction() as session:
             client = session.get(ApiClient, of)
             keys = held(session, of) if client else []
@@ -308,12 +303,12 @@ class Identity:
 
     def _issue(self, session: Session, client: ApiClient, bound_to: Confirmation | None) -> AccessToken:
         if not client.enabled:
-            raise disabled(client.client_id)
+            raise standings.disabled(client.client_id)
         terms = self._terms(session, client.client_id)
         if terms.shut is not None:
             raise terms.shut
         if terms.keyed and bound_to is None:
-            raise unbound(client.client_id)
+            raise standings.unbound(client.client_id)
         return self._tokens.issue(f"client/{client.client_id}", client.roles, bound_to)
 
     def caller(self, token: str, shown: Shown = NOTHING) -> Caller:
@@ -332,7 +327,7 @@ class Identity:
         claims = self._tokens.read(token)
         standing = self._standing_of(claims.subject)
         if standing is None:
-            raise disabled(claims.subject.partition("/")[2])
+            raise standings.disabled(claims.subject.partition("/")[2])
         refused = refusal(claims, standing, shown)
         if refused is not None:
             # It may be raised many times: each begins its own trace.
@@ -364,7 +359,7 @@ class Identity:
         """
         standing = self._standing_of(f"client/{client_id}")
         if standing is None or thumbprint not in standing.certificates:
-            raise not_certified()
+            raise standings.not_certified()
         if standing.terms.shut is not None:
             raise standing.terms.shut.with_traceback(None)
         return Caller(client_id, "client", standing.roles, standing.places)
@@ -379,7 +374,7 @@ class Identity:
         if subject in self._cache and now - read < self._cache_s:
             return standing
         with self._database.transaction() as session:
-            standing = read_standing(session, subject, self._terms)
+            standing = standings.read(session, subject, self._terms)
         with self._lock:
             # Names come only from signed tokens; still, nothing grows without end.
             if len(self._cache) > 10_000:

@@ -123,9 +123,40 @@ def refusal(claims: Claims, standing: Standing, shown: Shown) -> RakeezaError | 
     return _not_shown("certificate")
 
 
+def wrong_password() -> NotAuthenticated:
+    """What is said to a person who cannot be let in; it does not say which of the two is wrong."""
+    return NotAuthenticated(
+        "The user name or the password is wrong.",
+        remedy="Try again.",
+        message_ar="اسم المستخدم أو كلمة المرور غير صحيح؛ أعد المحاولة.",
+    )
+
+
+def wrong_secret() -> NotAuthenticated:
+    """What is said to a client that cannot be let in; it does not say which of the two is wrong."""
+    return NotAuthenticated(
+        "The client id or the secret is wrong.",
+        remedy="Check both; for a lost secret: rakeeza identity client rotate",
+        message_ar="معرّف الجهة أو رمزها السري غير صحيح.",
+    )
+
+
+def two_clients() -> NotAuthenticated:
+    """What is said to a client that names two."""
+    return NotAuthenticated(
+        "The client id is not the one of the assertion.",
+        remedy="Send one, or the same twice.",
+        message_ar="معرّف الجهة ليس هو المذكور في الإثبات المرسل.",
+    )
+
+
 def disabled(name: str) -> NotAuthenticated:
     """What is said to somebody who has no record, or one that is disabled."""
-    return NotAuthenticated(f"{name} is disabled or no longer known.", remedy="Ask an administrator.")
+    return NotAuthenticated(
+        f"{name} is disabled or no longer known.",
+        remedy="Ask an administrator.",
+        message_ar=f"{name} موقوف أو لم يعد معروفًا؛ راجع مدير المنصة.",
+    )
 
 
 def unbound(name: str) -> NotAuthenticated:

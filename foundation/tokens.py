@@ -33,6 +33,8 @@ _REQUIRED = ["iss", "aud", "sub", "roles", "iat", "exp", "jti"]
 # Tokens whose signature was found good are believed until they expire: checking one costs 100 us of a CPU.
 _MOST_VERIFIED = 10_000
 _ASK_AGAIN = "Ask for a new one at /v1/oauth/token."
+_ASK_AGAIN_AR = "اطلب رمزًا جديدًا."
+_MALFORMED_AR = "تعذّرت قراءة رمز الدخول"
 
 
 @dataclass(frozen=True)
@@ -115,14 +117,14 @@ class Tokens:
                 sentence says which.
         """
         if not token.isascii():
-            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
+            raise _refused("is malformed", _MALFORMED_AR)
         known = self.verified(token)
         if known is not None:
             return known
         claims = self._checked(token)
         subject, roles = claims["sub"], claims["roles"]
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
+            raise _refused("is malformed", _MALFORMED_AR)
         found = Claims(str(subject), frozenset(roles), _bound_to(claims))
         self._remember(token, int(claims["exp"]) + LEEWAY, found)
         return found
@@ -160,18 +162,19 @@ class Tokens:
             # Its signature held, or another error would have come first.
             unchecked = jwt.decode(token, options={"verify_signature": False})
             at = datetime.fromtimestamp(unchecked["exp"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            raise NotAuthenticated(f"The token expired at {at}.", remedy=_ASK_AGAIN) from error
+            raise _refused(f"expired at {at}", f"انتهت صلاحية رمز الدخول في {at}") from error
         except jwt.ImmatureSignatureError as error:
             raise NotAuthenticated(
                 "The token was issued in the future.",
                 remedy="Set the clocks of all machines right.",
+                message_ar="رمز الدخول صادر بوقت لم يأتِ بعد؛ اضبط ساعات الأجهزة.",
             ) from error
         except jwt.InvalidSignatureError as error:
-            raise NotAuthenticated("The token was not signed by this platform.", remedy=_ASK_AGAIN) from error
+            raise _refused("was not signed by this platform", "رمز الدخول ليس بتوقيع هذه المنصة") from error
         except (jwt.InvalidAlgorithmError, jwt.InvalidAudienceError, jwt.InvalidIssuerError) as error:
-            raise NotAuthenticated("The token is not one of this platform.", remedy=_ASK_AGAIN) from error
+            raise _refused("is not one of this platform", "رمز الدخول ليس لهذه المنصة") from error
         except jwt.InvalidTokenError as error:
-            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN) from error
+            raise _refused("is malformed", _MALFORMED_AR) from error
 
     @cached_property
     def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
@@ -200,4 +203,10 @@ def _bound_to(claims: Mapping[str, Any]) -> Confirmation | None:
     for kind in (BY_CERTIFICATE, BY_KEY):
         if isinstance(claims["cnf"], dict) and list(claims["cnf"]) == [kind]:
             return Confirmation(kind, str(claims["cnf"][kind]))
-    raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
+    raise _refused("is malformed", _MALFORMED_AR)
+
+
+def _refused(reason: str, arabic: str) -> NotAuthenticated:
+    return NotAuthenticated(
+        f"The token {reason}.", remedy=_ASK_AGAIN, message_ar=f"{arabic}؛ {_ASK_AGAIN_AR}"
+    )
