@@ -28,6 +28,8 @@ NOT_BY_SOAP: Mapping[str, str] = {
 }
 """Operations that only REST has, each with the reason."""
 
+# By SOAP the device stands in the clerk's token: only there is it under the centre's signature.
+_NOT_IN_REQUESTS = frozenset({"Centre-Device"})
 # The challenge is HTTP's own, and a SOAP caller has no use of it.
 _NOT_ELEMENTS = frozenset({"WWW-Authenticate"})
 _HEADERS = {"ETag": "etag", "Idempotency-Replayed": "replayed"}
@@ -257,7 +259,11 @@ def _operation(path: str, method: str, said: Mapping[str, Any]) -> Operation:
         action=f"{NAMESPACE}/{name}",
         method=method.upper(),
         path=path,
-        parameters=tuple(_parameter(resolved_once(each)) for each in said.get("parameters", ())),
+        parameters=tuple(
+            _parameter(each)
+            for each in map(resolved_once, said.get("parameters", ()))
+            if each["name"] not in _NOT_IN_REQUESTS
+        ),
         body=body,
         body_required=bool(said.get("requestBody", {}).get("required", False)),
         binary=binary,
