@@ -1,7 +1,8 @@
 """Signed answers of back-ends: whether an answer is by one of the keys that the settings name.
 
 A detached JWS stands in the header `x-jws-signature` and is over the body's own bytes; an HTTP signature
-covers at least the status and the body's digest. That an answer is to this question, its body says.
+covers at least the status and the body's digest, and is of this moment. That an answer is to this question,
+its body says.
 
 Source: RFC 7515, appendix F, and RFC 7797 (detached JWS), RFC 9421 and RFC 9530 (HTTP signatures).
 """
@@ -11,7 +12,7 @@ import binascii
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,8 @@ ALGORITHMS = {"ES256": ECDSA, "RS256": RSA, "PS512": PSS, "EdDSA": ED25519}
 
 COVERED = frozenset({"@status", "content-digest"})
 """What an HTTP signature over an answer covers at least."""
+OLDEST, AHEAD = timedelta(seconds=300), timedelta(seconds=60)
+"""How old an HTTP signature may be, and how far its clock ahead of ours."""
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 
@@ -74,7 +77,7 @@ def check(
     Args:
         status, fields, body: the answer, as it was received.
         keys: one of them has signed.
-        now: aware; a signature may say until when it holds.
+        now: aware; an HTTP signature is of about this moment.
 
     Raises:
         Damaged: there is no signature, or it is not one by these keys over this answer.
@@ -85,6 +88,13 @@ def check(
         raise _wrong() from error
     if not good:
         raise _wrong()
+
+
+def is_of_now(signed: Signed, now: datetime) -> bool:
+    """Whether an HTTP signature was made just now, and holds still."""
+    if signed.created is None or not now - OLDEST <= signed.created <= now + AHEAD:
+        return False
+    return signed.expires is None or signed.expires > now
 
 
 def _by_jws(fields: Fields, body: bytes, keys: Sequence[PublicKey]) -> bool:
@@ -125,7 +135,7 @@ def _by_http(status: int, fields: Fields, body: bytes, keys: Sequence[PublicKey]
 def _is_good(
     message: Message, signed: Signed, signature: bytes, keys: Sequence[PublicKey], now: datetime
 ) -> bool:
-    if not signed.names >= COVERED or (signed.expires is not None and signed.expires <= now):
+    if not signed.names >= COVERED or not is_of_now(signed, now):
         return False
     return _is_by_one(signature_base(message, signed), signature, keys, signed.alg)
 

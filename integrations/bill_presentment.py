@@ -156,6 +156,16 @@ def open_presenter(
 
 
 def key_of_notice(notice: Notice) -> str:
-    """The key under which a notice is taken once; a payment may be refused first and paid then."""
-    said = f"{notice.status} {notice.reference}"
-    return "bills-" + hashlib.sha256(said.encode()).hexdigest()
+    """The key under which a notice is taken once.
+
+    It is of all that the notice says: whether another one of the same reference is the same payment, the
+    books know, and not the key.
+    """
+    told = (
+        notice.status,
+        notice.reference,
+        notice.bill_number,
+        str(notice.amount),
+        notice.paid_at.isoformat(),
+    )
+    return "bills-" + hashlib.sha256("\n".join(told).encode()).hexdigest()

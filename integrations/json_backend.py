@@ -18,10 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from foundation.calendar import today
 from foundation.definitions import Bilingual
-from foundation.errors import Damaged
 from foundation.secret import SecretFile
 from foundation.settings import Backend as Section
-from integrations import answer_signature
 from integrations.backend import Nature, Question, Reply
 from integrations.json_client import JsonClient, Received
 
@@ -102,14 +100,11 @@ class JsonBackend(Generic[Shape]):
         self._shape = shape
         self._answers = nature.answers or {}
         self._say = say
-        self._signed = section.signed
-        self._keys = () if section.answer_keys is None else answer_signature.read_keys(section.answer_keys)
 
     def ask(self, question: Question) -> Reply:
         """Ask it, once. Raises as `integrations.backend.Backend.ask` does."""
         self._check(question.parameters)
         received = self._client.post(question.key, question.parameters)
-        self._verify(received)
         answer = self._read(received)
         if answer.question != question.key or answer.asked != dict(question.parameters):
             raise self._client.unavailable(
@@ -135,18 +130,6 @@ class JsonBackend(Generic[Shape]):
             raise self._client.rejection(
                 "unknown_parameter", f"The back-end is not to know {more[0]}: it answers without."
             )
-
-    def _verify(self, received: Received) -> None:
-        if self._signed == "no":
-            return
-        try:
-            answer_signature.check(
-                self._signed, 200, received.fields, received.body, self._keys, self._clock()
-            )
-        except Damaged as error:
-            raise self._client.unavailable(
-                "wrong_signature", error.message, 200, remedy=error.remedy
-            ) from None
 
     def _read(self, received: Received) -> Shape:
         try:

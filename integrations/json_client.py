@@ -1,8 +1,8 @@
 """Questions as JSON over HTTP: what every back-end's driver shares that is asked so.
 
 A question is one POST of a JSON object with `Idempotency-Key` and, where the settings name one, a bearer
-token. Status 200 with JSON is what a driver reads on; every other outcome is no answer, and the tables below
-say which. What was asked or answered stands in no error.
+token. Status 200 with JSON, signed where the settings say so, is what a driver reads on; every other outcome
+is no answer, and the tables below say which. What was asked or answered stands in no error.
 
 Source: RFC 9110 (status codes, Retry-After); draft-ietf-httpapi-idempotency-key-header, section 2.7 (409
 while the first request of a key is still being worked on).
@@ -22,9 +22,10 @@ from typing import Any
 
 import httpx
 
-from foundation.errors import NotFound, SettingsError
+from foundation.errors import Damaged, NotFound, SettingsError
 from foundation.secret import SecretFile
 from foundation.settings import Backend as Section
+from integrations import answer_signature
 from integrations.backend import BackendRejection, BackendUnavailable
 
 LARGEST_QUESTION = 64_000
@@ -59,7 +60,7 @@ STATUSES: dict[int, str] = {
 
 @dataclass(frozen=True)
 class Received:
-    """A reply of status 200 whose type is JSON.
+    """A reply of status 200 whose type is JSON, signed by the back-end where the settings say so.
 
     Args:
         body: as it was received, whole.
@@ -81,7 +82,7 @@ class JsonClient:
         clock: the present moment, aware.
 
     Raises:
-        SettingsError: a certificate or key that the section names cannot be used.
+        SettingsError: a file that the section names cannot be used.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class JsonClient:
         self._secrets = secrets
         self._clock = clock
         self._trust = _trust(name, section)
+        self._keys = () if section.answer_keys is None else answer_signature.read_keys(section.answer_keys)
 
     def post(self, key: str, body: Mapping[str, Any]) -> Received:
         """Ask, once.
@@ -133,7 +135,9 @@ class JsonClient:
         if cut.over:
             # A reply that ends with its connection would pass for whole where we cut it off.
             raise self._too_slow()
-        return Received(received, tuple(response.headers.multi_items()))
+        found = Received(received, tuple(response.headers.multi_items()))
+        self._verify(found)
+        return found
 
     def read(self, received: Received, once_each: bool = False) -> Any:
         """The JSON of a reply.
@@ -206,6 +210,15 @@ class JsonClient:
         wait = _retry_after(response.headers.get("retry-after"), self._clock())
         message = f"The back-end did not answer the question (status {status})."
         raise self.unavailable(reason, message, status, wait)
+
+    def _verify(self, received: Received) -> None:
+        scheme = self._section.signed
+        if scheme == "no":
+            return
+        try:
+            answer_signature.check(scheme, 200, received.fields, received.body, self._keys, self._clock())
+        except Damaged as error:
+            raise self.unavailable("wrong_signature", error.message, 200, remedy=error.remedy) from None
 
     def _body(self, response: httpx.Response) -> bytes:
         body = bytearray()

@@ -196,8 +196,16 @@ def open_backend(name: str, section: Section, secrets: SecretFile, clock: Callab
     """The identity source of a section of the settings.
 
     Raises:
-        SettingsError: a file that the section names cannot be used.
+        SettingsError: a file that the section names cannot be used, or it names a way of signing.
     """
+    if section.signed != "no":
+        # Passed over, it would seem to be followed.
+        raise SettingsError(
+            "What the identity source says is always signed, by WS-Security.",
+            place=f"backends.{name}.signed",
+            remedy=f"Leave out signed and answer_keys; keep its certificates as the secret "
+            f"backend-{name}-certificates.",
+        )
     trust = _trust(name, section)
     limits = Limits(section.timeout, section.whole_time, LARGEST_REPLY)
     key_name, certificates_name = f"backend-{name}-key", f"backend-{name}-certificates"

@@ -2,7 +2,8 @@
 
 A question is a POST to its URL with the parameters as one JSON object; see `integrations.json_client`. It
 answers 200 with `{"passed": true | false, "code": "...", "text": {"ar": "...", "en": "..."}}`; code and text
-may be missing. Every other outcome is no answer.
+may be missing. It should say `"question"`, the key, too: an answer to another question is then none. Every
+other outcome is no answer.
 """
 
 from collections.abc import Callable
@@ -20,11 +21,12 @@ from integrations.json_client import JsonClient
 
 class _Answer(BaseModel):
     # More members than these are the registry's own business.
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     passed: StrictBool
     code: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
     text: Bilingual | None = None
+    question: str | None = None
 
 
 class RestRegistry:
@@ -43,13 +45,17 @@ class RestRegistry:
         """Ask it, once. Raises as `integrations.backend.Backend.ask` does."""
         received = self._client.post(question.key, question.parameters)
         try:
-            answer = _Answer.model_validate(self._client.read(received))
+            answer = _Answer.model_validate(self._client.read(received, once_each=True))
         except ValidationError as error:
             # The reply itself is not shown: it may hold personal data.
             where = "/".join(str(step) for step in error.errors()[0]["loc"]) or "the whole"
             raise self._client.unavailable(
                 "wrong_shape", f"The back-end's reply is not as agreed ({where}).", 200
             ) from None
+        if answer.question not in (None, question.key):
+            raise self._client.unavailable(
+                "not_ours", "The back-end answers another question than ours.", 200
+            )
         return Reply(answer.passed, self._clock(), answer.code, answer.text)
 
 

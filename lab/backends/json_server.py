@@ -87,6 +87,7 @@ class Source:
 class _State:
     source: Source
     token: str | None
+    now: int | None = None
     mode: Mode = "answer"
     left: int | None = None
     seconds: float = 0.0
@@ -148,6 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "acted": state.acted,
                     "questions": state.questions,
                     "answers": list(state.answers.values()),
+                    "under_way": state.under_way,
                     "most_under_way": state.most_under_way,
                 }
                 body = json.dumps(log).encode()
@@ -226,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _signatures(self, mode: Mode, body: bytes) -> dict[str, str]:
         key = self.state.stranger if mode == "wrong_signature" else self.state.key
-        return {"x-jws-signature": _jws(body, key), **_http_signature(200, body, key)}
+        return {"x-jws-signature": _jws(body, key), **_http_signature(200, body, key, self.state.now)}
 
     def _drip(self, mode: Mode, body: bytes, headers: dict[str, str]) -> None:
         with contextlib.suppress(OSError):
@@ -264,6 +266,7 @@ def serve(source: Source) -> None:
     parser.add_argument("--token", help="bearer token asked for")
     parser.add_argument("--certificate", help="PEM file with the certificate and key for TLS")
     parser.add_argument("--clients", help="PEM file with the authority of the clients that it lets in")
+    parser.add_argument("--now", type=int, help="present moment, in seconds of Unix time, for good")
     given = parser.parse_args()
     contract = source.contract_file.read_text(encoding="utf-8")
     schemas = yaml.safe_load(contract)["components"]["schemas"]
@@ -271,7 +274,7 @@ def serve(source: Source) -> None:
         "Handler",
         (_Handler,),
         {
-            "state": _State(source, given.token),
+            "state": _State(source, given.token, given.now),
             "contract": contract,
             "question": Draft202012Validator(schemas["Question"]),
         },
@@ -312,9 +315,11 @@ def _jws(body: bytes, key: ec.EllipticCurvePrivateKey) -> str:
     return PyJWS().encode(body, key, algorithm="ES256", headers={"b64": False, "crit": ["b64"]})
 
 
-def _http_signature(status: int, body: bytes, key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+def _http_signature(
+    status: int, body: bytes, key: ec.EllipticCurvePrivateKey, now: int | None
+) -> dict[str, str]:
     digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
-    told = f'("@status" "content-digest");created={int(time.time())};keyid="lab"'
+    told = f'("@status" "content-digest");created={int(time.time()) if now is None else now};keyid="lab"'
     base = f'"@status": {status}\n"content-digest": {digest}\n"@signature-params": {told}'
     r, s = decode_dss_signature(key.sign(base.encode(), ec.ECDSA(hashes.SHA256())))
     signature = base64.b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big")).decode()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,14 @@ class Running:
         port: on loopback; the same after `stop` and `start`.
         token: bearer token it asks for.
         tls: it is asked by https.
+        now: aware; what it signs as the present moment, for good. None is the machine's.
     """
 
     name: str
     port: int
     token: str | None = field(default=None, repr=False)
     tls: Tls | None = None
+    now: datetime | None = None
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -61,6 +64,8 @@ class Running:
         command = [sys.executable, "-m", f"lab.backends.{self.name}", "--port", str(self.port)]
         if self.token is not None:
             command += ["--token", self.token]
+        if self.now is not None:
+            command += ["--now", str(int(self.now.timestamp()))]
         if self.tls is not None:
             command += ["--certificate", str(self.tls.server)]
             if self.tls.client is not None:
@@ -126,13 +131,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(name: str, *, token: str | None = None, tls: Tls | None = None) -> Iterator[Running]:
+def running(
+    name: str, *, token: str | None = None, tls: Tls | None = None, now: datetime | None = None
+) -> Iterator[Running]:
     """A simulated back-end on a free port; ended with the block.
 
     Raises:
         Unavailable: it does not come up.
     """
-    one = Running(name, free_port(), token, tls)
+    one = Running(name, free_port(), token, tls, now)
     try:
         one.start()
         yield one

@@ -61,6 +61,7 @@ def _key() -> ec.EllipticCurvePrivateKey:
 class _State:
     token: str | None
     notices: str | None
+    now: int | None = None
     book: Book = field(default_factory=Book)
     mode: Mode = "answer"
     left: int | None = None
@@ -183,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = _body(mode, said)
         key = self.state.stranger if mode == "wrong_signature" else self.state.key
         jws = PyJWS().encode(body, key, algorithm="ES256", headers={"b64": False, "crit": ["b64"]})
-        signatures = {**_signed({"@status": "200"}, body, key), "x-jws-signature": jws}
+        signatures = {**_signed({"@status": "200"}, body, key, self.state.now), "x-jws-signature": jws}
         headers = {} if mode == "unsigned" else signatures
         if mode == "half":
             self._send(200, body[: len(body) // 2], headers, promised=len(body))
@@ -281,12 +282,15 @@ def _body(mode: Mode, answer: dict[str, Any]) -> bytes:
     return body[:-9] if mode == "nonsense" else body
 
 
-def _signed(covered: dict[str, str], body: bytes, key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+def _signed(
+    covered: dict[str, str], body: bytes, key: ec.EllipticCurvePrivateKey, now: int | None = None
+) -> dict[str, str]:
     """Headers that sign a message by RFC 9421, over its digest and what else is covered."""
+    created = int(time.time()) if now is None else now
     digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
     parts = {**covered, "content-digest": digest}
     named = " ".join(f'"{name}"' for name in parts)
-    told = f'({named});created={int(time.time())};nonce="{secrets.token_hex(8)}";keyid="lab"'
+    told = f'({named});created={created};nonce="{secrets.token_hex(8)}";keyid="lab"'
     base = "".join(f'"{name}": {value}\n' for name, value in parts.items()) + f'"@signature-params": {told}'
     r, s = decode_dss_signature(key.sign(base.encode(), ec.ECDSA(hashes.SHA256())))
     signature = base64.b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big")).decode()
@@ -299,6 +303,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--token", help="bearer token asked for")
     parser.add_argument("--notices", help="URL that is told of payments")
+    parser.add_argument(
+        "--now", type=int, help="present moment of answers, in seconds of Unix time, for good"
+    )
     given = parser.parse_args()
     contract = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
     questions = {
@@ -307,7 +314,7 @@ def main() -> None:
         )
         for place, name in _SCHEMAS.items()
     }
-    state = _State(given.token, given.notices)
+    state = _State(given.token, given.notices, given.now)
     handler = type("Handler", (_Handler,), {"state": state, "questions": questions})
     ThreadingHTTPServer(("127.0.0.1", given.port), handler).serve_forever()
 

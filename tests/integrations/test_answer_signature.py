@@ -148,6 +148,14 @@ def test_an_http_signature_holds_for_its_status_and_body() -> None:
     assert not holds("http", signed(expires=NOW))
 
 
+def test_an_http_signature_of_before_or_of_later_is_none() -> None:
+    for seconds, good in ((299, True), (301, False), (-59, True), (-61, False)):
+        assert holds("http", signed(), now=NOW + timedelta(seconds=seconds)) is good
+    fields = [("Content-Type", "application/json"), ("Content-Digest", content_digest(BODY))]
+    undated = asked(("@status", "content-digest"), created=None, alg=None)
+    assert not holds("http", [*fields, *sign(Message(None, None, fields, 200), "b", undated, P256).items()])
+
+
 @pytest.mark.parametrize("names", [("@status",), ("content-digest",), ("content-type",), ()])
 def test_one_that_covers_less_is_none(names: tuple[str, ...]) -> None:
     assert not holds("http", signed(names=names))

@@ -108,7 +108,7 @@ class Conformance:
     @classmethod
     def running(cls) -> Iterator[Running]:
         """The simulated back-end of the driver."""
-        with running(cls.driver, token=TOKEN) as one:
+        with running(cls.driver, token=TOKEN, now=NOW) as one:
             yield one
 
     @pytest.fixture

@@ -1,6 +1,7 @@
 """An office that presents its bills at a real payment system over loopback."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from integrations.bill_presentment import open_presenter
 from integrations.desks.bills import BillsDesk
 from tests.integrations.backends.payment_system import PaymentSystem, keep_token, payment_system, section_of
 from tests.integrations.money_office import MoneyOffice, open_money_office
+
+
+def moment() -> datetime:
+    """What a signature is of: the moment of this machine, whatever day the office has."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def bills(house: MoneyOffice, system: PaymentSystem, tmp_path: Path) -> BillsDes
     secrets = SecretFile(tmp_path / "bills.json", tmp_path / "bills.key")
     keep_token(secrets)
     settings = Settings(backends={"bills": section_of(system, tmp_path)})
-    return BillsDesk(house.money.desk, house.money, open_presenter(settings, secrets, lambda: house.now[-1]))
+    return BillsDesk(house.money.desk, house.money, open_presenter(settings, secrets, moment))
 
 
 @pytest.fixture
@@ -47,6 +53,6 @@ def hurried(house: MoneyOffice, system: PaymentSystem, tmp_path: Path) -> BillsD
     secrets = SecretFile(tmp_path / "bills.json", tmp_path / "bills.key")
     keep_token(secrets)
     section = section_of(system, tmp_path, timeout=1.0, total=2.0)
-    presenter = sadad.open_presenter("bills", section, secrets, lambda: house.now[-1])
+    presenter = sadad.open_presenter("bills", section, secrets, moment)
     house.office.jobs._known.clear()
     return BillsDesk(house.money.desk, house.money, presenter)

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -69,9 +70,9 @@ class PaymentSystem(Running):
 
 
 @contextlib.contextmanager
-def payment_system() -> Iterator[PaymentSystem]:
-    """A payment system on a free port; ended with the block."""
-    one = PaymentSystem("sadad_server", free_port(), TOKEN)
+def payment_system(now: datetime | None = None) -> Iterator[PaymentSystem]:
+    """A payment system on a free port, with a clock that stands if told so; ended with the block."""
+    one = PaymentSystem("sadad_server", free_port(), TOKEN, now=now)
     try:
         one.start()
         yield one

@@ -32,7 +32,7 @@ class TestSadad(Conformance):
     @classmethod
     def running(cls) -> Iterator[Running]:
         """A payment system that knows these bills."""
-        with payment_system() as one:
+        with payment_system(NOW) as one:
             _tell(one, "first", [(each, "new", "115.58") for each in (PAID, PARTLY, UNPAID, EXPIRED)])
             _tell(one, "second", [(EXPIRED, "expired", "0.00")])
             one.pay(PAID, "115.58", notified=False)
