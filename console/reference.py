@@ -118,7 +118,7 @@ def metrics_page() -> str:
     # Not at the top: the other pages need no part of monitoring.
     from console.web.metrics import PROCESS, Cases
     from integrations.cases.stays import StayCollector
-    from integrations.resilience.circuits import CircuitCollector
+    from integrations.resilience.look_ups import BackendCollector
     from monitoring.catalogue import Catalogue
     from monitoring.exporter import Collector
     from monitoring.reading import Reading
@@ -148,7 +148,7 @@ def metrics_page() -> str:
     told = [
         *PROCESS.collect(),
         *Cases(StayCollector(nowhere)).describe(),
-        *CircuitCollector(nowhere, ()).describe(),
+        *BackendCollector(nowhere, ()).describe(),
     ]
     nowhere.dispose()
     parts += ["## Of the API", _metric_table(_own(told))]

@@ -24,6 +24,7 @@ from foundation.secret import Secret
 from foundation.settings import Settings
 from foundation.telemetry import configure_logging
 from foundation.tls import Contexts, Material, Protocol, abandon
+from integrations.cases.calling import QUEUE as CALLS
 from integrations.centres import certificates
 from monitoring import exporter
 
@@ -36,7 +37,7 @@ _BETWEEN_LISTS = 2.0
 _AFTER_FAULT = 10.0
 _BETWEEN_DELIVERERS = 5.0
 _BETWEEN_RENEWALS = 60.0
-# Jobs of one queue at the same time.
+# Jobs of one queue at the same time; of the calls to back-ends as many as have a place, and one more.
 _AT_ONCE = 4
 
 _Part = Callable[[Platform, threading.Event], None]
@@ -97,7 +98,8 @@ def _worker(platform: Platform, stop: threading.Event) -> None:
 
 
 def _work(queue: str, platform: Platform, stop: threading.Event) -> None:
-    platform.jobs.work([queue], _AT_ONCE, stop.is_set)
+    threads = platform.licensing.outside.threads if queue == CALLS else _AT_ONCE
+    platform.jobs.work([queue], threads, stop.is_set)
 
 
 def _deliver(platform: Platform, stop: threading.Event) -> None:

@@ -27,7 +27,7 @@ class Backend(Section):
     attempts: int = Field(
         2, ge=1, le=5, description="Times that a question is sent at once, where sending it again can help."
     )
-    at_once: int = Field(
+    places: int = Field(
         3,
         ge=1,
         le=200,

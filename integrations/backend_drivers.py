@@ -11,6 +11,7 @@ from foundation.settings import Backend as Section
 from foundation.settings import Settings
 from integrations.backend import Backend, Nature
 from integrations.resilience.breaker import Turn
+from integrations.resilience.look_ups import LookUp
 from integrations.resilience.resilient import Resilient
 
 
@@ -19,6 +20,7 @@ def open_backends(
     secrets: SecretFile,
     clock: Callable[[], datetime],
     tell: Callable[[Turn], None] = lambda _: None,
+    note: Callable[[LookUp], None] = lambda _: None,
 ) -> dict[str, Backend]:
     """Every back-end of the settings, by name, kept within its limits.
 
@@ -28,6 +30,7 @@ def open_backends(
     Args:
         clock: the present moment, aware.
         tell: is told when a back-end is left alone, tried again and back.
+        note: is told how each question fared.
 
     Raises:
         NotFound: the settings name a driver that there is not.
@@ -38,7 +41,12 @@ def open_backends(
         modules = driver_modules("integrations.backends", (), "rakeeza.backends")
     return {
         name: Resilient(
-            name, _open(modules, name, section, secrets, clock), _nature(modules, section), section, tell
+            name,
+            _open(modules, name, section, secrets, clock),
+            _nature(modules, section),
+            section,
+            tell,
+            note,
         )
         for name, section in settings.backends.items()
     }

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foundation.database import Database
 from foundation.errors import RakeezaError
 from integrations.cases.stays import StayCollector
-from integrations.resilience.circuits import CircuitCollector
+from integrations.resilience.look_ups import BackendCollector
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def registries(database: Database, backends: Sequence[str] = ()) -> tuple[Collec
     """
     kept = CollectorRegistry()
     kept.register(Cases(StayCollector(database)))
-    kept.register(CircuitCollector(database, backends))
+    kept.register(BackendCollector(database, backends))
     return PROCESS, kept
 
 

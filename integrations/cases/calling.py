@@ -25,7 +25,8 @@ from integrations.procedure import Check
 
 _log = logging.getLogger(__name__)
 
-_QUEUE = "calls"
+QUEUE = "calls"
+"""Queue of the calls."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Calling:
 
     def register(self) -> None:
         """Take the job `calls.JOB`, in a queue of its own: a worker may be given to it alone."""
-        self.office.jobs.register(calls.JOB, self.make, queue=_QUEUE)
+        self.office.jobs.register(calls.JOB, self.make, queue=QUEUE)
 
     def make(self, payload: Mapping[str, Any], _attempt: int) -> None:
         """Make one attempt at a call; the handler of `calls.JOB`."""
@@ -153,7 +154,7 @@ class Calling:
 
     def _unanswered(self, session: Session, case: Case, call: Call, failure: _Failure, at: datetime) -> None:
         if failure.final or (failure.tried and call.attempts + 1 >= call.attempts_most):
-            calls.park(session, case, call, at, failure.reason)
+            calls.park(session, case, call, at, failure.reason, awaits=not failure.final)
         else:
             again = calls.postpone(
                 session, call, at, failure.reason, failure.retry_after, counts=failure.tried

@@ -23,13 +23,17 @@ ALIVE = frozenset({"in_progress", "pending", "too_early"})
 """Reasons of no answer by which the back-end is known to be well."""
 SILENT = frozenset({"busy", "circuit_open", "credentials", "driver_fault", "rate_limit"})
 """Reasons of no answer that say nothing of it: they are ours, or are met by keeping away."""
+NOT_SENT = frozenset(
+    {"missing_parameter", "question", "question_too_large", "unknown_parameter", "wrong_parameter"}
+)
+"""Reasons of a rejection by which nobody was asked."""
 
 _WHILE_TRIED = 1.0
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A change of a circuit, or its first answer in this process.
+    """A change of a circuit.
 
     Args:
         backend: name in the settings.
@@ -70,7 +74,6 @@ class Breaker:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._state: State = "closed"
-        self._heard = False
         self._failures = 0
         self._openings = 0
         self._until = 0.0
@@ -103,9 +106,9 @@ class Breaker:
         """The back-end answered, whatever it said."""
         told: Turn | None = None
         with self._lock:
-            if self._state != "closed" or not self._heard:
+            if self._state != "closed":
                 told = Turn(self._name, "closed")
-            self._state, self._heard, self._failures, self._openings = "closed", True, 0, 0
+            self._state, self._failures, self._openings = "closed", 0, 0
         self._say(told)
 
     def unanswered(self, error: BackendUnavailable) -> None:

@@ -12,9 +12,10 @@ from pathlib import PurePath
 
 from foundation.settings import Backend as Section
 from integrations.backend import Backend, BackendRejection, BackendUnavailable, Nature, Question, Reply
-from integrations.resilience.breaker import Breaker, Turn
+from integrations.resilience.breaker import NOT_SENT, Breaker, Turn
 from integrations.resilience.bulkhead import Bulkhead
 from integrations.resilience.kept_answers import KeptAnswers
+from integrations.resilience.look_ups import LookUp
 from integrations.resilience.retry import repeated
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Resilient:
         nature: what holds for all its answers.
         section: its limits.
         tell: is told when it is left alone, tried again and back.
+        note: is told how each question fared.
         monotonic: seconds that only grow.
         sleep: waits so many seconds.
     """
@@ -39,18 +41,20 @@ class Resilient:
         backend: Backend,
         nature: Nature,
         section: Section,
-        tell: Callable[[Turn], None],
+        tell: Callable[[Turn], None] = lambda _: None,
+        note: Callable[[LookUp], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._name = name
+        self._tell = note
         self._backend = backend
         self._nature = nature
         self._section = section
         self._monotonic = monotonic
         self._sleep = sleep
         self._breaker = Breaker(name, section.failures, section.pause, tell, monotonic)
-        self._bulkhead = Bulkhead(name, section.at_once)
+        self._bulkhead = Bulkhead(name, section.places)
         self._kept = KeptAnswers(nature, section.keep, monotonic)
 
     def ask(self, question: Question) -> Reply:
@@ -65,8 +69,8 @@ class Resilient:
         except BackendUnavailable as error:
             self._note(question, error.reason, started)
             raise
-        except BackendRejection:
-            self._note(question, "rejected", started)
+        except BackendRejection as error:
+            self._note(question, "not_sent" if error.reason in NOT_SENT else "rejected", started)
             raise
         self._kept.keep(question, reply)
         self._note(question, "answered", started)
@@ -90,8 +94,11 @@ class Resilient:
         except BackendUnavailable as error:
             self._breaker.unanswered(error)
             raise
-        except BackendRejection:
-            self._breaker.answered()
+        except BackendRejection as error:
+            if error.reason in NOT_SENT:
+                self._breaker.passed_over()
+            else:
+                self._breaker.answered()
             raise
         except BaseException:
             self._breaker.passed_over()
@@ -122,11 +129,13 @@ class Resilient:
         )
 
     def _note(self, question: Question, outcome: str, started: float, **more: float) -> None:
+        took = self._monotonic() - started
         told = {
             "backend": self._name,
             "purpose": question.purpose,
             "outcome": outcome,
-            "took_s": round(self._monotonic() - started, 3),
+            "took_s": round(took, 3),
             **more,
         }
         _log.info("The back-end %s was asked for %s: %s.", self._name, question.purpose, outcome, extra=told)
+        self._tell(LookUp(self._name, outcome, took))

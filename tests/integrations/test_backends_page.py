@@ -105,5 +105,5 @@ def test_every_limit_of_the_page_is_a_setting() -> None:
     known = {option for option, *_ in backend_options()}
     limits = re.findall(r"^\| [a-z ]+ \| (`[a-z_`, ]+) \|", PAGE, re.MULTILINE)
     named = {name for row in limits for name in re.findall(r"`(\w+)`", row)}
-    limits_of_code = {"timeout", "total", "attempts", "at_once", "failures", "pause", "keep"}
+    limits_of_code = {"timeout", "total", "attempts", "places", "failures", "pause", "keep"}
     assert limits_of_code <= named & known

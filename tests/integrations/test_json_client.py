@@ -134,7 +134,7 @@ def test_files_that_cannot_be_used_are_named_at_the_start(authority: Authority, 
         {"url": "https://h/", "answer_keys": "keys.pem"},
         {"url": "https://h/", "signed": "HS256", "answer_keys": "keys.pem"},
         {"url": "https://h/", "attempts": 0},
-        {"url": "https://h/", "at_once": 0},
+        {"url": "https://h/", "places": 0},
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(options: dict[str, Any]) -> None:

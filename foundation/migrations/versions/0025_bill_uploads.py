@@ -1,4 +1,4 @@
-"""What the payment system was told of each bill, by which uploads, and the settlements of its days."""
+"""What payment systems are told of bills, and how each back-end fares."""
 
 from alembic import op
 
@@ -82,3 +82,31 @@ def upgrade() -> None:
         )
         """
     )
+    # How a back-end stands, as far as any process knows.
+    op.execute(
+        """
+        CREATE TABLE backend_standing (
+            backend text CONSTRAINT pk_backend_standing PRIMARY KEY,
+            circuit text NOT NULL DEFAULT 'closed'
+                CONSTRAINT ck_backend_standing_circuit CHECK (circuit IN ('closed', 'half_open', 'open')),
+            answered_at timestamptz,
+            unanswered_since timestamptz,
+            reason text,
+            CONSTRAINT ck_backend_standing_reason CHECK ((unanswered_since IS NULL) = (reason IS NULL))
+        ) WITH (fillfactor = 50)
+        """
+    )
+    op.execute(
+        """
+        CREATE TABLE backend_look_up (
+            backend text NOT NULL,
+            outcome text NOT NULL,
+            count bigint NOT NULL,
+            seconds double precision NOT NULL,
+            buckets bigint[] NOT NULL,
+            CONSTRAINT pk_backend_look_up PRIMARY KEY (backend, outcome)
+        ) WITH (fillfactor = 50)
+        """
+    )
+    # Since when a parked call awaits its back-end; none of one that awaits a person.
+    op.execute("ALTER TABLE case_call ADD COLUMN awaits_since timestamptz")

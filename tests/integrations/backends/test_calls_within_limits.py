@@ -11,7 +11,7 @@ import pytest
 from foundation.database import Database
 from foundation.settings import Backend
 from integrations.cases import notices
-from integrations.resilience.circuits import CIRCUIT
+from integrations.resilience.look_ups import CIRCUIT
 from lab.backends.running import Running, running
 from tests.integrations.outside_office import OutsideOffice, key_of, open_office
 from tests.processes import until
@@ -22,6 +22,12 @@ NUMBER, OTHER = "7001234567", "7001234575"
 @pytest.fixture
 def commerce() -> Iterator[Running]:
     with running("commercial_registry") as one:
+        yield one
+
+
+@pytest.fixture
+def messages() -> Iterator[Running]:
+    with running("sms") as one:
         yield one
 
 
@@ -46,7 +52,7 @@ def test_a_call_that_found_no_place_has_not_been_tried(
     database: Database, tmp_path: Path, commerce: Running
 ) -> None:
     # One attempt would park it.
-    town = office(database, tmp_path, commerce, attempts=1, at_once=1)
+    town = office(database, tmp_path, commerce, attempts=1, places=1)
     commerce.behave("slow", times=1, seconds=4)
     first, second = town.ask(NUMBER), town.ask(OTHER)
     worker = threading.Thread(target=town.work_off)
@@ -94,18 +100,20 @@ def test_an_answer_that_was_kept_says_when_it_was_given(
 def test_a_slow_back_end_leaves_a_thread_to_the_others(
     database: Database, tmp_path: Path, commerce: Running, messages: Running
 ) -> None:
-    # As many places as the settings give without being asked: fewer than a queue has threads.
-    town = office(database, tmp_path, commerce, 1, messages, timeout=120, total=300)
+    # More places than another queue has threads, and all of them taken.
+    town = office(database, tmp_path, commerce, 1, messages, timeout=120, total=300, places=6)
     commerce.behave("slow", seconds=600)
-    numbers = [town.ask(NUMBER) for _ in range(5)]
+    numbers = [town.ask(NUMBER) for _ in range(8)]
     stop = threading.Event()
-    jobs = town.desk.office.jobs
-    worker = threading.Thread(target=jobs.work, kwargs={"queues": ["calls"], "stop": stop.is_set})
+    jobs, threads = town.desk.office.jobs, town.outside.threads
+    worker = threading.Thread(target=jobs.work, args=(["calls"], threads, stop.is_set))
     worker.start()
     try:
         until(lambda: len(messages.log()["questions"]) == len(numbers), "every message")
         assert {town.call(number)["state"] for number in numbers} == {"waiting"}
-        assert commerce.log()["most_under_way"] == Backend.model_fields["at_once"].default
+        until(lambda: commerce.log()["under_way"] == 6, "every place to be taken")
+        assert commerce.log()["most_under_way"] == 6
+        assert threads == 6 + Backend.model_fields["places"].default + 1
     finally:
         stop.set()
         commerce.stop()

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from foundation.database import Database
 from foundation.events import read
 from integrations.resilience.breaker import Turn
-from integrations.resilience.circuits import CIRCUIT, CircuitCollector, CircuitNews
+from integrations.resilience.circuits import CircuitNews
+from integrations.resilience.look_ups import CIRCUIT, BackendCollector
 
 
 def events(database: Database) -> list[tuple[str, str, str]]:
@@ -20,11 +21,11 @@ def events(database: Database) -> list[tuple[str, str, str]]:
 
 def metrics(database: Database, *backends: str) -> str:
     registry = CollectorRegistry()
-    registry.register(CircuitCollector(database, backends))
+    registry.register(BackendCollector(database, backends))
     return generate_latest(registry).decode()
 
 
-def test_each_change_is_an_event_and_a_first_answer_is_none(database: Database) -> None:
+def test_each_change_is_an_event_and_what_is_no_change_is_none(database: Database) -> None:
     news = CircuitNews(database)
     news.tell(Turn("commerce", "closed"))
     assert events(database) == []
@@ -35,12 +36,6 @@ def test_each_change_is_an_event_and_a_first_answer_is_none(database: Database) 
         ("backend/commerce", "half_open", ""),
         ("backend/commerce", "closed", ""),
     ]
-
-
-def test_the_first_answer_in_a_new_process_ends_what_one_that_is_gone_had_told(database: Database) -> None:
-    CircuitNews(database).tell(Turn("commerce", "open", "timeout", 30.0))
-    CircuitNews(database).tell(Turn("commerce", "closed"))
-    assert [state for _, state, _ in events(database)] == ["open", "closed"]
 
 
 def test_the_metric_is_how_each_was_last_told(database: Database) -> None:

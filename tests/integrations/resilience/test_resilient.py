@@ -122,7 +122,7 @@ def test_a_wrong_question_says_that_the_back_end_is_well(opened: Opened) -> None
 
 
 def test_never_more_are_under_way_than_may_be_and_none_of_another_waits(opened: Opened) -> None:
-    held = opened.open(at_once=2, total=PATIENT)
+    held = opened.open(places=2, total=PATIENT)
     free = opened.open()
     opened.commerce.behave("slow", times=2, seconds=5)
     outcomes: list[str] = []
