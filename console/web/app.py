@@ -16,7 +16,7 @@ from infra.plays import http as plays
 from integrations import contracts
 from integrations.centres import replay
 from integrations.centres.terms import terms_of
-from integrations.entrypoints import authority, bill_notices, rest, verify
+from integrations.entrypoints import authority, bill_notices, interface, rest, verify
 from integrations.entrypoints.rest.signatures import Signatures
 from integrations.entrypoints.soap.app import SoapFace
 from integrations.entrypoints.soap.security import Centres
@@ -39,6 +39,7 @@ def create_api(platform: Platform) -> FastAPI:
     )
     if admission is not None:
         app.add_middleware(Admitted, admission=admission, elsewhere=frozenset({SoapFace.path}))
+    app.add_middleware(interface.Versioned)
     app.add_middleware(metrics.Measured)
     witness.call(app, Signatures(platform.database, _origins(platform.settings)))
     app.include_router(metrics.router(platform.database, tuple(platform.settings.backends)))
@@ -46,6 +47,7 @@ def create_api(platform: Platform) -> FastAPI:
     app.include_router(token_router(platform.identity, endpoints, by_certificate=secured))
     app.include_router(rest.router(platform.licensing, platform.identity))
     app.include_router(verify.router(platform.licensing))
+    app.include_router(interface.router(http.public_url))
     app.include_router(bill_notices.router(platform.licensing.bills))
     app.include_router(authority.router(platform.certificates, platform.database))
     app.include_router(verify_page.router(_labels(platform)))
@@ -83,7 +85,8 @@ def _bases(settings: Settings) -> list[str]:
 def _centres(platform: Platform) -> Centres:
     # The sooner it is known after a crash what the database forgot, the sooner messages are taken again.
     replay.remember(platform.database)
-    return Centres(platform.database, platform.licensing.desk.office.vault, terms_of())
+    vault = platform.licensing.desk.office.vault
+    return Centres(platform.database, vault, terms_of(), platform.identity.caller)
 
 
 def _labels(platform: Platform) -> bytes:

@@ -45,6 +45,7 @@ class Release:
     version: int
     openapi: Mapping[str, Any]
     xsd: bytes
+    wsdl: bytes
 
 
 @cache
@@ -56,6 +57,7 @@ def releases() -> tuple[Release, ...]:
             number,
             yaml.safe_load((folder / "licensing.openapi.yaml").read_text(encoding="utf-8")),
             (folder / "licensing.xsd").read_bytes(),
+            (folder / "licensing.wsdl").read_bytes(),
         )
         for number, folder in folders
     )
@@ -163,6 +165,12 @@ class _Comparison:
             if status not in new["responses"]:
                 yield Breaking(place, "the answer is gone")
                 continue
+            names = [each.get("$ref", "").rpartition("/")[2] for each in (response, new["responses"][status])]
+            if names[0] != names[1]:
+                # By SOAP the name is that of the fault's element.
+                yield Breaking(
+                    place, f"it was {names[0] or 'without a name'}, and is {names[1] or 'without'}"
+                )
             before, after = self._old.read(response), self._new.read(new["responses"][status])
             for kind, said in after.get("content", {}).items():
                 if kind not in before.get("content", {}):

@@ -71,7 +71,12 @@ def served(address: str) -> bytes:
         address: URL of the SOAP face, `https://licensing.example.sa/soap/v1`. The XSD is looked for beside
             the WSDL, wherever that is served.
     """
-    tree = etree.fromstring(_file())
+    return addressed(_file(), address)
+
+
+def addressed(text: bytes, address: str) -> bytes:
+    """The same of a WSDL that was written before."""
+    tree = etree.fromstring(text)
     for namespace in _VERSIONS.values():
         for element in tree.iter(f"{{{namespace}}}address"):
             element.set("location", address)
