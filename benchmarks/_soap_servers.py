@@ -52,6 +52,12 @@ class _Nobody:
     def authenticated(self, _envelope: Envelope, _scope: Scope, /) -> Caller:
         raise NotAuthenticated("Nobody signs here.")
 
+    def announced(self, _envelope: Envelope, _scope: Scope, /) -> str:
+        raise NotAuthenticated("Nobody signs here.")
+
+    def bearer(self, _token: str, _scope: Scope, /) -> str:
+        return "centre-7"
+
 
 def ours() -> ASGIApp:
     """Our face, before a route of REST that takes the same body as the real one."""

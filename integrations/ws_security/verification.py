@@ -56,6 +56,61 @@ class Verified:
     username_signed: bool
 
 
+@dataclass(frozen=True)
+class Announced:
+    """What a message's header proves before its Body is looked at: by whom its SignedInfo is signed.
+
+    Nothing else of the message is proven by it, and nothing may be carried out for it.
+
+    Args:
+        parts: the message's own, by their places.
+        timestamp: lately made, by what it says.
+        covers: what the signature says it covers.
+        certificate: DER of the certificate that signed, as the look-up gave it.
+        signature: octets of SignatureValue.
+        signed_info: canonical octets that the signature is over.
+        username_token: the clerk's, not checked yet; None if there is none.
+    """
+
+    parts: header.Parts
+    timestamp: Timestamp
+    covers: list[signature.Cover]
+    certificate: bytes
+    signature: bytes
+    signed_info: bytes
+    username_token: UsernameToken | None
+
+    @property
+    def username_signed(self) -> bool:
+        """Whether the signature says that it covers the clerk's token."""
+        return any(cover.element is self.parts.username_token for cover in self.covers)
+
+
+def announced(envelope: etree._Element, lookup: Lookup, now: datetime) -> Announced:
+    """Verify what the header alone can prove, so that nobody has to wait for a stranger's attachments.
+
+    Args:
+        envelope: as `verify`; attachments need not be in their places.
+        lookup: knows the centres' certificates.
+        now: aware.
+
+    Raises:
+        SecurityFault: as `verify`.
+    """
+    parts = header.read(envelope)
+    made = timestamp.read(parts.timestamp)
+    timestamp.check(made, now)
+    clerk = None if parts.username_token is None else username_token.read(parts.username_token)
+    signed = signature.read(parts.signature)
+    covers = signature.covered(parts, signed)
+    reference = keys.read(signed.key_info, parts.binary_token)
+    certificate = keys.find(reference, lookup, now)
+    algorithms.check_key(signed.method, certificate.key)
+    signed_info = octets(signed.signed_info, signed.prefixes)
+    algorithms.check_signature(signed.method, certificate.key, signed.octets, signed_info)
+    return Announced(parts, made, covers, certificate.der, signed.octets, signed_info, clerk)
+
+
 def verify(envelope: etree._Element, lookup: Lookup, now: datetime) -> Verified:
     """Verify a message's Security header and signature.
 
@@ -74,29 +129,19 @@ def verify(envelope: etree._Element, lookup: Lookup, now: datetime) -> Verified:
     Raises:
         SecurityFault: one of its classes, see `integrations.ws_security.faults`.
     """
-    parts = header.read(envelope)
-    made = timestamp.read(parts.timestamp)
-    timestamp.check(made, now)
-    clerk = None if parts.username_token is None else username_token.read(parts.username_token)
-    signed = signature.read(parts.signature)
-    covers = signature.covered(parts, signed)
-    reference = keys.read(signed.key_info, parts.binary_token)
-    certificate = keys.find(reference, lookup, now)
-    algorithms.check_key(signed.method, certificate.key)
-    signed_info = octets(signed.signed_info, signed.prefixes)
-    algorithms.check_signature(signed.method, certificate.key, signed.octets, signed_info)
-    _check_whole(parts, covers)
-    for cover in covers:
+    said = announced(envelope, lookup, now)
+    _check_whole(said.parts, said.covers)
+    for cover in said.covers:
         signature.check_digest(cover)
     return Verified(
-        body=parts.body,
-        timestamp=made,
-        certificate=certificate.der,
-        signature=signed.octets,
-        signed_info=signed_info,
-        digest=hashlib.sha256(signed_info).digest(),
-        username_token=clerk,
-        username_signed=any(cover.element is parts.username_token for cover in covers),
+        body=said.parts.body,
+        timestamp=said.timestamp,
+        certificate=said.certificate,
+        signature=said.signature,
+        signed_info=said.signed_info,
+        digest=hashlib.sha256(said.signed_info).digest(),
+        username_token=said.username_token,
+        username_signed=said.username_signed,
     )
 
 

@@ -252,7 +252,7 @@ def open_town(desk: Desk) -> Iterator[Town]:
     vault = desk.licensing.desk.office.vault
     app.add_middleware(
         SoapFace,
-        authenticator=Centres(desk.database, vault, terms_of()),
+        authenticator=Centres(desk.database, vault, terms_of(), identity.caller),
         public_url=None,
         most_message=MAX_BODY,
         most_package=MAX_FILE,

@@ -10,7 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -19,15 +19,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foundation.admission import Admission
 from foundation.caller import Caller
+from foundation.confirmation import shown
 from foundation.errors import NotAuthenticated, RakeezaError
 from foundation.http_admission import caller_of
 from integrations.contracts.binding import binding
-from integrations.entrypoints.soap import contract_files, faults, messages
+from integrations.entrypoints.soap import attachments, contract_files, faults, messages
 from integrations.entrypoints.soap.dispatch import called
-from integrations.entrypoints.soap.envelope import Version
+from integrations.entrypoints.soap.envelope import Version, version_in
 from integrations.entrypoints.soap.faults import Fault
-from integrations.entrypoints.soap.messages import Asked, Reading, UnsupportedMediaType
-from integrations.entrypoints.soap.received import Gone, headers_of, received
+from integrations.entrypoints.soap.holding import Holding, Room
+from integrations.entrypoints.soap.messages import Asked, Kind, Reading, UnsupportedMediaType
+from integrations.entrypoints.soap.received import Body, Gone, headers_of
 from integrations.entrypoints.soap.replies import Reply, sent
 from integrations.entrypoints.soap.security import Authenticator, is_signed, said_sender
 
@@ -36,6 +38,8 @@ LARGE = 65_536
 """Octets from which a message is worked on in a thread; a smaller one costs less than the way there."""
 
 _AT_ONCE = 1
+# Octets of a message of an unknown type in which its version is looked for.
+_BEGINNING = 4_096
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class _Known:
     language: str = "en"
     asked: Asked | None = None
     caller: Caller | None = None
+    body: Body | None = None
 
     @property
     def operation(self) -> str:
@@ -81,6 +86,7 @@ class SoapFace:
         self._authenticator = authenticator
         self._public_url = public_url
         self._most_message, self._most_package = most_message, most_package
+        self._room = Room(most_package)
         # One for the event loop, one for the threads: neither waits for the other's messages.
         self._here, self._in_threads = Reading(), Reading()
         binding()
@@ -106,8 +112,21 @@ class SoapFace:
 
     async def _posted(self, scope: Scope, receive: Receive) -> Reply:
         known = _Known()
+        reply = await self._answered(scope, receive, known)
+        # Else its sender would find the connection closed under what he still sends, and no fault.
+        if (
+            known.body is not None
+            and not known.body.whole
+            and not await known.body.passed_over(self._most_package)
+        ):
+            # The connection cannot serve another message.
+            return replace(reply, headers=[*reply.headers, ("connection", "close")])
+        return reply
+
+    async def _answered(self, scope: Scope, receive: Receive, known: _Known) -> Reply:
         try:
-            return await self._carried_out(scope, receive, known)
+            with self._room.holding(shown(scope).certificate or "") as held:
+                return await self._carried_out(scope, receive, known, held)
         except Gone:
             raise
         except UnsupportedMediaType as error:
@@ -124,17 +143,29 @@ class SoapFace:
             )
             return self._refused(faults.unexpected(reference), known)
 
-    async def _carried_out(self, scope: Scope, receive: Receive, known: _Known) -> Reply:
+    async def _carried_out(self, scope: Scope, receive: Receive, known: _Known, held: Holding) -> Reply:
         headers = headers_of(scope)
-        known.language = "ar" if headers.get("accept-language", "").lower().startswith("ar") else "en"
-        kind = messages.kind_of(headers)
-        known.version = kind.version
-        octets = await received(headers, receive, self._most_package if kind.package else self._most_message)
-        large = kind.package or len(octets) > LARGE
-        asked = await self._read(large, lambda reading: reading.opened(octets, kind, headers))
+        known.language = faults.language_of(headers.get("accept-language", ""))
+        body = known.body = Body(headers, receive, held)
+        kind = await self._kind(headers, body, known)
+        body.check_coding()
+        if kind.package:
+            await body.until(lambda octets: attachments.root_is_there(octets, kind.type), self._most_message)
+        else:
+            await body.all(self._most_message)
+        large = kind.package or len(body.octets) > LARGE
+        asked = await self._read(large, lambda reading: reading.opened(body.octets, kind, headers))
         known.asked, known.version = asked, asked.envelope.version
+        if kind.package or (large and not asked.operation.public and not is_signed(asked.envelope)):
+            # What costs much is done only for those who have proven who they are.
+            held.proven(await self._sender(asked, scope, headers))
+        if kind.package:
+            octets, opened = await body.all(self._most_package), asked
+            asked = await self._read(large, lambda reading: reading.completed(opened, octets, kind))
         async with self._turn(asked, scope):
             caller = known.caller = await self._caller(asked, scope, headers)
+            if caller is not None:
+                held.proven(caller.name)
             request = await self._read(large, lambda reading: reading.bound(asked))
             answer = await called(self._app, scope, caller, request)
         if answer.status >= 400:
@@ -144,6 +175,25 @@ class SoapFace:
             return messages.written(asked, answer, packed)
         return await self._in_thread(lambda: messages.written(asked, answer, packed))
 
+    async def _kind(self, headers: Mapping[str, str], body: Body, known: _Known) -> Kind:
+        try:
+            kind = messages.kind_of(headers)
+        except UnsupportedMediaType:
+            await body.until(lambda octets: len(octets) >= _BEGINNING, LARGE)
+            known.version = version_in(bytes(body.octets[:_BEGINNING]))
+            raise
+        known.version = kind.version
+        return kind
+
+    async def _sender(self, asked: Asked, scope: Scope, headers: Mapping[str, str]) -> str:
+        if is_signed(asked.envelope):
+            async with self._turn(asked, scope):
+                return await to_thread.run_sync(self._authenticator.announced, asked.envelope, scope)
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return await to_thread.run_sync(self._authenticator.bearer, token.strip(), scope)
+        raise _nobody()
+
     def _turn(self, asked: Asked, scope: Scope) -> AbstractAsyncContextManager[object]:
         if self._admission is None or not is_signed(asked.envelope):
             return nullcontext()
@@ -151,13 +201,11 @@ class SoapFace:
 
     async def _caller(self, asked: Asked, scope: Scope, headers: Mapping[str, str]) -> Caller | None:
         if is_signed(asked.envelope):
-            return await to_thread.run_sync(self._authenticated, asked, scope)
+            # With its document in place a message takes several times its size.
+            limiter = None if asked.content is None else self._limiter
+            return await to_thread.run_sync(self._authenticated, asked, scope, limiter=limiter)
         if not asked.operation.public and "authorization" not in headers:
-            raise NotAuthenticated(
-                "The message is not signed, and no bearer token was sent.",
-                remedy="Sign it by WS-Security, as the contract says.",
-                message_ar="الرسالة غير موقعة ولم يُرسل رمز دخول؛ وقّعها وفق WS-Security.",
-            )
+            raise _nobody()
         return None
 
     def _authenticated(self, asked: Asked, scope: Scope) -> Caller:
@@ -192,9 +240,6 @@ class SoapFace:
         element = messages.detail(operation, status, document)
         out = faults.written(fault, known.version, element, known.language)
         headers = [("retry-after", str(fault.retry_after))] if fault.retry_after is not None else []
-        if status == 413:
-            # The rest of the message was not read: the connection cannot serve another.
-            headers.append(("connection", "close"))
         return Reply(out.status, f"{out.media_type}; charset=utf-8", out.body, headers)
 
     def _contract(self, scope: Scope) -> Reply:
@@ -208,6 +253,14 @@ class SoapFace:
         if etag in (each.strip() for each in headers.get("if-none-match", "").split(",")):
             return Reply(304, "text/xml; charset=utf-8", b"", said, stored=True)
         return Reply(200, "text/xml; charset=utf-8", octets, said, stored=True)
+
+
+def _nobody() -> NotAuthenticated:
+    return NotAuthenticated(
+        "The message is not signed, and no bearer token was sent.",
+        remedy="Sign it by WS-Security, as the contract says.",
+        message_ar="الرسالة غير موقعة ولم يُرسل رمز دخول؛ وقّعها وفق WS-Security.",
+    )
 
 
 def _problem(status: int, document: Mapping[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> Reply:

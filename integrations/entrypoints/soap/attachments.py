@@ -75,7 +75,40 @@ def media_type(header: str) -> MediaType:
     return MediaType(names[0], {name.lower(): value for name, value in found[1:] if isinstance(value, str)})
 
 
-def taken_apart(body: bytes, type: MediaType) -> Package:
+def root_is_there(octets: bytearray, type: MediaType) -> bool:
+    """Whether the beginning of a package holds its first part whole."""
+    # A package may begin with an empty line, of which the boundary's own is no part.
+    return octets.find(b"\r\n--" + _boundary(type), 2) > 0
+
+
+def begun(octets: bytearray, type: MediaType) -> tuple[MediaType, bytes] | None:
+    """The root part of a package, where it comes first.
+
+    Args:
+        octets: of the package, up to the end of its first part or further.
+        type: its Content-Type.
+
+    Returns:
+        Its Content-Type and octets; None where another part comes first.
+
+    Raises:
+        Malformed, TooLarge: as `taken_apart`.
+    """
+    boundary = _boundary(type)
+    end = octets.find(b"\r\n--" + boundary, 2)
+    if end < 0:
+        raise _misbuilt("the last boundary is missing")
+    (part,) = _between(bytes(octets[:end]) + b"\r\n--" + boundary + b"--", boundary)
+    name, kind, content = _part(part)
+    start = _bare(type.parameters.get("start", ""))
+    if start and name != start:
+        return None
+    if kind.name != ROOT:
+        raise _misbuilt(f"the root part is not {ROOT}")
+    return kind, bytes(content)
+
+
+def taken_apart(body: bytes | bytearray, type: MediaType) -> Package:
     """The parts of a package.
 
     Args:
@@ -86,10 +119,7 @@ def taken_apart(body: bytes, type: MediaType) -> Package:
         Malformed: it is not built as a package is.
         TooLarge: it has too many parts, or a part too many headers.
     """
-    boundary = type.parameters.get("boundary", "")
-    if not _BOUNDARY.fullmatch(boundary):
-        raise _misbuilt("the boundary is missing, or is none")
-    found = [_part(each) for each in _between(body, boundary.encode())]
+    found = [_part(each) for each in _between(body, _boundary(type))]
     ids = [name for name, _, _ in found]
     if len(set(ids)) != len(ids):
         raise _misbuilt("two parts have the same Content-ID")
@@ -182,7 +212,14 @@ def _headed(boundary: str, name: str, kind: str) -> bytes:
     ).encode()
 
 
-def _between(body: bytes, boundary: bytes) -> list[memoryview]:
+def _boundary(type: MediaType) -> bytes:
+    boundary = type.parameters.get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise _misbuilt("the boundary is missing, or is none")
+    return boundary.encode()
+
+
+def _between(body: bytes | bytearray, boundary: bytes) -> list[memoryview]:
     """The parts between the boundaries, headers and all."""
     view, mark = memoryview(body), b"--" + boundary
     if body.startswith(mark):

@@ -95,6 +95,12 @@ class Envelope:
     digest: bytes
 
 
+def version_in(beginning: bytes) -> Version:
+    """The version of SOAP of a message that is not read, by its first octets; 1.1 where they do not tell."""
+    named = beginning.replace(b"\0", b"")
+    return Version.SOAP_12 if SOAP_12.encode() in named and SOAP_11.encode() not in named else Version.SOAP_11
+
+
 def opened(root: etree._Element, said: Version, digest: bytes) -> Envelope:
     """The parts of an envelope.
 

@@ -5,6 +5,7 @@ Security 1.1.1, section 12 (fault codes).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from integrations.ws_security.names import WSSE, WSU
 
 _NAMESPACES = {"wsse": WSSE, "wsu": WSU}
 _SERVER = 500
+_WEIGHT = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -99,6 +101,29 @@ def unexpected(reference: str) -> Fault:
     )
 
 
+def language_of(accepted: str) -> str:
+    """The language of a fault's sentence: "ar" where it is asked for and not less than English.
+
+    Args:
+        accepted: the header Accept-Language, or empty.
+
+    Source: RFC 9110, section 12.5.4.
+    """
+    weights = {"ar": 0.0, "en": 0.0, "*": 0.0}
+    order: list[str] = []
+    for each in accepted.lower().split(",")[:20]:
+        named, _, rest = each.partition(";")
+        language = named.strip().partition("-")[0]
+        found = _WEIGHT.fullmatch(rest.strip())
+        if language in weights and (not rest or found):
+            weights[language] = max(weights[language], float(found[1]) if found else 1.0)
+            order.append(language)
+    english = weights["en"] if "en" in order else weights["*"]
+    if weights["ar"] != english:
+        return "ar" if weights["ar"] > english else "en"
+    return "ar" if weights["ar"] and order.index("ar") < [*order, "en"].index("en") else "en"
+
+
 def not_allowed(method: str) -> Mapping[str, Any]:
     """The problem of a method that SOAP does not use."""
     return {
@@ -127,11 +152,12 @@ def written(fault: Fault, version: Version, detail: str, language: str) -> Writt
 
     Args:
         detail: the contract's element of the problem, as text.
-        language: "ar" or "en": what SOAP 1.1, which has one sentence, says it in.
+        language: "ar" or "en", that the sentence is in; SOAP 1.2 may have it in several, but gSOAP's reader
+            cannot read two. The detail has both.
     """
     one = version is Version.SOAP_11
     header = "" if one else _header(fault)
-    said = _said_11(fault, language, detail) if one else _said_12(fault, detail)
+    said = _said_11(fault, language, detail) if one else _said_12(fault, language, detail)
     prefix = fault.subcode.partition(":")[0]
     declared = f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' if prefix in _NAMESPACES else ""
     text = (
@@ -152,16 +178,14 @@ def _said_11(fault: Fault, language: str, detail: str) -> str:
     )
 
 
-def _said_12(fault: Fault, detail: str) -> str:
+def _said_12(fault: Fault, language: str, detail: str) -> str:
     code = fault.code or ("Receiver" if fault.ours else "Sender")
     below = fault.subcode and f"<soap:Subcode><soap:Value>{fault.subcode}</soap:Value></soap:Subcode>"
-    texts = "".join(
-        f'<soap:Text xml:lang="{language}">{escaped(_sentence(fault, language))}</soap:Text>'
-        for language in ("en", "ar")
-    )
+    sentence = escaped(_sentence(fault, language))
     return (
         f"<soap:Code><soap:Value>soap:{code}</soap:Value>{below}</soap:Code>"
-        f"<soap:Reason>{texts}</soap:Reason><soap:Detail>{detail}</soap:Detail>"
+        f'<soap:Reason><soap:Text xml:lang="{language}">{sentence}</soap:Text></soap:Reason>'
+        f"<soap:Detail>{detail}</soap:Detail>"
     )
 
 

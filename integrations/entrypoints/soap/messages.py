@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from lxml import etree
@@ -68,7 +68,7 @@ class Asked:
 
     envelope: Envelope
     operation: Operation
-    content: memoryview | None
+    content: memoryview | None = None
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -116,21 +116,23 @@ class Reading:
         self._schema = Schema(XSD)
         self._lock = threading.Lock()
 
-    def opened(self, octets: bytes, kind: Kind, headers: Mapping[str, str]) -> Asked:
+    def opened(self, octets: bytearray, kind: Kind, headers: Mapping[str, str]) -> Asked:
         """The message in a request, its form right and its operation known.
+
+        Args:
+            octets: of the request; of a package it is enough that the root part is whole, and `completed`
+                takes the rest.
 
         Raises:
             InvalidInput: one of its classes; see `reader.read`, `envelope.opened` and `attachments`.
             UnknownOperation: the contract has none such.
         """
-        type, version, root, parts = kind.type, kind.version, octets, {}
+        type, version, root = kind.type, kind.version, bytes(octets)
         if kind.package:
-            package = attachments.taken_apart(octets, kind.type)
-            type, root, parts = package.type, package.root, dict(package.parts)
-            version = _version_of(package.type, kind)
+            type, root = attachments.begun(octets, kind.type) or _root_of(octets, kind)
+            version = _version_of(type, kind)
         with self._lock:
             tree = read(root, type.parameters.get("charset"), self._parser)
-        held = attachments.taken_out(tree, parts) if kind.package else []
         envelope = opened(tree, version, hashlib.sha256(octets).digest())
         operation = _operation(envelope.request)
         for said in (
@@ -139,7 +141,18 @@ class Reading:
             headers.get("soapaction"),
         ):
             check_action(said, operation.action)
-        return Asked(envelope, operation, _content(held, envelope, operation))
+        return Asked(envelope, operation)
+
+    def completed(self, asked: Asked, octets: bytearray, kind: Kind) -> Asked:
+        """The message of a package that is there whole, with its attachments.
+
+        Raises:
+            Malformed, TooLarge: the package is not built as MTOM has it.
+        """
+        package = attachments.taken_apart(octets, kind.type)
+        held = attachments.taken_out(asked.envelope.root, package.parts)
+        envelope = replace(asked.envelope, digest=hashlib.sha256(octets).digest())
+        return Asked(envelope, asked.operation, _content(held, envelope, asked.operation))
 
     def bound(self, asked: Asked) -> Request:
         """The request of REST that a message stands for.
@@ -189,6 +202,11 @@ def _enveloped(version: Version, text: str) -> bytes:
     return (
         f'{DECLARATION}<soap:Envelope xmlns:soap="{namespace}"><soap:Body>{text}</soap:Body></soap:Envelope>'
     ).encode()
+
+
+def _root_of(octets: bytearray, kind: Kind) -> tuple[MediaType, bytes]:
+    package = attachments.taken_apart(octets, kind.type)
+    return package.type, package.root
 
 
 def _version_of(root: MediaType, kind: Kind) -> Version:

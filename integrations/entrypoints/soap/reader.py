@@ -18,6 +18,8 @@ DEEPEST = 100
 """Elements within one another, the envelope included."""
 LONGEST = 8_192
 """Characters of a name of an element or attribute, and of the value of an attribute."""
+MOST_TAGS, MOST_ATTRIBUTES = 100_000, 25_000
+"""In all of a message: each takes up to fifty times its octets in memory."""
 MOST_NAMESPACES = 64
 """Namespace declarations in force at one element."""
 
@@ -70,6 +72,7 @@ def read(message: bytes, charset: str | None, parser: etree.XMLParser) -> etree.
     """
     text = _in_utf_8(message, charset)
     _check_prolog(text)
+    _check_markup(text)
     try:
         root = etree.fromstring(text, parser)
     except etree.XMLSyntaxError as error:
@@ -138,6 +141,19 @@ def _check_prolog(text: bytes) -> None:
         raise _no_doctype()
     if text.startswith(_INSTRUCTION, at):
         raise _no_instruction()
+
+
+def _check_markup(text: bytes) -> None:
+    # Before a tree is made of it, by strangers too.
+    if len(text) <= 2 * MOST_ATTRIBUTES:
+        return
+    quotes = text.count(b'"') + text.count(b"'")
+    if text.count(b"<") > MOST_TAGS or quotes > 2 * MOST_ATTRIBUTES:
+        raise TooLarge(
+            f"The message has more than {MOST_TAGS} tags, or quotes for {MOST_ATTRIBUTES} attributes.",
+            remedy="Send it in several messages.",
+            message_ar=f"في الرسالة أكثر من {MOST_TAGS} وسم أو {MOST_ATTRIBUTES} سمة؛ أرسلها في عدة رسائل.",
+        )
 
 
 def _blank_until(text: bytes, at: int) -> int:

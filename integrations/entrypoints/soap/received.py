@@ -1,18 +1,32 @@
 """The octets of a request: taken in within a limit, and inflated within the same limit."""
 
+import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.types import Receive, Scope
 
 from foundation.errors import Malformed, RakeezaError, TooLarge
+from integrations.entrypoints.soap.holding import Holding
 
+PATIENCE = 20.0
+"""Seconds that a message may take to come, beside those for its size."""
+SLOWEST = 20_000
+"""Octets a second that a sender has to send on the whole."""
+# Seconds of silence after which a sender who is refused anyway is answered.
+_SILENCE = 2.0
 _PIECE = 65_536
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class Gone(Exception):
     """The client has gone before the end of its request."""
+
+
+class TooSlow(Malformed):
+    """The message did not come in a time in which a message of its size comes."""
+
+    titles = ("Message too slow", "وصول الرسالة بطيء جدًا")
 
 
 class UnsupportedCoding(Malformed):
@@ -40,73 +54,135 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return found
 
 
-async def received(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """The octets of a message, as its sender wrote them before any compression.
+class Body:
+    """The octets of a message as its sender wrote them, before any compression; taken in as far as is asked.
 
     Args:
         headers: of the request.
-        most: octets that it may have, compressed and inflated.
-
-    Raises:
-        TooLarge: it has more; the rest is not read.
-        Malformed: it is not compressed as it says.
-        Gone: its sender is.
+        receive: of ASGI.
+        held: accounts for what is held in memory.
     """
-    coding = headers.get("content-encoding", "identity").strip().lower()
-    if coding not in ("identity", "gzip", "x-gzip"):
-        raise UnsupportedCoding(
-            f"The message is compressed by {coding[:40]}.",
-            remedy="Send it as it is, or by gzip.",
-            message_ar="طريقة ضغط الرسالة غير مدعومة؛ أرسلها دون ضغط أو بصيغة gzip.",
-        )
-    announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > most:
-        raise _too_large(most)
-    inflating = None if coding == "identity" else _Inflating(most)
-    pieces: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
+
+    def __init__(self, headers: Mapping[str, str], receive: Receive, held: Holding) -> None:
+        self._coding = headers.get("content-encoding", "identity").strip().lower()
+        announced = headers.get("content-length", "")
+        self._announced = int(announced) if announced.isdigit() else 0
+        self._receive, self._held = receive, held
+        self._inflating = None if self._coding == "identity" else _Inflating()
+        self._sent = 0
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
+        self.octets = bytearray()
+        self.whole = False
+
+    def check_coding(self) -> None:
+        """Let only a message pass that is compressed in a way that is read here.
+
+        Raises:
+            UnsupportedCoding: it is not.
+        """
+        coding = self._coding
+        if coding not in ("identity", "gzip", "x-gzip"):
+            raise UnsupportedCoding(
+                f"The message is compressed by {coding[:40]}.",
+                remedy="Send it as it is, or by gzip.",
+                message_ar="طريقة ضغط الرسالة غير مدعومة؛ أرسلها دون ضغط أو بصيغة gzip.",
+            )
+
+    async def all(self, most: int) -> bytearray:
+        """All of it.
+
+        Args:
+            most: octets that it may have, compressed and inflated.
+
+        Raises:
+            TooLarge: it has more; the rest is not read.
+            Malformed: it is not compressed as it says.
+            TooSlow: its sender takes too long.
+            Unavailable: too much is held for others.
+            Gone: its sender is.
+        """
+        if self._announced > most:
+            raise _too_large(most)
+        await self.until(lambda _octets: False, most)
+        return self.octets
+
+    async def until(self, enough: Callable[[bytearray], bool], most: int) -> None:
+        """As much of it as is needed.
+
+        Args:
+            enough: whether that much is there; asked after each piece.
+
+        Raises:
+            Exception: as `all`.
+        """
+        while not self.whole and not enough(self.octets):
+            piece = await self._piece()
+            if self._sent > most:
+                raise _too_large(most)
+            if self._inflating is None:
+                self._held.take(len(piece))
+                self.octets += piece
+            else:
+                self._inflating.feed(piece, self.octets, most, self._held)
+        if self.whole and self._inflating is not None:
+            self._inflating.end()
+        if len(self.octets) > most:
+            raise _too_large(most)
+
+    async def passed_over(self, most: int) -> bool:
+        """Let the rest go by, so that its sender comes to read the answer; nothing of it is kept.
+
+        Args:
+            most: octets of the whole.
+
+        Returns:
+            Whether it came to its end.
+        """
+        try:
+            while not self.whole and max(self._sent, self._announced) <= most:
+                await self._piece(_SILENCE)
+        except TooSlow:
+            return False
+        return self.whole
+
+    async def _piece(self, longest: float = PATIENCE) -> bytes:
+        until = min(self._clock() + longest, self._since + PATIENCE + self._sent / SLOWEST)
+        try:
+            async with asyncio.timeout_at(until):
+                message = await self._receive()
+        except TimeoutError:
+            raise _too_slow() from None
         if message["type"] != "http.request":
             raise Gone
         piece: bytes = message.get("body", b"")
-        more = message.get("more_body", False)
-        size += len(piece)
-        if size > most:
-            raise _too_large(most)
-        if inflating is None:
-            pieces.append(piece)
-        else:
-            inflating.feed(piece)
-    return b"".join(pieces) if inflating is None else inflating.all()
+        self.whole = not message.get("more_body", False)
+        self._sent += len(piece)
+        return piece
 
 
 class _Inflating:
     # Bounded in what it gives out, whatever it is given: a thousandth of a message may be a bomb.
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._stream = zlib.decompressobj(_GZIP)
-        self._found: list[bytes] = []
-        self._size = 0
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes, into: bytearray, most: int, held: Holding) -> None:
         try:
             while piece:
                 found = self._stream.decompress(piece, _PIECE)
-                self._size += len(found)
-                if self._size > self._most:
-                    raise _too_large(self._most)
-                self._found.append(found)
+                if len(into) + len(found) > most:
+                    raise _too_large(most)
+                held.take(len(found))
+                into += found
                 piece = self._stream.unconsumed_tail
         except zlib.error:
             raise _no_gzip() from None
         if self._stream.unused_data:
             raise _no_gzip()
 
-    def all(self) -> bytes:
+    def end(self) -> None:
         if not self._stream.eof:
             raise _no_gzip()
-        return b"".join(self._found)
 
 
 def _no_gzip() -> RakeezaError:
@@ -122,4 +198,12 @@ def _too_large(most: int) -> TooLarge:
         f"The message is larger than {most} bytes.",
         remedy="Send less; documents by MTOM, one a message.",
         message_ar=f"حجم الرسالة أكبر من {most} بايت.",
+    )
+
+
+def _too_slow() -> TooSlow:
+    return TooSlow(
+        f"The message did not come within {PATIENCE:.0f} seconds and one more for each {SLOWEST} bytes.",
+        remedy="Send it at once, over a connection that carries it.",
+        message_ar="لم تصل الرسالة كاملة في الوقت المتاح؛ أرسلها دفعة واحدة.",
     )

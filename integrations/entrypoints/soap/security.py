@@ -24,7 +24,7 @@ from starlette.types import Scope
 from foundation import standing
 from foundation.caller import Caller
 from foundation.client_keys import ClientCertificate, certificate_for, held, thumbprint
-from foundation.confirmation import shown
+from foundation.confirmation import Shown, shown
 from foundation.database import Database
 from foundation.personal import Vault
 from foundation.standing import Standing, TermsOf
@@ -35,8 +35,9 @@ from integrations.entrypoints.soap.envelope import Envelope
 from integrations.ws_security.faults import FailedAuthentication
 from integrations.ws_security.keys import ByCertificate, BySerial, BySubjectKey, KeyReference
 from integrations.ws_security.names import SECURITY, USERNAME_TOKEN, WSSE
+from integrations.ws_security.timestamp import Timestamp
 from integrations.ws_security.username_token import UsernameToken, check_username
-from integrations.ws_security.verification import Verified, verify
+from integrations.ws_security.verification import Announced, Verified, announced, verify
 
 _USERNAME = re.compile(r"([a-z][a-z0-9._-]{0,31})@([A-Za-z0-9._-]{1,64})(?:/([a-z][a-z0-9._-]{0,31}))?")
 _METHOD = re.compile(rb'SignatureMethod Algorithm="http://www\.w3\.org/2001/04/xmldsig-more#([a-z0-9-]+)"')
@@ -61,6 +62,28 @@ class Authenticator(Protocol):
             NotAuthenticated: the header does not hold, or proves nobody whom we know.
             PermissionDenied: he is known and may not act now.
             DatabaseUnavailable: nothing is known.
+        """
+
+    def announced(self, envelope: Envelope, scope: Scope, /) -> str:
+        """Who sends a message whose Security header holds, before its attachments are waited for.
+
+        Nothing is carried out for it, and nothing is remembered: `authenticated` looks at all of it again.
+
+        Returns:
+            The id of the API client.
+
+        Raises:
+            NotAuthenticated, PermissionDenied, DatabaseUnavailable: as `authenticated`.
+        """
+
+    def bearer(self, token: str, scope: Scope, /) -> str:
+        """Who bears a token that comes with a message that is not signed; the route asks again.
+
+        Returns:
+            His id.
+
+        Raises:
+            NotAuthenticated, PermissionDenied, DatabaseUnavailable: as the route would.
         """
 
 
@@ -91,6 +114,7 @@ class Centres:
         database: migrated.
         vault: opens the clerks' secrets.
         terms: what a centre is subject to whenever it comes; see `integrations.centres.terms`.
+        bearer: whose a token is, given with what its request showed; see `foundation.identity`.
         clock: the present moment, aware.
     """
 
@@ -99,43 +123,63 @@ class Centres:
         database: Database,
         vault: Vault,
         terms: TermsOf,
+        bearer: Callable[[str, Shown], Caller],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database, self._vault, self._terms, self._clock = database, vault, terms, clock
+        self._bearer = bearer
 
     def authenticated(self, envelope: Envelope, scope: Scope) -> Caller:
         """See `Authenticator`; what is known is read anew for each message."""
         now = self._clock()
         with self._database.transaction() as session:
-            verified = verify(envelope.root, _Certificates(session, envelope, now), now)
+            certificates = _Certificates(session, envelope, now)
+            verified = verify(envelope.root, certificates, now)
             if envelope.body is not verified.body or envelope.request is not verified.body[0]:
                 raise RuntimeError("the element that was verified is not the one that would be executed")
-            centre = _holder(session, verified.certificate)
-            known = self._standing(session, centre, verified, scope)
+            centre = certificates.holder
+            known = self._standing(session, centre, verified.certificate, scope)
             clerk = self._clerk(session, centre, verified, now)
             keeps = clerk is not None and has_record(session, centre)
         nonces = [verified.digest, *([clerk.token.nonce] if clerk else [])]
         # After all else: only what holds is remembered, and it is before anything is done.
-        replay.accept(self._database, centre, nonces, verified.timestamp.created)
+        created = verified.timestamp.created if clerk is None else _older(verified.timestamp, clerk.token)
+        replay.accept(self._database, centre, nonces, created)
         proof = _proof(envelope, verified, centre, clerk).values() if keeps and clerk else None
         return Caller(
             centre, "client", known.roles, known.places, clerk=clerk.clerk if clerk else None, proof=proof
         )
 
-    def _standing(self, session: Session, centre: str, verified: Verified, scope: Scope) -> Standing:
+    def announced(self, envelope: Envelope, scope: Scope) -> str:
+        """See `Authenticator`."""
+        now = self._clock()
+        with self._database.transaction() as session:
+            certificates = _Certificates(session, envelope, now)
+            said = announced(envelope.root, certificates, now)
+            self._standing(session, certificates.holder, said.certificate, scope)
+            self._clerk(session, certificates.holder, said, now)
+        return certificates.holder
+
+    def bearer(self, token: str, scope: Scope) -> str:
+        """See `Authenticator`."""
+        return self._bearer(token, shown(scope)).name
+
+    def _standing(self, session: Session, centre: str, certificate: bytes, scope: Scope) -> Standing:
         known = standing.read(session, f"client/{centre}", self._terms)
         if known is None:
             raise standing.disabled(centre)
         if known.terms.shut is not None:
             raise known.terms.shut
         by_tls = shown(scope).certificate
-        if thumbprint(verified.certificate) not in known.certificates or (
+        if thumbprint(certificate) not in known.certificates or (
             by_tls is not None and by_tls not in known.certificates
         ):
             raise standing.not_certified()
         return known
 
-    def _clerk(self, session: Session, centre: str, verified: Verified, now: datetime) -> _Clerk | None:
+    def _clerk(
+        self, session: Session, centre: str, verified: Verified | Announced, now: datetime
+    ) -> _Clerk | None:
         token = verified.username_token
         if token is None:
             return None
@@ -163,18 +207,29 @@ class _Certificates:
 
     def __init__(self, session: Session, envelope: Envelope, now: datetime) -> None:
         self._session, self._envelope, self._now = session, envelope, now
+        self.holder = ""
+        """Id of the API client that the certificate is of, once one was found."""
 
     def __call__(self, reference: KeyReference, /) -> bytes | None:
         match reference:
             case ByCertificate():
-                return _in_force(certificate_for(self._session, reference.sha256.hex()))
+                return self._in_force(certificate_for(self._session, reference.sha256.hex()))
             case BySerial():
-                return _in_force(self._session.get(ClientCertificate, f"{reference.serial:x}"))
+                return self._in_force(self._session.get(ClientCertificate, f"{reference.serial:x}"))
             case BySubjectKey():
                 fits = [each for each in self._of_sender() if _subject_key(each) == reference.identifier]
             case _:
                 fits = [each for each in self._of_sender() if _sha_1(each) == reference.sha1]
-        return fits[0] if len(fits) == 1 else None
+        if len(fits) != 1:
+            return None
+        self.holder = said_sender(self._envelope)
+        return fits[0]
+
+    def _in_force(self, row: ClientCertificate | None) -> bytes | None:
+        if row is None or row.revoked_at is not None:
+            return None
+        self.holder = row.client_id
+        return row.certificate
 
     def _of_sender(self) -> list[bytes]:
         # Whom the message calls its sender: which certificates are looked through, and nothing more.
@@ -182,14 +237,9 @@ class _Certificates:
         return [each.certificate for each in held(self._session, sender, self._now)] if sender else []
 
 
-def _in_force(row: ClientCertificate | None) -> bytes | None:
-    return row.certificate if row is not None and row.revoked_at is None else None
-
-
-def _holder(session: Session, certificate: bytes) -> str:
-    row = certificate_for(session, thumbprint(certificate))
-    assert row is not None, "the look-up gives only certificates that have a row"
-    return row.client_id
+def _older(timestamp: Timestamp, token: UsernameToken) -> datetime:
+    # Either is good for one use, and each may have been used before a crash in another message.
+    return min(timestamp.created, token.created)
 
 
 def _subject_key(der: bytes) -> bytes | None:
@@ -232,4 +282,6 @@ def _proof(envelope: Envelope, verified: Verified, centre: str, clerk: _Clerk | 
         clerk_signature=token.digest if token else None,
         centre_alg=_ALGORITHMS.get(method[1]) if method else None,
         centre_digest=verified.digest,
+        centre_signed=verified.signed_info,
+        clerk_created=token.created_text if token else None,
     )

@@ -17,6 +17,8 @@ from foundation.errors import FieldError, InvalidInput
 MOST_TOLD = 50
 """Faults of one message that are told."""
 
+# Children among which one that is wrong is told by its place; of more, its parent is told.
+_MOST_LOOKED_THROUGH = 20_000
 _STEP = re.compile(r"(?P<name>[^\[]+)(?:\[(?P<place>\d+)\])?")
 _NAMESPACE = re.compile(r"\{[^}' ]*\}")
 _SENTENCES = {
@@ -125,6 +127,8 @@ class _Paths:
 
     def _below(self, parent: etree._Element) -> dict[str, list[tuple[etree._Element, str]]]:
         """The children of an element by what a step calls them, a star among it, each as it is told."""
+        if len(parent) > _MOST_LOOKED_THROUGH:
+            return {}
         if parent not in self._children:
             counts = Counter(_local(child) for child in parent)
             seen: Counter[str] = Counter()

@@ -10,8 +10,10 @@ import httpx
 from starlette.types import Scope
 
 from foundation.caller import Caller
+from foundation.confirmation import shown
 from foundation.errors import NotAuthenticated
 from foundation.idempotency import Answer
+from foundation.identity import Identity
 from integrations.contracts.names import by_id
 from integrations.entrypoints.soap.app import SoapFace
 from integrations.entrypoints.soap.envelope import Envelope, Version
@@ -34,10 +36,19 @@ MOST_MESSAGE, MOST_PACKAGE = 1_000_000, 50_000_000
 
 
 class Nobody:
-    """Knows no centre: every signed message is refused."""
+    """Knows no centre: every signed message is refused; tokens are looked at."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
 
     def authenticated(self, _envelope: Envelope, _scope: Scope, /) -> Caller:
         raise NotAuthenticated("Nobody is known here.", message_ar="لا أحد معروف هنا.")
+
+    def announced(self, _envelope: Envelope, _scope: Scope, /) -> str:
+        raise NotAuthenticated("Nobody is known here.", message_ar="لا أحد معروف هنا.")
+
+    def bearer(self, token: str, scope: Scope, /) -> str:
+        return self._identity.caller(token, shown(scope)).name
 
 
 @dataclass
@@ -84,7 +95,7 @@ def open_soap(desk: Desk, authenticator: Authenticator | None = None) -> Iterato
         rest = stack.enter_context(open_face(desk))
         face = SoapFace(
             rest.app,
-            authenticator=authenticator or Nobody(),
+            authenticator=authenticator or Nobody(rest.identity),
             public_url=None,
             most_message=MOST_MESSAGE,
             most_package=MOST_PACKAGE,

@@ -163,7 +163,9 @@ def test_a_body_of_a_hundred_megabytes_is_refused_before_it_is_read(town: SoapTo
             response = HTTPResponse(connection)
             response.begin()
             body = response.read()
-            assert (response.status, response.headers["connection"]) == (500, "close")
+            assert response.status == 500
+            if not length.endswith("chunked"):
+                assert response.headers["connection"] == "close"
             assert b"urn:rakeeza:problem:too-large" in body
 
 
@@ -203,21 +205,34 @@ def test_packages_that_do_not_hold_together_are_refused(town: SoapTown, version:
     assert state(town.rest.desk.database) == before
 
 
+LANGUAGES = {
+    "": "en",
+    "ar-SA,ar;q=0.9": "ar",
+    "en-SA,en;q=0.9": "en",
+    "AR": "ar",
+    "en;q=0.5, ar;q=0.8": "ar",
+    "ar;q=0.2, en": "en",
+    "fr, *;q=0.1": "en",
+    "fr, ar;q=0.3": "ar",
+    "ar;q=0": "en",
+    "arc, artless": "en",
+    "ar;q=0.9, *;q=0.8": "ar",
+    "*": "en",
+    ",;q=x,ar;q=2,;;": "en",
+}
+
+
 def test_a_fault_speaks_the_language_that_is_asked_for(town: SoapTown) -> None:
-    broken = enveloped(WANTED.replace("<service>", "<x/><service>"))
-    for language in ("ar", "en"):
-        headers = {**content_type(SOAP_11, SUBMIT), "Accept-Language": f"{language}-SA,{language};q=0.9"}
-        answer = said(town.post(broken, headers, CENTRE), SOAP_11)
-        assert answer.reasons is not None
-        detail = answer.json["detail_ar" if language == "ar" else "detail"]
-        assert answer.reasons == {language: detail}
-    both = said(
-        town.post(
-            enveloped(WANTED.replace("<service>", "<x/><service>"), SOAP_12), content_type(SOAP_12), CENTRE
-        ),
-        SOAP_12,
-    )
-    assert both.reasons == {"en": both.json["detail"], "ar": both.json["detail_ar"]}
+    for version in (SOAP_11, SOAP_12):
+        broken = enveloped(WANTED.replace("<service>", "<x/><service>"), version)
+        for accepted, language in LANGUAGES.items():
+            headers = {**content_type(version, SUBMIT), "Accept-Language": accepted}
+            response = town.post(broken, headers, CENTRE)
+            answer = said(response, version)
+            # One sentence, as gSOAP's reader has room for no second; the detail has both.
+            assert answer.reasons == {language: answer.json["detail_ar" if language == "ar" else "detail"]}
+            assert response.text.count("xml:lang=") == 1
+            assert answer.json["detail"] != answer.json["detail_ar"]
 
 
 def test_each_wrong_element_is_told_with_its_path_and_line_in_both_languages(town: SoapTown) -> None:

@@ -151,7 +151,7 @@ def town(desk: Desk, tmp_path: Path) -> Iterator[SoapTown]:
         # Messages of before a crash are refused for a while; this database remembers from before.
         with desk.database.transaction() as session:
             session.execute(text("UPDATE message_memory SET since = now() - interval '1 hour'"))
-        centres = Centres(desk.database, desk.licensing.desk.office.vault, terms_of())
+        centres = Centres(desk.database, desk.licensing.desk.office.vault, terms_of(), opened.identity.caller)
         face = SoapFace(
             opened.app,
             authenticator=centres,

@@ -37,6 +37,12 @@ class Anybody:
     def authenticated(self, _envelope: Envelope, _scope: Scope, /) -> Caller:
         return Caller("centre-7", "client", frozenset({"centre"}))
 
+    def announced(self, _envelope: Envelope, _scope: Scope, /) -> str:
+        return "centre-7"
+
+    def bearer(self, _token: str, _scope: Scope, /) -> str:
+        return "centre-7"
+
 
 async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
     headers = [(b"content-type", b"application/problem+json")]
