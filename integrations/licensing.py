@@ -40,6 +40,7 @@ from integrations.desks.licences import LicencesDesk
 from integrations.desks.money import Money
 from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
+from integrations.desks.settlements import SettlementsDesk
 from integrations.desks.shifts import ShiftsDesk
 from integrations.licences import outcomes
 from integrations.licences.keyring import Keyring
@@ -117,6 +118,7 @@ class Licensing:
         self.money = Money(desk)
         self.bills = BillsDesk(desk, self.money, open_presenter(settings, secrets, clock))
         self.centres = CentresDesk(desk)
+        self.settlements = SettlementsDesk(desk)
         self.shifts = ShiftsDesk(desk)
         self.licences = LicencesDesk(desk, settings)
         self._reissue = Reissue(database, office, clock)

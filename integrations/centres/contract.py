@@ -17,7 +17,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from foundation.definitions import Bilingual, Strict, load_yaml
-from foundation.errors import Conflict
+from foundation.errors import Conflict, InvalidInput
 from integrations.cases.ledger import moment
 from integrations.cases.money import Amount, amount_text, half_up, multiply
 
@@ -56,22 +56,8 @@ class Share(Strict):
         return half_up(multiply(net, self.percent, Decimal("0.01")) + self.fixed)
 
 
-class Delegated(Strict):
-    """A service that a contract delegates.
-
-    Args:
-        share: what the centre earns by each paid licence.
-        procedures: only these of it; None delegates all that are offered at a centre.
-        branches: only at these; None means at every branch of the contract.
-    """
-
-    share: Share = Share()
-    procedures: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    branches: Annotated[tuple[Code, ...], Field(min_length=1)] | None = None
-
-
 class Quota(Strict):
-    """How many applications a centre may open; None sets no limit.
+    """How many applications may be opened; None sets no limit.
 
     Args:
         day, month: of Riyadh.
@@ -79,6 +65,22 @@ class Quota(Strict):
 
     day: Annotated[int, Field(gt=0)] | None = None
     month: Annotated[int, Field(gt=0)] | None = None
+
+
+class Delegated(Strict):
+    """A service that a contract delegates.
+
+    Args:
+        share: what the centre earns by each paid licence.
+        procedures: only these of it; None delegates all that are offered at a centre.
+        branches: only at these; None means at every branch of the contract.
+        quota: of this service, within that of the whole centre.
+    """
+
+    share: Share = Share()
+    procedures: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    branches: Annotated[tuple[Code, ...], Field(min_length=1)] | None = None
+    quota: Quota = Quota()
 
 
 class Contract(Strict):
@@ -91,6 +93,7 @@ class Contract(Strict):
         branches: that the centre works at, by code.
         quota: of the whole centre.
         shifts: whether a clerk needs an open shift to do anything.
+        vat: percentage of value added tax that the centre adds to its share; zero where it is not registered.
     """
 
     reference: Annotated[str, Field(min_length=1, max_length=60)]
@@ -100,6 +103,7 @@ class Contract(Strict):
     branches: Annotated[dict[Code, Bilingual], Field(min_length=1)]
     quota: Quota = Quota()
     shifts: bool = False
+    vat: Percent = Decimal(0)
 
     @model_validator(mode="after")
     def _whole(self) -> "Contract":
@@ -109,6 +113,10 @@ class Contract(Strict):
             for branch in delegated.branches or ():
                 if branch not in self.branches:
                     raise ValueError(f"{code} is delegated to the branch {branch!r}, which is not one of its")
+            for name in ("day", "month"):
+                of_service, of_all = getattr(delegated.quota, name), getattr(self.quota, name)
+                if of_service is not None and of_all is not None and of_service > of_all:
+                    raise ValueError(f"the quota of {code} a {name} is over that of the whole centre")
         return self
 
 
@@ -126,6 +134,7 @@ class Agreed:
     first_day: date
     last_day: date
     shifts: bool
+    vat: Decimal
     quota: Quota
     services: Mapping[str, Delegated]
     branches: frozenset[str]
@@ -136,10 +145,17 @@ class Agreed:
         return self.ended_at is None and self.first_day <= day <= self.last_day
 
 
-_COLUMNS = "id, reference, first_day, last_day, shifts, quota_day, quota_month, services, branches, ended_at"
+_COLUMNS = (
+    "id, reference, first_day, last_day, shifts, vat, quota_day, quota_month, services, branches, ended_at"
+)
 _OVERLAPPING = text(
-    "SELECT reference FROM centre_contract WHERE centre = :centre AND ended_at IS NULL "
-    "AND first_day <= :last AND last_day >= :first"
+    "SELECT reference, last_day FROM centre_contract WHERE centre = :centre AND ended_at IS NULL "
+    "AND first_day <= :last AND last_day >= :first ORDER BY first_day LIMIT 1"
+)
+_SHORTEN = text(
+    "UPDATE centre_contract SET last_day = CAST(:first AS date) - 1 WHERE centre = :centre "
+    "AND reference = :reference AND ended_at IS NULL AND first_day < :first AND last_day >= :first "
+    "RETURNING id"
 )
 _BRANCH = text(
     """
@@ -149,10 +165,10 @@ _BRANCH = text(
 )
 _KEEP = text(
     """
-    INSERT INTO centre_contract (centre, reference, first_day, last_day, shifts, quota_day, quota_month,
+    INSERT INTO centre_contract (centre, reference, first_day, last_day, shifts, vat, quota_day, quota_month,
                                  services, branches, made_by, made_at)
-    VALUES (:centre, :reference, :first, :last, :shifts, :day, :month, CAST(:services AS jsonb), :branches,
-            :actor, :at)
+    VALUES (:centre, :reference, :first, :last, :shifts, :vat, :day, :month, CAST(:services AS jsonb),
+            :branches, :actor, :at)
     ON CONFLICT (centre, reference) DO NOTHING
     RETURNING id
     """
@@ -183,12 +199,13 @@ def keep(session: Session, centre: str, contract: Contract, actor: str, at: date
         Conflict: the reference is taken, or another contract covers one of its days.
     """
     days = {"centre": centre, "first": contract.first_day, "last": contract.last_day}
-    other = session.execute(_OVERLAPPING, days).scalar()
+    other = session.execute(_OVERLAPPING, days).one_or_none()
     if other is not None:
         raise Conflict(
-            f"The contract {other} of {centre} covers days of this one.",
-            remedy="End it first: rakeeza centre end",
-            message_ar=f"عقد آخر للمركز ({other}) يشمل أيامًا من هذا العقد.",
+            f"The contract {other.reference} of {centre} covers days of this one, until {other.last_day}.",
+            remedy=f"Begin after that day, or let it take its place: --instead-of {other.reference}",
+            message_ar=f"يشمل عقد آخر للمركز ({other.reference}) أيامًا من هذا العقد، "
+            f"وينتهي في {other.last_day}.",
         )
     for code, title in contract.branches.items():
         session.execute(_BRANCH, {"centre": centre, "code": code, "ar": title.ar, "en": title.en})
@@ -199,6 +216,7 @@ def keep(session: Session, centre: str, contract: Contract, actor: str, at: date
             **days,
             "reference": contract.reference,
             "shifts": contract.shifts,
+            "vat": contract.vat,
             "day": contract.quota.day,
             "month": contract.quota.month,
             "services": json.dumps(services),
@@ -214,6 +232,33 @@ def keep(session: Session, centre: str, contract: Contract, actor: str, at: date
             message_ar="للمركز عقد آخر بهذا الرقم.",
         )
     return int(made)
+
+
+def shorten(session: Session, centre: str, reference: str, first: date, today: date) -> None:
+    """Let a contract end with the day before another one begins.
+
+    Args:
+        centre: locked.
+        reference: of the one that ends.
+        first: day of the other one, of Riyadh; after today, whose acts were done under the old one.
+
+    Raises:
+        InvalidInput: that day is not to come.
+        Conflict: the centre has no such contract on that day and the one before.
+    """
+    if first <= today:
+        raise InvalidInput(
+            f"A contract that takes another's place begins tomorrow or later, not on {first}.",
+            remedy="Give it a later first day.",
+            message_ar="العقد الذي يحل محل عقد قائم يبدأ من الغد أو بعده.",
+        )
+    words = {"centre": centre, "reference": reference, "first": first}
+    if session.execute(_SHORTEN, words).scalar() is None:
+        raise Conflict(
+            f"{centre} has no contract {reference!r} that is in force before and on {first}.",
+            remedy=f"See: rakeeza centre show {centre}",
+            message_ar="ليس للمركز عقد بهذا الرقم يسري قبل ذلك اليوم وفيه.",
+        )
 
 
 def all_of(session: Session, centre: str) -> list[Agreed]:
@@ -234,6 +279,7 @@ def read(row: Row[Any]) -> Agreed:
         first_day=row.first_day,
         last_day=row.last_day,
         shifts=row.shifts,
+        vat=row.vat,
         quota=Quota(day=row.quota_day, month=row.quota_month),
         services={code: Delegated.model_validate(each) for code, each in row.services.items()},
         branches=frozenset(row.branches),

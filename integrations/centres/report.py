@@ -4,7 +4,7 @@ A period is of days in Riyadh, both inclusive. Counted by what is written in the
 themselves: nothing is gathered, and nothing can lag behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from integrations.cases.money import amount_text, plus
 from integrations.centres import contract as contracts
-from integrations.centres import share
+from integrations.centres import settlement, share
+from integrations.centres.contract import Quota
 from integrations.centres.rules import periods
 
 _SPAN = """
@@ -62,10 +63,10 @@ _REFUSALS = text(
 )
 _USED = text(
     """
-    SELECT agreed.reference, used.period, used.used, length(used.period) = 7 AS of_month,
+    SELECT agreed.reference, used.period, used.used,
            CASE WHEN length(used.period) = 7 THEN agreed.quota_month ELSE agreed.quota_day END AS quota
     FROM centre_quota_use AS used JOIN centre_contract AS agreed ON agreed.id = used.contract_id
-    WHERE agreed.centre = :centre
+    WHERE agreed.centre = :centre AND used.service = ''
       AND used.period BETWEEN to_char(CAST(:first AS date), 'YYYY-MM') AND to_char(CAST(:last AS date),
                                                                                   'YYYY-MM-DD')
       AND (length(used.period) = 7 OR used.period >= to_char(CAST(:first AS date), 'YYYY-MM-DD'))
@@ -81,7 +82,8 @@ _SHIFTS = text(
     """
 )
 _USED_NOW = text(
-    "SELECT period, used FROM centre_quota_use WHERE contract_id = :contract AND period = ANY(:periods)"
+    "SELECT period, service, used FROM centre_quota_use "
+    "WHERE contract_id = :contract AND period = ANY(:periods)"
 )
 
 
@@ -116,7 +118,7 @@ def report(session: Session, centre: str, first: date, last: date) -> dict[str, 
                 plus(accrued for accrued, _ in shares.values()), plus(back for _, back in shares.values())
             ),
         },
-        "owed": amount_text(share.owed(session, centre)),
+        "owed": amount_text(plus((share.owed(session, centre), settlement.unpaid(session, centre)))),
         "refusals": [
             {"kind": row.kind, "times": int(row.times)} for row in session.execute(_REFUSALS, words)
         ],
@@ -137,10 +139,26 @@ def quotas(session: Session, agreed: contracts.Agreed, day: date) -> dict[str, A
     """What is used of a contract's quotas on a day and in its month, as JSON; a quota of null has no end."""
     by_day, by_month = periods(day)
     words = {"contract": agreed.id, "periods": [by_day, by_month]}
-    used = {row.period: row.used for row in session.execute(_USED_NOW, words)}
+    used = {row.period: row.used for row in session.execute(_USED_NOW, words) if not row.service}
+    return _used(by_day, by_month, used, agreed.quota)
+
+
+def service_quotas(session: Session, agreed: contracts.Agreed, day: date) -> dict[str, Any]:
+    """As `quotas`, by code of the services that have one of their own."""
+    by_day, by_month = periods(day)
+    words = {"contract": agreed.id, "periods": [by_day, by_month]}
+    found = list(session.execute(_USED_NOW, words))
+    limited = {code: each.quota for code, each in agreed.services.items() if each.quota != Quota()}
     return {
-        "day": {"period": by_day, "used": used.get(by_day, 0), "quota": agreed.quota.day},
-        "month": {"period": by_month, "used": used.get(by_month, 0), "quota": agreed.quota.month},
+        code: _used(by_day, by_month, {row.period: row.used for row in found if row.service == code}, quota)
+        for code, quota in sorted(limited.items())
+    }
+
+
+def _used(day: str, month: str, used: Mapping[str, int], quota: Quota) -> dict[str, Any]:
+    return {
+        "day": {"period": day, "used": used.get(day, 0), "quota": quota.day},
+        "month": {"period": month, "used": used.get(month, 0), "quota": quota.month},
     }
 
 

@@ -15,11 +15,10 @@ from foundation.errors import PermissionDenied
 from integrations.cases import case_store
 from integrations.centres import share
 from integrations.centres.contract import Share
-from tests.integrations.centre_office import CentreOffice, contract, open_centre
-from tests.integrations.desk import BANK, FINANCE, INSPECTOR, REVIEWER, SYSTEM, Desk, message, open_desk
+from tests.integrations.centre_office import balances, contract, licensed, open_centre, void
+from tests.integrations.desk import BANK, FINANCE, SYSTEM, Desk, message, open_desk
 from tests.integrations.money_office import DEFINITION
 
-GROUNDS = {"grounds": "صدرت الرخصة لعنوان غير عنوان المحل."}
 AMOUNTS = st.decimals(min_value=0, max_value="999999999.99", places=2, allow_nan=False)
 PERCENTS = st.decimals(min_value=0, max_value=100, places=2, allow_nan=False)
 
@@ -36,23 +35,6 @@ def test_a_share_is_exact_and_half_a_halala_goes_up(net: Decimal, percent: Decim
 def test_a_percentage_is_never_a_float() -> None:
     with pytest.raises(ValueError, match="never a float"):
         Share.model_validate({"percent": 12.5})
-
-
-def licensed(office: CentreOffice, reference: str = "ref-1") -> tuple[str, str]:
-    """A licence through the centre, paid; the numbers of case and licence."""
-    desk = office.desk
-    number = str(desk.do.submit(office.caller(), message()).body["number"])
-    desk.do.quote(office.caller(), number)
-    bill = desk.do.invoice(office.caller(), number).body
-    desk.pay(bill["bill_number"], bill["amount"], reference)
-    return number, str(desk.case(number)["licence"])
-
-
-def balances(desk: Desk) -> dict[str, str]:
-    """Balance of each account; the books balance."""
-    found = desk.licensing.money.balance(FINANCE)
-    assert found["debit"] == found["credit"]
-    return {row["account"]: row["balance"] for row in found["accounts"]}
 
 
 def net_of(desk: Desk, number: str) -> Decimal:
@@ -129,9 +111,7 @@ def test_a_licence_that_is_void_takes_the_share_back_once(desk: Desk) -> None:
     office = open_centre(desk)
     _, licence = licensed(office)
     kept, _ = licensed(office, "ref-2")
-    said = message(GROUNDS, applicant=None, procedure="void", licence=licence)
-    voiding = str(desk.do.submit(INSPECTOR, said).body["number"])
-    desk.do.take(REVIEWER, voiding, "decide")
+    void(desk, licence)
     earned = Share(percent=Decimal("12.50"), fixed=Decimal("5.00")).of(net_of(desk, kept))
     assert balances(desk)["payable:centre-7"] == f"-{earned}"
     with desk.database.transaction() as session:
@@ -154,8 +134,7 @@ def test_the_report_of_a_period_counts_what_fell_into_it(desk: Desk) -> None:
         desk.do.submit(office.caller("dana", clerk_key="0" * 64), message())
     desk.later(days=1)
     _, licence = licensed(office, "ref-2")
-    said = message(GROUNDS, applicant=None, procedure="void", licence=licence)
-    desk.do.take(REVIEWER, str(desk.do.submit(INSPECTOR, said).body["number"]), "decide")
+    void(desk, licence)
     first, second = desk.now[0].date(), desk.now[-1].date()
     centres = desk.licensing.centres
     earned = Share(percent=Decimal("12.50"), fixed=Decimal("5.00")).of(net_of(desk, issued))

@@ -43,7 +43,8 @@ def _contracts() -> None:
         )
         """
     )
-    # Days are of Riyadh, and the last one belongs to it. `ended_at` ends it before its time.
+    # Days are of Riyadh, and the last one belongs to it. `ended_at` ends it before its time. No two of a
+    # centre cover one day; a range of one number stands for its code, which would need an extension.
     op.execute(
         """
         CREATE TABLE centre_contract (
@@ -55,20 +56,27 @@ def _contracts() -> None:
             shifts boolean NOT NULL,
             quota_day integer CONSTRAINT ck_centre_contract_quota_day CHECK (quota_day > 0),
             quota_month integer CONSTRAINT ck_centre_contract_quota_month CHECK (quota_month > 0),
+            vat numeric(5, 2) NOT NULL CONSTRAINT ck_centre_contract_vat CHECK (vat BETWEEN 0 AND 100),
             services jsonb NOT NULL,
             branches text[] NOT NULL,
             made_by text NOT NULL,
             made_at timestamptz NOT NULL,
             ended_at timestamptz,
             CONSTRAINT uq_centre_contract_reference UNIQUE (centre, reference),
-            CONSTRAINT ck_centre_contract_days CHECK (first_day <= last_day)
+            CONSTRAINT uq_centre_contract_centre UNIQUE (id, centre),
+            CONSTRAINT ck_centre_contract_days CHECK (first_day <= last_day),
+            CONSTRAINT ex_centre_contract_days EXCLUDE USING gist (
+                int8range(hashtextextended(centre, 0), hashtextextended(centre, 0), '[]') WITH &&,
+                daterange(first_day, last_day, '[]') WITH &&
+            ) WHERE (ended_at IS NULL)
         )
         """
     )
 
 
 def _people_and_devices() -> None:
-    # `personal` is his name, `secret` what his password digests are reckoned with: both sealed.
+    # `personal` is his name, `secret` what his password digests are reckoned with: both sealed. `subject` is
+    # the blind index of his identifier: in a centre one person is one clerk.
     op.execute(
         """
         CREATE TABLE centre_clerk (
@@ -76,16 +84,33 @@ def _people_and_devices() -> None:
             clerk text NOT NULL,
             branch text NOT NULL,
             personal bytea NOT NULL,
+            subject bytea CONSTRAINT ck_centre_clerk_subject CHECK (octet_length(subject) = 32),
             secret bytea NOT NULL,
             active boolean NOT NULL,
             added_at timestamptz NOT NULL,
             changed_at timestamptz NOT NULL,
             CONSTRAINT pk_centre_clerk PRIMARY KEY (centre, clerk),
+            CONSTRAINT uq_centre_clerk_subject UNIQUE (centre, subject),
             CONSTRAINT fk_centre_clerk_branch FOREIGN KEY (centre, branch)
                 REFERENCES centre_branch (centre, code)
         )
         """
     )
+    # A secret that opens nothing any more still proves what was done with it.
+    op.execute(
+        """
+        CREATE TABLE clerk_secret_before (
+            id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_clerk_secret_before PRIMARY KEY,
+            centre text NOT NULL,
+            clerk text NOT NULL,
+            secret bytea NOT NULL,
+            ended_at timestamptz NOT NULL,
+            CONSTRAINT fk_clerk_secret_before_clerk FOREIGN KEY (centre, clerk)
+                REFERENCES centre_clerk (centre, clerk)
+        )
+        """
+    )
+    op.execute("CREATE INDEX ix_clerk_secret_before_clerk ON clerk_secret_before (centre, clerk)")
     op.execute(
         """
         CREATE TABLE clerk_key (
@@ -135,6 +160,8 @@ def _shifts() -> None:
             closed_by text,
             counted numeric(14, 2) CONSTRAINT ck_centre_shift_counted CHECK (counted >= 0),
             note text,
+            CONSTRAINT fk_centre_shift_branch FOREIGN KEY (centre, branch)
+                REFERENCES centre_branch (centre, code),
             CONSTRAINT fk_centre_shift_clerk FOREIGN KEY (centre, clerk)
                 REFERENCES centre_clerk (centre, clerk),
             CONSTRAINT fk_centre_shift_device FOREIGN KEY (centre, device)
@@ -175,7 +202,8 @@ def _acts() -> None:
     op.execute(
         """
         CREATE TABLE act_proof (
-            digest bytea CONSTRAINT pk_act_proof PRIMARY KEY,
+            digest bytea CONSTRAINT pk_act_proof PRIMARY KEY
+                CONSTRAINT ck_act_proof_digest CHECK (octet_length(digest) = 32),
             caller text NOT NULL,
             clerk text,
             proof jsonb NOT NULL,
@@ -189,8 +217,7 @@ def _acts() -> None:
         CREATE TABLE centre_application (
             case_id bigint CONSTRAINT pk_centre_application PRIMARY KEY
                 CONSTRAINT fk_centre_application_case REFERENCES case_file (id),
-            contract_id bigint NOT NULL
-                CONSTRAINT fk_centre_application_contract REFERENCES centre_contract (id),
+            contract_id bigint NOT NULL,
             centre text NOT NULL,
             service text NOT NULL,
             branch text NOT NULL,
@@ -200,20 +227,24 @@ def _acts() -> None:
             percent numeric(5, 2) NOT NULL
                 CONSTRAINT ck_centre_application_percent CHECK (percent BETWEEN 0 AND 100),
             fixed numeric(14, 2) NOT NULL CONSTRAINT ck_centre_application_fixed CHECK (fixed >= 0),
-            at timestamptz NOT NULL
+            at timestamptz NOT NULL,
+            CONSTRAINT fk_centre_application_contract FOREIGN KEY (contract_id, centre)
+                REFERENCES centre_contract (id, centre)
         )
         """
     )
     op.execute("CREATE INDEX ix_centre_application_at ON centre_application (centre, at)")
-    # `period` is a day (2026-11-23) or a month (2026-11) of Riyadh.
+    # `period` is a day (2026-11-23) or a month (2026-11) of Riyadh; `service` is empty for all together.
     op.execute(
         """
         CREATE TABLE centre_quota_use (
             contract_id bigint NOT NULL
                 CONSTRAINT fk_centre_quota_use_contract REFERENCES centre_contract (id),
-            period text NOT NULL,
+            service text NOT NULL,
+            period text NOT NULL
+                CONSTRAINT ck_centre_quota_use_period CHECK (period ~ '^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$'),
             used integer NOT NULL CONSTRAINT ck_centre_quota_use_used CHECK (used > 0),
-            CONSTRAINT pk_centre_quota_use PRIMARY KEY (contract_id, period)
+            CONSTRAINT pk_centre_quota_use PRIMARY KEY (contract_id, period, service)
         ) WITH (fillfactor = 50)
         """
     )
@@ -224,7 +255,7 @@ def _acts() -> None:
             day date NOT NULL,
             kind text NOT NULL,
             clerk text NOT NULL,
-            times integer NOT NULL,
+            times integer NOT NULL CONSTRAINT ck_centre_refusal_times CHECK (times > 0),
             last_at timestamptz NOT NULL,
             CONSTRAINT pk_centre_refusal PRIMARY KEY (centre, day, kind, clerk)
         ) WITH (fillfactor = 50)
@@ -273,9 +304,10 @@ def _standing() -> None:
             of_moment timestamptz
         ) RETURNS TABLE (
             state text, contract bigint, reference text, first_day date, last_day date, ended_at timestamptz,
-            shifts boolean, quota_day integer, quota_month integer, services jsonb, branches text[],
-            centre_key_good boolean, clerk_active boolean, clerk_branch text, key_good boolean,
-            device_active boolean, device_branch text, shift bigint
+            shifts boolean, vat numeric, quota_day integer, quota_month integer, services jsonb,
+            branches text[],
+            centre_key_good boolean, clerk_active boolean, clerk_branch text, clerk_subject bytea,
+            key_good boolean, device_active boolean, device_branch text, shift bigint
         ) LANGUAGE plpgsql VOLATILE AS $$
         BEGIN
             IF NOT EXISTS (SELECT FROM centre WHERE centre.code = of_centre) THEN
@@ -284,15 +316,15 @@ def _standing() -> None:
             PERFORM pg_advisory_xact_lock_shared(5, hashtext(of_centre));
             RETURN QUERY
                 SELECT centre.state, agreed.id, agreed.reference, agreed.first_day, agreed.last_day,
-                       agreed.ended_at, agreed.shifts, agreed.quota_day, agreed.quota_month, agreed.services,
-                       agreed.branches,
+                       agreed.ended_at, agreed.shifts, agreed.vat, agreed.quota_day, agreed.quota_month,
+                       agreed.services, agreed.branches,
                        EXISTS (
                            SELECT FROM client_certificate AS held
                            WHERE held.client_id = of_centre AND held.revoked_at IS NULL
                                AND of_centre_key IN (held.thumbprint, held.key_thumbprint)
                                AND of_moment BETWEEN held.not_before AND held.not_after
                        ),
-                       clerk.active, clerk.branch,
+                       clerk.active, clerk.branch, clerk.subject,
                        key.thumbprint IS NOT NULL AND key.revoked_at IS NULL, device.active,
                        device.branch, shift.id
                 FROM centre
