@@ -6,8 +6,12 @@
  * into the structure that gSOAP made for it. The answer's element is printed, or that of a fault; the exit code is
  * 22 then.
  *
+ * A document goes in the message, up to 1 MB, or by the name of one that was handed in before (contentId). One that is
+ * larger goes by REST: of an attachment (MTOM) gSOAP would sign the reference, and what counts is the document itself.
+ * The centre's key is RSA: gSOAP writes an ECDSA signature in DER, and XML Signature has the two bare numbers.
+ *
  * API            https://licences.example.sa
- * CENTRE_KEY     private key of the centre (PEM)
+ * CENTRE_KEY     private key of the centre, RSA (PEM)
  * CENTRE_CERT    the certificate that was issued for it (PEM)
  * CENTRE_PEM     both in one file, for TLS
  * CLERK          amal@centre-7, or amal@centre-7/counter-1 where the clerk works at a device

@@ -8,12 +8,13 @@
 // printed with the name of its fault, and the exit code is 22 then.
 //
 // API            https://licences.example.sa
-// CENTRE_KEY     private key of the centre, RSA (PEM)
+// CENTRE_KEY     private key of the centre, RSA or P-256 (PEM)
 // CENTRE_CERT    the certificate that was issued for it (PEM)
 // CLERK          amal@centre-7, or amal@centre-7/counter-1 where the clerk works at a device
 // CLERK_SECRET   what the municipality gave the clerk
 // CA             the authority of the server's certificate (PEM)
 // SOAP           1.1 or 1.2
+// MTOM           1 to send and take documents beside the message, up to 50 MB; in it they are up to 1 MB
 declare(strict_types=1);
 
 const REFUSED = 22;
@@ -28,15 +29,78 @@ const DS = 'http://www.w3.org/2000/09/xmldsig#';
 const EXCLUSIVE = 'http://www.w3.org/2001/10/xml-exc-c14n#';
 const SHA256 = 'http://www.w3.org/2001/04/xmlenc#sha256';
 const RSA_SHA256 = 'http://www.w3.org/2001/04/xmldsig-more#rsa-sha256';
+const ECDSA_SHA256 = 'http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256';
+const XOP = 'http://www.w3.org/2004/08/xop/include';
+const LICENSING = 'urn:rakeeza:licensing:1';
 
-/** SoapClient, which knows no WS-Security: each message is signed on its way out. */
+/** SoapClient, which knows neither WS-Security nor MTOM: each message is signed on its way out, and packed. */
 final class CentreClient extends SoapClient
 {
     public function __doRequest(
         string $request, string $location, string $action, int $version, bool $oneWay = false
     ): ?string {
-        return parent::__doRequest(signed($request), $location, $action, $version, $oneWay);
+        $message = signed($request);
+        if (getenv('MTOM') !== '1') {
+            return parent::__doRequest($message, $location, $action, $version, $oneWay);
+        }
+        return posted($message, $location, $action, $version === SOAP_1_2 ? 'application/soap+xml' : 'text/xml');
     }
+}
+
+/** What the server answers to a message whose document travels beside it (MTOM). */
+function posted(string $message, string $location, string $action, string $soap): string
+{
+    [$parts, $boundary] = [taken_apart($message, $soap), bin2hex(random_bytes(16))];
+    $body = '';
+    foreach ($parts as [$kind, $name, $octets]) {
+        $body .= "--$boundary\r\nContent-Type: $kind\r\nContent-Transfer-Encoding: binary\r\n"
+            . "Content-ID: <$name>\r\n\r\n$octets\r\n";
+    }
+    $type = 'multipart/related; type="application/xop+xml"; start="<message>"; '
+        . "start-info=\"$soap\"; boundary=\"$boundary\"";
+    $context = stream_context_create(['ssl' => tls(), 'http' => [
+        'method' => 'POST',
+        'header' => ["Content-Type: $type", "SOAPAction: \"$action\"", 'Connection: close'],
+        'content' => "$body--$boundary--\r\n",
+        'ignore_errors' => true,
+    ]]);
+    $answer = file_get_contents($location, false, $context);
+    return put_together($answer, implode("\n", $http_response_header));
+}
+
+/** The message without its document, and the document. It was signed in its place, as base64. */
+function taken_apart(string $message, string $soap): array
+{
+    $document = new DOMDocument();
+    $document->loadXML($message, LIBXML_PARSEHUGE);
+    $content = $document->getElementsByTagNameNS(LICENSING, 'content')->item(0);
+    $kind = "application/xop+xml; charset=UTF-8; type=\"$soap\"";
+    if ($content === null) {
+        return [[$kind, 'message', $message]];
+    }
+    $octets = base64_decode($content->textContent);
+    $content->textContent = '';
+    child($content, XOP, 'xop:Include')->setAttribute('href', 'cid:document');
+    return [[$kind, 'message', $document->saveXML()], ['application/octet-stream', 'document', $octets]];
+}
+
+/** An answer as SoapClient reads it: a document beside it is put into its place. */
+function put_together(string $answer, string $headers): string
+{
+    if (!preg_match('~^Content-Type: multipart/related;.*boundary="([^"]+)"~mi', $headers, $found)) {
+        return $answer;
+    }
+    $found_parts = [];
+    foreach (array_slice(explode("--$found[1]", $answer), 1, -1) as $part) {
+        [$head, $octets] = explode("\r\n\r\n", $part, 2);
+        preg_match('/^Content-ID: <([^>]+)>/mi', $head, $name);
+        $found_parts[$name[1]] = substr($octets, 0, -2);
+    }
+    return preg_replace_callback(
+        '~<(\w+:)?Include\b[^>]*href="cid:([^"]+)"[^>]*/>~',
+        fn (array $include) => base64_encode($found_parts[$include[2]]),
+        reset($found_parts),
+    );
 }
 
 /** A message with its Security header: Timestamp, the clerk's token, the centre's signature over all and Body. */
@@ -64,13 +128,15 @@ function signed(string $message): string
     $signature = child($security, DS, 'ds:Signature');
     $info = child($signature, DS, 'ds:SignedInfo');
     child($info, DS, 'ds:CanonicalizationMethod')->setAttribute('Algorithm', EXCLUSIVE);
-    child($info, DS, 'ds:SignatureMethod')->setAttribute('Algorithm', RSA_SHA256);
+    $key = openssl_pkey_get_private(file_get_contents(getenv('CENTRE_KEY')));
+    $elliptic = openssl_pkey_get_details($key)['type'] === OPENSSL_KEYTYPE_EC;
+    child($info, DS, 'ds:SignatureMethod')->setAttribute('Algorithm', $elliptic ? ECDSA_SHA256 : RSA_SHA256);
     foreach (['body' => $body, 'timestamp' => $timestamp, 'token' => $token] as $id => $element) {
         $element->setAttributeNS(WSU, 'wsu:Id', $id);
         add_reference($info, $id, $element);
     }
-    openssl_sign($info->C14N(true), $value, file_get_contents(getenv('CENTRE_KEY')), OPENSSL_ALGO_SHA256);
-    child($signature, DS, 'ds:SignatureValue', base64_encode($value));
+    openssl_sign($info->C14N(true), $value, $key, OPENSSL_ALGO_SHA256);
+    child($signature, DS, 'ds:SignatureValue', base64_encode($elliptic ? two_numbers($value) : $value));
     $named = child(child($signature, DS, 'ds:KeyInfo'), WSSE, 'wsse:SecurityTokenReference');
     $reference = child($named, WSSE, 'wsse:Reference');
     $reference->setAttribute('URI', '#certificate');
@@ -89,6 +155,16 @@ function username_token(DOMElement $security): DOMElement
     child($token, WSSE, 'wsse:Nonce', base64_encode($nonce))->setAttribute('EncodingType', BASE64);
     child($token, WSU, 'wsu:Created', $created);
     return $token;
+}
+
+/** An ECDSA signature as XML has it: the two numbers of 32 bytes, and not the DER that OpenSSL makes. */
+function two_numbers(string $der): string
+{
+    $length = ord($der[3]);
+    $numbers = [substr($der, 4, $length), substr($der, 6 + $length)];
+    return implode('', array_map(
+        fn (string $number) => str_pad(ltrim($number, "\0"), 32, "\0", STR_PAD_LEFT), $numbers
+    ));
 }
 
 /** Says in SignedInfo that the signature covers an element. */
@@ -143,17 +219,22 @@ function value(mixed $given): array
     };
 }
 
-/** The contract's operations as methods, made from the WSDL that the server has. */
-function client(): CentreClient
+/** What TLS is made with. */
+function tls(): array
 {
-    $tls = [
+    return [
         'local_cert' => getenv('CENTRE_CERT'),
         'local_pk' => getenv('CENTRE_KEY'),
         'cafile' => getenv('CA'),
     ];
+}
+
+/** The contract's operations as methods, made from the WSDL that the server has. */
+function client(): CentreClient
+{
     return new CentreClient(getenv('API') . '/v1/soap?wsdl', [
         'soap_version' => getenv('SOAP') === '1.2' ? SOAP_1_2 : SOAP_1_1,
-        'stream_context' => stream_context_create(['ssl' => $tls]),
+        'stream_context' => stream_context_create(['ssl' => tls()]),
         'cache_wsdl' => WSDL_CACHE_NONE,
         'features' => SOAP_SINGLE_ELEMENT_ARRAYS,
     ]);

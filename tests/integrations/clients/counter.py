@@ -20,7 +20,7 @@ from console.bootstrap import Platform, open_platform
 from foundation.guard import free_port, wait_for_port
 from foundation.settings import load
 from tests.integrations.desk import ADMINISTRATOR, REVIEWER, Desk
-from tests.integrations.signed_town import AMAL, CODE, Kit, Town, pem
+from tests.integrations.signed_town import AMAL, CODE, OTHER, Kit, Town, pem
 from tests.processes import PATIENCE, ROOT
 
 _DATABASE = "clients_of_the_api"
@@ -33,13 +33,15 @@ class Counter:
     Args:
         town: the centre's keys; its desk is the municipality.
         platform: as this process has it, over the same database as the API's process.
-        environment: what a client is told, as the examples in tests/clients name it.
+        environment: what a client is told, as the examples in tests/clients name it; its key is RSA.
+        elliptic: what a client of another centre is told, whose key is P-256.
         admin: URL of another database of the same server.
     """
 
     town: Town
     platform: Platform
     environment: dict[str, str]
+    elliptic: dict[str, str]
     admin: str
 
     @property
@@ -109,7 +111,9 @@ def open_counter(postgres_url: str, folder: Path) -> Iterator[Counter]:
         # The application of this town runs in the other process.
         town = Town(desk, platform.identity, platform.authority, FastAPI(), f"https://localhost:{tls}", http)
         kit = town.add_centre(CODE, rsa.generate_private_key(65537, 2048))
-        yield Counter(town, platform, _environment(town, kit, folder), postgres_url)
+        other = town.add_centre(OTHER)
+        told = [_environment(town, each, folder) for each in (kit, other)]
+        yield Counter(town, platform, told[0], told[1], postgres_url)
 
 
 def _environment(town: Town, kit: Kit, folder: Path) -> dict[str, str]:
@@ -119,11 +123,12 @@ def _environment(town: Town, kit: Kit, folder: Path) -> dict[str, str]:
         "CENTRE_PEM": pem(kit.key) + kit.certificate,
         "CA": town.authority.certificate_pem().encode(),
     }
-    told = {"API": town.url, "CLERK": f"{AMAL}@{CODE}"}
-    told["CLERK_SECRET"] = town.desk.licensing.centres.new_secret(ADMINISTRATOR, CODE, AMAL).reveal()
+    told = {"API": town.url, "CLERK": f"{AMAL}@{kit.code}"}
+    told["CLERK_SECRET"] = town.desk.licensing.centres.new_secret(ADMINISTRATOR, kit.code, AMAL).reveal()
     for name, content in contents.items():
-        (folder / f"{name.lower()}.pem").write_bytes(content)
-        told[name] = str(folder / f"{name.lower()}.pem")
+        file = folder / f"{kit.code}-{name.lower()}.pem"
+        file.write_bytes(content)
+        told[name] = str(file)
     return told
 
 
