@@ -33,8 +33,9 @@ command.add_command(conformance.command)
 @click.argument("contract", type=_FILE)
 @click.option("--title-ar", required=True, help="What it is called in Arabic.")
 @click.option("--title-en", required=True, help="What it is called in English.")
+@click.option("--test", is_flag=True, help="A developer's: for test services alone, and for ever.")
 @click.pass_context
-def add(ctx: click.Context, code: str, contract: Path, title_ar: str, title_en: str) -> None:
+def add(ctx: click.Context, code: str, contract: Path, title_ar: str, title_en: str, test: bool) -> None:
     """Keep a new centre with its contract, a YAML file; its code is the id of its API client."""
     from foundation.definitions import Bilingual
     from foundation.identity import ApiClient
@@ -49,7 +50,7 @@ def add(ctx: click.Context, code: str, contract: Path, title_ar: str, title_en: 
                 platform.identity.add_client(session, code, ["centre"], title_en, actor=caller().actor)
 
         title = Bilingual(ar=title_ar, en=title_en)
-        made = platform.licensing.centres.add(caller(), code, title, agreed, make_client)
+        made = platform.licensing.centres.add(caller(), code, title, agreed, make_client, test)
     first, last = made["contracts"][0]["first_day"], made["contracts"][0]["last_day"]
     click.echo(f"{code}: contract {agreed.reference} from {first} to {last}.")
     click.echo(f"Now certify its key: rakeeza centre rotate-key {code} REQUEST.pem")
@@ -84,7 +85,7 @@ def list_(ctx: click.Context, output: str) -> None:
             (
                 each["code"],
                 each["title"]["en"],
-                each["state"],
+                _state(each),
                 each["state_since"],
                 contract.get("reference"),
                 contract.get("last_day"),
@@ -107,7 +108,7 @@ def show(ctx: click.Context, code: str, as_json: bool) -> None:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
         return
     why = f" ({shown['state_reason']})" if shown["state_reason"] else ""
-    click.echo(f"{code}: {shown['title']['en']}, {shown['state']} since {shown['state_since']}{why}")
+    click.echo(f"{code}: {shown['title']['en']}, {_state(shown)} since {shown['state_since']}{why}")
     contracts = [
         (each["reference"], each["first_day"], each["last_day"], each["ended_at"], _services(each))
         for each in shown["contracts"]
@@ -349,6 +350,10 @@ def _print_report(told: dict[str, Any], first: date, last: date) -> None:
         f"another sum than expected; all differences together {shifts['difference']}."
     )
     click.echo(f"Owed to it by the books today: {told['owed']}.")
+
+
+def _state(centre: dict[str, Any]) -> str:
+    return f"{centre['state']} (test)" if centre["test"] else str(centre["state"])
 
 
 def _used(each: dict[str, Any] | None) -> str | None:

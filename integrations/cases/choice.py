@@ -8,6 +8,7 @@ from foundation.errors import Conflict, FieldError, InvalidInput, NotFound, Perm
 from foundation.identity import Caller
 from integrations.cases import facts, periods
 from integrations.cases.case import Case, Work
+from integrations.cases.numbers import is_test
 from integrations.flow import Action, Effect, Flow
 from integrations.procedure import Channel, Procedure, Requirement
 from integrations.service import Service
@@ -23,24 +24,28 @@ def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
 
 
 def open_to(work: Work) -> list[Action]:
-    """The actions that the caller of a work may take now; those that a payment takes are not his."""
+    """The actions that the caller of a work may take now; what a payment takes is his of a test alone."""
     caller, case = work.caller, work.case
+    test = is_test(case.number)
     his = [
         action
         for action in work.flow.actions
         if action.taker == "role"
-        and action.effect != "settle"
+        and (action.effect != "settle" or test)
         and caller.roles.intersection(action.roles)
         and not (action.four_eyes and opened_by(case, caller))
     ]
     return possible(work, his)
 
 
-def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -> list[Action]:
+def named(
+    flow: Flow, caller: Caller, name: str | None, effect: Effect | None, test: bool = False
+) -> list[Action]:
     """The actions that a caller means and may take in some state.
 
     Args:
         name, effect: one of them says which.
+        test: no bank pays for this case; who opened it says that it is paid.
 
     Raises:
         NotFound: the flow has no such action for a caller to take.
@@ -56,7 +61,7 @@ def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -
         raise NotFound(
             f"This procedure has no action {wanted!r}.", message_ar="ليس في هذا الإجراء خطوة بهذا الاسم."
         )
-    if name is not None and any(action.effect == "settle" for action in meant):
+    if name is not None and not test and any(action.effect == "settle" for action in meant):
         raise NotFound(
             f"{name!r} is taken by a payment, not by decision.",
             remedy="Notify the payment instead.",

@@ -34,7 +34,7 @@ from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.cases.invoices import Invoice, Payment
 from integrations.cases.moves import CLOCK, SYSTEM, Effects, Moves
-from integrations.cases.numbers import next_number
+from integrations.cases.numbers import is_test, next_number
 from integrations.centres import rules
 from integrations.flow import Action, Effect
 from integrations.licences import admission, outcomes
@@ -154,7 +154,7 @@ class Engine:
         """
         flow = self._definitions.of(session, case).flow_of(case.procedure)
         # The role first: whoever may not act learns nothing of the state.
-        meant = choice.named(flow, caller, name, effect)
+        meant = choice.named(flow, caller, name, effect, is_test(case.number))
         choice.check_version(case, version)
         work = self.work(session, case, caller, at, lock=True)
         work.paid, work.comment = paid, comment

@@ -30,11 +30,11 @@ _LONGEST_REASON = 500
 
 _ADD = text(
     """
-    INSERT INTO centre (code, title_ar, title_en, state, state_since, state_reason, added_at)
-    VALUES (:code, :ar, :en, 'active', :at, '', :at) ON CONFLICT (code) DO NOTHING RETURNING code
+    INSERT INTO centre (code, title_ar, title_en, state, state_since, state_reason, added_at, test)
+    VALUES (:code, :ar, :en, 'active', :at, '', :at, :test) ON CONFLICT (code) DO NOTHING RETURNING code
     """
 )
-_COLUMNS = "code, title_ar, title_en, state, state_since, state_reason, added_at"
+_COLUMNS = "code, title_ar, title_en, state, state_since, state_reason, added_at, test"
 _FOUND = text(f"SELECT {_COLUMNS} FROM centre WHERE code = :code")
 _ALL = text(f"SELECT {_COLUMNS} FROM centre ORDER BY code")
 # Whoever is about to be refused by the change waits for it, and it for those whom it finds writing; see
@@ -53,6 +53,7 @@ class Centre:
         code: the id of its API client.
         state_since: when it came into its state, aware.
         state_reason: why, in the municipality's words.
+        test: a developer's, for test services alone; it never becomes a real one.
     """
 
     code: str
@@ -61,6 +62,7 @@ class Centre:
     state_since: datetime
     state_reason: str
     added_at: datetime
+    test: bool = False
 
     @property
     def actor(self) -> str:
@@ -73,18 +75,23 @@ def actor_of(code: str) -> str:
     return f"client/{code}"
 
 
-def add(session: Session, code: str, title: Bilingual, actor: str, at: datetime) -> Centre:
+def add(
+    session: Session, code: str, title: Bilingual, actor: str, at: datetime, test: bool = False
+) -> Centre:
     """Keep a new centre, whose API client there is.
+
+    Args:
+        test: for test services alone.
 
     Raises:
         Conflict: there is a centre of this code.
     """
     _lock(session, code)
-    words = {"code": code, "ar": title.ar, "en": title.en, "at": at}
+    words = {"code": code, "ar": title.ar, "en": title.en, "at": at, "test": test}
     if session.execute(_ADD, words).scalar() is None:
         raise Conflict(f"There is a centre {code!r} already.", remedy="See: rakeeza centre list")
-    made = Centre(code, title, "active", at, "", at)
-    tell(session, made, ADDED, actor, {"title": title.en})
+    made = Centre(code, title, "active", at, "", at, test)
+    tell(session, made, ADDED, actor, {"title": title.en, **({"test": True} if test else {})})
     return made
 
 
@@ -141,7 +148,7 @@ def enter(session: Session, centre: Centre, state: State, reason: str, actor: st
         )
     words = {"code": centre.code, "state": state, "at": at, "reason": reason}
     session.execute(_STATE, words)
-    moved = Centre(centre.code, centre.title, state, at, reason, centre.added_at)
+    moved = Centre(centre.code, centre.title, state, at, reason, centre.added_at, centre.test)
     kind = {"active": RESUMED, "suspended": SUSPENDED, "ended": ENDED}[state]
     tell(session, moved, kind, actor, {"reason": reason})
     return moved
@@ -178,4 +185,5 @@ def _read(row: Any) -> Centre:
         row.state_since,
         row.state_reason,
         row.added_at,
+        row.test,
     )

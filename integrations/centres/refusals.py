@@ -11,6 +11,8 @@
     ├── ClerkKeyRevoked       the clerk's key is not enrolled, or was revoked
     ├── CentreKeyRevoked      the centre's certificate is not valid (any more)
     ├── DeviceNotAllowed      its device is unknown or was stopped
+    ├── CentreIsTest          it is a test centre, and what it asks for is real
+    ├── ServiceIsTest         the service is for test centres, and it is none
     └── ProofMissing          the act is not signed by centre and clerk
     Conflict
     ├── QuotaExhausted        it has opened all the applications of the day or the month
@@ -156,6 +158,32 @@ class DeviceNotAllowed(PermissionDenied):
         )
 
 
+class CentreIsTest(PermissionDenied):
+    """A test centre asks for something real."""
+
+    titles = ("Test centre", "مركز تجريبي")
+
+    def __init__(self, centre: str) -> None:
+        super().__init__(
+            f"{centre} is a test centre, and this is not for tests.",
+            remedy="Use a test service.",
+            message_ar=f"المركز {centre} تجريبي، وهذا الإجراء ليس للتجربة؛ استخدم خدمة تجريبية.",
+        )
+
+
+class ServiceIsTest(PermissionDenied):
+    """A test service is asked for by somebody who is no test centre."""
+
+    titles = ("Test service", "خدمة تجريبية")
+
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            f"The service {service} is for test centres alone.",
+            remedy="Take the real service.",
+            message_ar=f"الخدمة {service} تجريبية ولا تُتاح إلا لمركز تجريبي؛ اختر الخدمة الفعلية.",
+        )
+
+
 class ProofMissing(PermissionDenied):
     """The act is not signed by the centre and its clerk, or by others than who acts."""
 
@@ -246,6 +274,8 @@ REFUSALS: tuple[type[RakeezaError], ...] = (
     ClerkKeyRevoked,
     CentreKeyRevoked,
     DeviceNotAllowed,
+    CentreIsTest,
+    ServiceIsTest,
     ProofMissing,
     QuotaExhausted,
     ShiftNotOpen,

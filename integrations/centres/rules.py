@@ -46,8 +46,8 @@ from integrations.centres.refusals import (
 _TAKE = text(
     f"""
     WITH judged AS MATERIALIZED (
-        SELECT standing.contract AS id, standing.* FROM
-            centre_standing(:centre, :centre_key, :clerk, :clerk_key, :device, :day, :at) AS standing
+        SELECT standing.contract AS id, standing.*, (SELECT test FROM centre WHERE code = :centre) AS test
+        FROM centre_standing(:centre, :centre_key, :clerk, :clerk_key, :device, :day, :at) AS standing
     ), taken AS ({idempotency.TAKEN.format(condition="(SELECT count(*) FROM judged) >= 0")})
     SELECT (SELECT count(*) FROM taken) AS taken, judged.*
     FROM (VALUES (1)) AS one (row) LEFT JOIN judged ON true
@@ -98,6 +98,7 @@ class Standing:
         day: of Riyadh.
         branch: where the clerk acts: that of the device, or else his own.
         shift: id of his open shift on the device.
+        test: it is a test centre.
     """
 
     centre: str
@@ -107,6 +108,7 @@ class Standing:
     branch: str
     device: str | None
     shift: int | None
+    test: bool
 
 
 def permit(
@@ -291,7 +293,7 @@ def _judged(caller: Caller, row: Row[Any], day: date, in_shift: bool) -> Standin
         raise BranchNotAllowed(centre, branch)
     if in_shift and row.shift is None:
         raise ShiftNotOpen(clerk, str(device))
-    return Standing(centre, clerk, agreed, day, branch, device, row.shift)
+    return Standing(centre, clerk, agreed, day, branch, device, row.shift, row.test)
 
 
 def _in_force(centre: str, row: Row[Any], day: date) -> Agreed:

@@ -45,24 +45,26 @@ class CentresDesk:
         title: Bilingual,
         contract: Contract,
         make_client: Callable[[Session], object],
+        test: bool = False,
     ) -> dict[str, Any]:
         """Keep a new centre with its first contract.
 
         Args:
             code: of the centre; the id of its API client.
             make_client: makes that client in this transaction, or finds that it is there.
+            test: a test centre, for test services alone.
 
         Raises:
             PermissionDenied: the caller is no administrator.
             Conflict: there is a centre of this code.
-            InvalidInput: the contract names a service or a procedure that is not offered at centres.
+            InvalidInput: the contract names a service or a procedure that is not offered at such centres.
         """
         self._require(caller)
-        self._check_services(contract)
+        self._check_services(contract, test)
         with self.desk.database.transaction() as session:
             at = self.desk.clock()
             make_client(session)
-            made = centres.add(session, code, title, caller.actor, at)
+            made = centres.add(session, code, title, caller.actor, at, test)
             contracts.keep(session, code, contract, caller.actor, at)
             return self._shown(session, made)
 
@@ -75,9 +77,9 @@ class CentresDesk:
             Conflict: it was ended, or another contract covers a day of this one.
         """
         self._require(caller)
-        self._check_services(contract)
         with self.desk.database.transaction() as session:
             at, kept = self.desk.clock(), centres.locked(session, code)
+            self._check_services(contract, kept.test)
             if kept.state == "ended":
                 raise Conflict(
                     f"The centre {code} is ended for good.",
@@ -124,7 +126,7 @@ class CentresDesk:
         self._require(caller, Role.AUDITOR)
         with self.desk.database.transaction() as session:
             return [
-                {**centres.view(each), "contract": self._contract_now(session, each.code)}
+                {**centres.view(each), "test": each.test, "contract": self._contract_now(session, each.code)}
                 for each in centres.every(session)
             ]
 
@@ -281,6 +283,7 @@ class CentresDesk:
         open_shifts = shifts.page(session, centre.code, None, LARGEST_PAGE, only_open=True)
         return {
             **centres.view(centre),
+            "test": centre.test,
             "contract": self._contract_now(session, centre.code),
             "contracts": [contracts.view(each) for each in contracts.all_of(session, centre.code)],
             "clerks": [clerks.view(each) for each in clerks.clerks(session, vault, centre.code)],
@@ -307,10 +310,18 @@ class CentresDesk:
         if caller.kind != "system":
             caller.require(Role.ADMINISTRATOR, *others)
 
-    def _check_services(self, contract: Contract) -> None:
+    def _check_services(self, contract: Contract, test: bool) -> None:
         for code, delegated in contract.services.items():
             # Raises where there is no such service.
             service = self.desk.definitions.services.get(code)
+            if service.is_test != test:
+                raise InvalidInput(
+                    f"{code} is a {'test' if service.is_test else 'real'} service, and the centre is "
+                    f"{'a' if test else 'no'} test centre.",
+                    place=f"/services/{code}",
+                    remedy="A test centre is made by: rakeeza centre add --test",
+                    message_ar="لا يُسند إلى المركز التجريبي إلا خدمات تجريبية، ولا تُسند هي إلى غيره.",
+                )
             offered = [name for name, each in service.procedures.items() if "centre" in each.channels]
             for name in delegated.procedures or ():
                 if name not in offered:

@@ -68,7 +68,7 @@ class Money:
         if caller.kind != "system":
             caller.require(Role.PAYMENT, Role.FINANCE, Role.CENTRE, Role.AUDITOR)
         with self.desk.database.transaction() as session:
-            invoice = invoices.by_number(session, number)
+            invoice = invoices.by_number(session, number, tests=caller.roles == {Role.CENTRE})
             case = case_store.by_id(session, invoice.case_id)
             presented = invoices.invoice_view(case.number, invoice)
             if not _sees_money(caller):

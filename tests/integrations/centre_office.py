@@ -96,7 +96,9 @@ def contract(text: str = CONTRACT, **parts: Any) -> Contract:
     return Contract.model_validate({**read.model_dump(), **parts}) if parts else read
 
 
-def open_centre(desk: Desk, agreed: Contract | None = None, code: str = "centre-7") -> CentreOffice:
+def open_centre(
+    desk: Desk, agreed: Contract | None = None, code: str = "centre-7", test: bool = False
+) -> CentreOffice:
     """A centre with a certificate, two clerks (amal at the mall, badr at the port), two devices."""
     secrets = _secrets(desk)
 
@@ -105,7 +107,7 @@ def open_centre(desk: Desk, agreed: Contract | None = None, code: str = "centre-
             Identity(desk.database, secrets, 600).add_client(session, code, ["centre"], code)
 
     office = CentreOffice(desk, code)
-    desk.licensing.centres.add(SYSTEM, code, TITLE, agreed or contract(), make_client)
+    desk.licensing.centres.add(SYSTEM, code, TITLE, agreed or contract(), make_client, test)
     certify(office)
     office.clerk("amal")
     office.clerk("badr", "port", "بدر بن علي")
