@@ -236,7 +236,8 @@ class Sadad:
         asked = {"day": day.isoformat(), "page": number}
         client = self._settlements
         page = self._read(client, client.post(f"settlement/{day.isoformat()}/{number}", asked), _Page)
-        if (page.day, page.page) != (day, number) or number > page.pages:
+        later = any(each.day > day for each in page.movements)
+        if (page.day, page.page) != (day, number) or number > page.pages or later:
             raise client.unavailable("not_ours", "The payment system gives another page than ours.", 200)
         return page
 

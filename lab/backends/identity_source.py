@@ -21,12 +21,12 @@ from lab.backends.identity_messages import NAMESPACE, SOAP, Signer, fault, reply
 from lab.backends.identity_people import Person, judge
 
 Mode = Literal[
-    "answer", "slow", "drip", "drip_header", "half", "reset", "drop_before", "drop_after",
-    "error", "overloaded", "busy", "busy_fault", "not_permitted", "reject",
+    "answer", "slow", "drip", "drip_head", "half", "reset", "drop_before", "drop_after",
+    "error", "overloaded", "rate_limit", "busy_fault", "not_permitted", "reject",
     "unsigned_fault", "other_fault", "forged_fault",
     "nonsense", "html", "huge", "deep", "doctype", "redirect",
     "wrong_schema", "unknown_result", "wrong_signature", "other_key", "unsigned", "wrapped", "stale",
-    "lying_person", "lying_message", "lying_key",
+    "other_person", "other_question", "other_request", "replayed",
 ]  # fmt: skip
 """How a question is met. `drop_before` closes the connection unread, `drop_after` acts and then closes it."""
 
@@ -61,6 +61,7 @@ class Source:
     answers: dict[str, str] = field(default_factory=dict)
     questions: list[dict[str, str]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    replies: list[bytes] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_mode(self, key: str, message: bytes) -> Mode:
@@ -153,11 +154,11 @@ class Handler(BaseHTTPRequestHandler):
         signer: Signer | None = source.signer
         if mode == "slow":
             time.sleep(source.seconds)
-        elif mode == "lying_person":
+        elif mode == "other_person":
             about = _ANOTHER_PERSON
-        elif mode == "lying_message":
+        elif mode == "other_question":
             message = _ANOTHER_ID
-        elif mode == "lying_key":
+        elif mode == "other_request":
             key = "case/another/check/identity/1"
         elif mode == "unknown_result":
             result = "perhaps"
@@ -172,6 +173,11 @@ class Handler(BaseHTTPRequestHandler):
         extra = "<i:extra>1</i:extra>" if mode == "wrong_schema" else ""
         age = 3_600 if mode == "stale" else 0
         whole = reply(signer, message, key, about, result, extra=extra, age_s=age)
+        if mode == "replayed":
+            # As it was sent before, signature and all.
+            return source.replies[0]
+        if mode == "answer":
+            source.replies.append(whole)
         if mode == "wrong_signature":
             return whole.replace(b"<i:result>" + result.encode(), b"<i:result>deceased")
         return whole
@@ -280,12 +286,12 @@ class Handler(BaseHTTPRequestHandler):
 
 _WAYS: dict[str, Callable[[Handler, dict[str, str], Person], None]] = {
     "drip": Handler._dripped,
-    "drip_header": Handler._dripped_header,
+    "drip_head": Handler._dripped_header,
     "half": Handler._broken,
     "reset": Handler._reset,
     "drop_before": Handler._dropped,
     "drop_after": Handler._acted_and_dropped,
-    "busy": Handler._busy,
+    "rate_limit": Handler._busy,
     "overloaded": Handler._overloaded,
     "redirect": Handler._redirected,
     "unsigned_fault": Handler._unsigned_fault,

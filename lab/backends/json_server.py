@@ -53,10 +53,12 @@ Mode = Literal[
     "unsigned",
     "other_person",
     "other_question",
+    "replayed",
     "talkative",
 ]
 """How a question is met. `drop_after` acts and then closes; `half` ends within the body; `drip` sends a byte
-at a time; `other_person` and `other_question` lie, well signed; `talkative` says more than was asked."""
+at a time; `other_person` and `other_question` lie, well signed; `replayed` is what it
+answered first of all; `talkative` says more than was asked."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 SECRET_TALK = "blood group O negative, seen by Dr. Salem"
@@ -208,7 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif mode == "drop_before":
             self.close_connection = True
         else:
-            self._answer(mode, state.act(key, parameters))
+            answer = state.act(key, parameters)
+            self._answer(mode, next(iter(state.answers.values())) if mode == "replayed" else answer)
 
     def _answer(self, mode: Mode, answer: dict[str, Any]) -> None:
         if mode == "drop_after":

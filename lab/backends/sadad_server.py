@@ -44,9 +44,11 @@ Mode = Literal[
     "answer", "slow", "drip", "drip_head", "half", "reset", "drop_before", "drop_after", "error",
     "overloaded", "rate_limit", "reject", "nonsense", "huge", "redirect", "wrong_schema", "wrong_signature",
     "unsigned", "talkative", "other_person", "other_upload", "wrong_count", "wrong_sum", "strange_bill",
-    "missing_page", "other_day", "other_question",
+    "missing_page", "other_day", "later_day", "other_question",
+    "replayed",
 ]  # fmt: skip
-"""How it meets what it is asked. `drop_after` acts and then closes; the last ones lie, well signed."""
+"""How it meets what it is asked. `drop_after` acts and then closes; `replayed` is what it said
+first at this place; the last ones lie, well signed."""
 
 _SCHEMAS = {"uploads": "Upload", "settlements": "PageAsked", "inquiries": "Question"}
 _LARGEST = 1_000_000
@@ -67,6 +69,7 @@ class _State:
     left: int | None = None
     seconds: float = 0.0
     inquiries: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     key: ec.EllipticCurvePrivateKey = field(default_factory=_key)
     stranger: ec.EllipticCurvePrivateKey = field(default_factory=_key)
@@ -159,7 +162,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif mode == "drop_before":
             self.close_connection = True
         else:
-            self._answer(mode, self._said(place, key, asked))
+            said = self._said(place, key, asked)
+            if said is not None:
+                first = state.first.setdefault(place, said)
+                said = first if mode == "replayed" else said
+            self._answer(mode, said)
 
     def _said(self, place: str, key: str, asked: dict[str, Any]) -> dict[str, Any] | None:
         book = self.state.book
@@ -266,6 +273,8 @@ def _body(mode: Mode, answer: dict[str, Any]) -> bytes:
         said |= {"notes": SECRET_TALK, "text": {"ar": SECRET_TALK, "en": SECRET_TALK}}
     elif mode == "other_day":
         said["day"] = "2001-01-01"
+    elif mode == "later_day":
+        said["movements"] = [{**each, "day": "2101-01-01"} for each in said["movements"]]
     elif mode == "wrong_count":
         said |= {name: said[name] + 1 for name in ("taken", "count") if name in said}
     elif mode == "wrong_sum":
