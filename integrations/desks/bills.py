@@ -1,10 +1,11 @@
 """The desk of bill presentment: bills told to the payment system, its notices and its settlements taken."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,6 +21,9 @@ from integrations.cases import bill_settlements, bill_uploads, ledger
 from integrations.cases.reconciliation import Report
 from integrations.desks.desk import Desk
 from integrations.desks.money import Money
+from integrations.resilience.look_ups import LookUp, LookUps
+
+Result = TypeVar("Result")
 
 UPLOAD = "bills.upload"
 """Job that tells the payment system of bills until it knows all. Payload: none."""
@@ -56,6 +60,7 @@ class BillsDesk:
         self._desk = desk
         self._money = money
         self._presenter = presenter
+        self._look_ups = LookUps(desk.database, desk.clock)
         desk.office.jobs.register(UPLOAD, self._upload_job, queue=QUEUE)
         desk.office.jobs.register(SETTLE, self._settle_job, queue=QUEUE)
 
@@ -125,7 +130,8 @@ class BillsDesk:
             with self._desk.database.transaction() as session:
                 file = bill_settlements.file_of(session, day)
         except NotFound:
-            file = self._known().settlement(day).file()
+            presenter = self._known()
+            file = self._counted(lambda: presenter.settlement(day)).file()
         with self._desk.database.transaction() as session:
             books = ledger.export(session, day, day).encode()
         place = f"settlement of {day.isoformat()}"
@@ -191,7 +197,7 @@ class BillsDesk:
             return False
         upload, bills = found
         try:
-            discrepancies = presenter.upload(upload.key, bills)
+            discrepancies = self._counted(lambda: presenter.upload(upload.key, bills))
         except BackendUnavailable as error:
             _log.info("%s: %s", upload.subject, error)
             with self._desk.database.transaction() as session:
@@ -205,6 +211,21 @@ class BillsDesk:
         with self._desk.database.transaction() as session:
             bill_uploads.answered(session, upload, discrepancies, clock())
         return True
+
+    def _counted(self, act: Callable[[], Result]) -> Result:
+        started, outcome = time.monotonic(), "driver_fault"
+        try:
+            result = act()
+            outcome = "answered"
+        except BackendUnavailable as error:
+            outcome = error.reason
+            raise
+        except BackendRejection:
+            outcome = "rejected"
+            raise
+        finally:
+            self._look_ups.note(LookUp(BACKEND, outcome, time.monotonic() - started))
+        return result
 
     def _upload_job(self, _payload: Mapping[str, Any], _attempt: int) -> None:
         if self._presenter is not None:

@@ -1,7 +1,7 @@
 """A case between two sources, its worker a process of its own, and one of the sources killed in the middle.
 
-The service's definition lets an officer decide without a source that stays away, by an action of his own. That
-it passed he cannot say: a source's answers are its own.
+The service's definition lets an officer decide without a source that stays away, by an action of his own.
+That it passed he cannot say: a source's answers are its own.
 """
 
 import json
