@@ -58,6 +58,11 @@ class Backend(Section):
     key: Path | None = Field(
         None, description="PEM file with its key; without it the key is in the certificate's file."
     )
+    sender: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9 ._-]{1,11}$",
+        description="Name that text messages come from, where the operator lets us choose (driver `sms`).",
+    )
     signed: Literal["no", "jws", "http"] = Field(
         "no",
         description="How its answers are signed: not at all, by a detached JWS (RFC 7515, 7797), or as HTTP "

@@ -24,7 +24,8 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     passed: StrictBool
-    code: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
+    # It is written into the case's journal, which forgets nothing: nobody's number fits in.
+    code: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z_.-]*[0-9]{0,4})?$", max_length=64)] = ""
     text: Bilingual | None = None
     question: str | None = None
 

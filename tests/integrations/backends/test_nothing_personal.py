@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from foundation.database import Database
 from foundation.settings import Backend
 from foundation.telemetry import JsonLines
 from integrations.cases import notices
+from integrations.resilience.look_ups import BackendCollector
 from lab.backends.json_server import MODES, SECRET_TALK, Mode
 from lab.backends.running import Running, running
 from tests.integrations.backends.conformance import SLOW
@@ -93,7 +95,13 @@ def test_a_whole_run_logs_and_keeps_nothing_of_a_person(
     assert "wrong_signature" in told
     assert "not_ours" in told
     assert [secret for secret in PERSONAL if secret in told] == []
-    kept = "".join(office.rows(table) for table in ("case_call", "procrastinate_jobs", "event", "audit"))
+    tables = ("case_call", "procrastinate_jobs", "job_failure", "event", "audit")
+    kept = "".join(office.rows(table) for table in (*tables, "backend_look_up", "backend_standing"))
+    metrics = CollectorRegistry()
+    metrics.register(BackendCollector(office.database, ["commerce", notices.BACKEND]))
+    shown = generate_latest(metrics).decode()
+    assert 'outcome="wrong_signature"' in shown
+    assert [secret for secret in PERSONAL if secret in shown] == []
     assert [secret for secret in PERSONAL if secret in kept] == []
     # And who may read the calls of a case sees the words that the driver declares.
     (answered,) = {call["answer"]["code"] for call in _answered(office, states)}

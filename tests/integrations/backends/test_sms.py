@@ -1,6 +1,11 @@
 """The driver of text messages."""
 
-from tests.integrations.backends.conformance import Conformance, Example
+import pytest
+
+from integrations.backend import BackendRejection
+from integrations.backends.sms import MOST_PARTS, parts
+from integrations.cases import notices
+from tests.integrations.backends.conformance import Conformance, Example, Subject
 
 TEXT = "استلمنا طلبك رقم TC-2026-000001.\nWe received your application TC-2026-000001."
 
@@ -21,3 +26,36 @@ class TestSms(Conformance):
         ),
     )
     wrong = ("to", "0501234567")
+
+    def test_it_comes_from_the_name_that_the_settings_give(self, subject: Subject) -> None:
+        question = self.question()
+        assert subject.open(sender="Rakeeza").ask(question).passed
+        assert subject.running.log()["questions"][-1] == {**question.parameters, "sender": "Rakeeza"}
+
+    def test_a_message_of_too_many_parts_is_not_sent(self, subject: Subject) -> None:
+        for character in ("ر", "\N{GRINNING FACE}"):
+            units = len(character.encode("utf-16-be")) // 2
+            long = character * (67 * MOST_PARTS // units)
+            question = self.question(Example({"to": "+966501234567", "text": long + character}, None))
+            with pytest.raises(BackendRejection) as caught:
+                subject.open().ask(question)
+            assert caught.value.reason == "question_too_large"
+            assert subject.running.asked(question.key) == 0
+
+
+@pytest.mark.parametrize(
+    ("units", "count"), [(1, 1), (70, 1), (71, 2), (134, 2), (135, 3), (670, 10), (671, 11)]
+)
+def test_a_part_holds_so_many_characters_of_arabic(units: int, count: int) -> None:
+    assert parts("ر" * units) == count
+    # One outside the basic plane takes the place of two.
+    assert parts("\N{GRINNING FACE}" + "ر" * (units - 2)) == (count if units > 1 else 1)
+
+
+@pytest.mark.parametrize("name", notices.NAMES)
+def test_no_message_of_ours_is_longer_than_four_parts(name: str) -> None:
+    class Longest(dict[str, str]):
+        def __missing__(self, _key: str) -> str:
+            return "x" * 16
+
+    assert parts(notices.text_of(name, Longest())) <= 4
