@@ -1,72 +1,157 @@
-"""Checks: with an application, that an act is done once, and only what the contract delegates."""
+"""Checks: a refused write leaves nothing, and one that is taken is done once, whichever face it comes by."""
 
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 from integrations.centres.conformance import expecting
-from integrations.centres.conformance.checking import Check, Failed, LeftOut
+from integrations.centres.conformance.checking import THEIRS, Check, Failed, LeftOut
+from integrations.centres.conformance.faces import Answer, Face, Rest, Soap
+from integrations.centres.conformance.signing import BOTH
+from integrations.centres.conformance.soap_security import CLERKS
 from integrations.centres.conformance.talking import Server
 
-_CASES = "/v1/cases"
+TAKEN = "An application is taken, and its case is read"
+
 _ONCE = "docs/centres.md, Sending again; OpenAPI, submit"
-_THEIRS = "Tell the municipality; this is the server's fault."
+_CONTRACT = "The contract of the centre"
 _APPLICATION = "Is it one of a service that the contract delegates, as POST /v1/cases takes it?"
 
 
-def _opened(server: Server) -> None:
-    number = _submitted(server, _application(server), secrets.token_hex(16))["number"]
-    answer = server.send(server.signed(server.request("GET", f"{_CASES}/{number}")))
-    if expecting.success(answer, _THEIRS).get("number") != number:
-        raise Failed("The case that was opened is not the one that is read.", _THEIRS)
+def application_of(server: Server) -> dict[str, Any]:
+    """The application that was given.
 
-
-def _once(server: Server) -> None:
-    key, application = secrets.token_hex(16), _application(server)
-    first = _submitted(server, application, key)
-    request = server.request("POST", _CASES, application, Idempotency_Key=key)
-    answer = server.send(server.signed(request))
-    again = expecting.success(answer, _THEIRS)
-    if again.get("number") != first["number"] or answer.headers.get("idempotency-replayed") != "true":
-        raise Failed(f"The same write opened {first['number']} and {again.get('number')}.", _THEIRS)
-
-
-def _another_under_one_key(server: Server) -> None:
-    key, application = secrets.token_hex(16), _application(server)
-    _submitted(server, application, key)
-    other = {**application, "form": {**application.get("form", {}), "_": secrets.token_hex(4)}}
-    request = server.request("POST", _CASES, other, Idempotency_Key=key)
-    expecting.problem(server.send(server.signed(request)), 422, "idempotency-mismatch", _THEIRS)
-
-
-def _undelegated(server: Server) -> None:
-    application = _application(server)
-    own = server.send(server.signed(server.request("GET", "/v1/centre")))
-    contract = expecting.success(own, _THEIRS).get("contract") or {}
-    delegated = {each["service"] for each in contract.get("services", [])}
-    offered = expecting.success(server.http.get(f"{server.url}/v1/services?channel=centre"), _THEIRS)["items"]
-    others = [each["code"] for each in offered if each["code"] not in delegated]
-    if not others:
-        raise LeftOut("The contract delegates every service.")
-    request = server.request("POST", _CASES, {**application, "service": others[0]})
-    expecting.problem(server.send(server.signed(request)), 403, "service-not-delegated", _THEIRS)
-
-
-def _application(server: Server) -> dict[str, Any]:
+    Raises:
+        LeftOut: none was.
+    """
     if server.credentials.application is None:
-        raise LeftOut("No application was given.")
+        raise LeftOut("Give --application: an application of a test service.")
     return dict(server.credentials.application)
 
 
-def _submitted(server: Server, application: dict[str, Any], key: str) -> dict[str, Any]:
-    request = server.request("POST", _CASES, application, Idempotency_Key=key)
-    told: dict[str, Any] = expecting.success(server.send(server.signed(request)), _APPLICATION)
-    return told
+def submitted(face: Face, application: dict[str, Any], key: str) -> Answer:
+    """An application that is taken.
+
+    Raises:
+        Failed: it is not, and by which face.
+    """
+    try:
+        return face.done("submit", {"idempotencyKey": key}, application)
+    except Failed as failure:
+        raise Failed(failure.detail, _APPLICATION) from failure
+
+
+def new_key() -> str:
+    """An Idempotency-Key that no other write has."""
+    return secrets.token_hex(16)
+
+
+def _nothing_left_by_rest(server: Server) -> None:
+    face, before = Rest(server), _state(Rest(server))
+    refused = face.ask("submit", {"idempotencyKey": new_key()}, {"service": "shop_licence"})
+    _nothing_left(face, refused, before)
+
+
+def _nothing_left_by_soap(server: Server) -> None:
+    face, before = Soap(server), _state(Soap(server))
+    whole = {"service": "shop_licence", "form": {}}
+    refused = face.ask("submit", {"idempotencyKey": new_key()}, whole, without="form")
+    _nothing_left(face, refused, before)
+
+
+def _nothing_left(face: Face, refused: Answer, before: tuple[Any, ...]) -> None:
+    if refused.kind != "invalid-input":
+        said = refused.kind or "an answer"
+        raise Failed(f"{face.name}: an application without its form was met with {said}.", THEIRS)
+    expecting.check_languages(refused.json, refused.kind)
+    if _state(face) != before:
+        raise Failed(f"{face.name}: a write that was refused left something behind.", THEIRS)
+
+
+def _state(face: Face) -> tuple[Any, ...]:
+    cases = face.done("list_cases").json["items"]
+    contract = face.done("get_centre").json.get("contract") or {}
+    return [each["number"] for each in cases], contract.get("used")
+
+
+def _opened(server: Server) -> str:
+    face = Rest(server)
+    number = submitted(face, application_of(server), new_key()).json["number"]
+    if face.done("get_case", {"number": number}).json.get("number") != number:
+        raise Failed("The case that was opened is not the one that is read.", THEIRS)
+    return f"Case {number}."
+
+
+def _once(server: Server) -> None:
+    key, application = new_key(), application_of(server)
+    _same(submitted(Rest(server), application, key), submitted(Rest(server), application, key))
+
+
+def _once_on_both(server: Server) -> None:
+    application, rest, soap = application_of(server), Rest(server), Soap(server)
+    for first, second in ((rest, soap), (soap, rest)):
+        key = new_key()
+        _same(submitted(first, application, key), submitted(second, application, key))
+
+
+def _same(first: Answer, again: Answer) -> None:
+    if first.json != again.json:
+        raise Failed(f"The same write opened {first.json['number']} and {again.json['number']}.", THEIRS)
+    if first.replayed or not again.replayed:
+        raise Failed("What was done before is not told by Idempotency-Replayed.", THEIRS)
+
+
+def _another_under_one_key(server: Server) -> None:
+    key, application = new_key(), application_of(server)
+    submitted(Rest(server), application, key)
+    other = {**application, "form": {**application.get("form", {}), "_": secrets.token_hex(4)}}
+    faces: list[Face] = [Rest(server)]
+    if server.credentials.soap_clerk is not None:
+        faces.append(Soap(server))
+    for face in faces:
+        refused = face.ask("submit", {"idempotencyKey": key}, other)
+        if refused.kind != "idempotency-mismatch":
+            raise Failed(
+                f"{face.name}: it was met with {refused.kind or 'an answer'}, not idempotency-mismatch.",
+                THEIRS,
+            )
+        expecting.check_languages(refused.json, refused.kind)
+
+
+def _undelegated(server: Server) -> None:
+    application = application_of(server)
+    contract = Rest(server).done("get_centre").json.get("contract") or {}
+    delegated = {each["service"] for each in contract.get("services", [])}
+    offered = expecting.success(server.http.get(f"{server.url}/v1/services?channel=centre"), THEIRS)["items"]
+    others = [each["code"] for each in offered if each["code"] not in delegated]
+    if not others:
+        raise LeftOut("The contract delegates every service.")
+    faces: list[Face] = [Rest(server)]
+    if server.credentials.soap_clerk is not None:
+        faces.append(Soap(server))
+    for face in faces:
+        refused = face.ask("submit", {"idempotencyKey": new_key()}, {**application, "service": others[0]})
+        if refused.kind != "service-not-delegated":
+            raise Failed(
+                f"{face.name}: it was met with {refused.kind or 'an answer'}, not service-not-delegated.",
+                THEIRS,
+            )
+        expecting.check_languages(refused.json, refused.kind)
 
 
 CHECKS: Sequence[Check] = (
-    Check("An application is taken, and its case is read", "OpenAPI, submit and get_case", _opened),
-    Check("The same write twice is done once", _ONCE, _once),
-    Check("Another write under the same key is refused", _ONCE, _another_under_one_key),
-    Check("A service that is not delegated is refused", "The contract of the centre", _undelegated),
+    Check(
+        "A write that is refused by REST leaves nothing", "OpenAPI, submit", _nothing_left_by_rest, (BOTH,)
+    ),
+    Check(
+        "A write that is refused by SOAP leaves nothing",
+        "licensing.wsdl, Submit",
+        _nothing_left_by_soap,
+        (CLERKS,),
+    ),
+    Check(TAKEN, "OpenAPI, submit and get_case", _opened, (BOTH,)),
+    Check("The same write twice is done once", _ONCE, _once, (TAKEN,)),
+    Check("The same write by REST and by SOAP is done once", _ONCE, _once_on_both, (TAKEN, CLERKS)),
+    Check("Another write under the same key is refused", _ONCE, _another_under_one_key, (TAKEN,)),
+    Check("A service that is not delegated is refused", _CONTRACT, _undelegated, (TAKEN,)),
 )

@@ -1,18 +1,19 @@
-"""A check, its outcome, and the report of all: as text for a person, as JSON for a build."""
+"""A check and its outcome, and how all are carried out, whatever fails on the way."""
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import httpx
 
 from foundation.errors import RakeezaError
+from integrations.centres.conformance import trouble
+from integrations.centres.conformance.exchanges import Exchange
 from integrations.centres.conformance.talking import Server
 
 Result = Literal["passed", "failed", "left out"]
 
-_MARKS: dict[Result, str] = {"passed": "ok", "failed": "FAILED", "left out": "-"}
+THEIRS = "Tell the municipality; this is the server's fault."
 
 
 class Failed(Exception):
@@ -34,13 +35,27 @@ class Check:
 
     Args:
         name: a sentence.
-        section: where the contract says so.
-        ask: asks the server; raises `Failed` or `LeftOut`.
+        section: where the contract or the standard says so.
+        ask: asks the server; may return what is worth knowing though it holds. Raises `Failed` or `LeftOut`.
+        needs: names of checks before it; where one of them failed, this one could only fail for its reason.
     """
 
     name: str
     section: str
-    ask: Callable[[Server], None]
+    ask: Callable[[Server], str | None]
+    needs: tuple[str, ...] = ()
+
+    def after(self, *needs: str) -> "Check":
+        """The same, which needs more."""
+        return replace(self, needs=(*needs, *self.needs))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checks of one subject."""
+
+    title: str
+    checks: Sequence[Check]
 
 
 @dataclass(frozen=True)
@@ -48,77 +63,62 @@ class Outcome:
     """What became of a check.
 
     Args:
-        detail: what was seen, where it did not pass.
+        group: title of its group.
+        detail: what was seen where it did not pass; else what is worth knowing.
         remedy: what can be done about it.
+        exchanges: what was sent for it, and what came.
     """
 
+    group: str
     name: str
     section: str
     result: Result
     detail: str = ""
     remedy: str = ""
+    exchanges: tuple[Exchange, ...] = ()
 
 
-@dataclass(frozen=True)
-class Report:
-    """The outcomes of all checks of a server."""
+def carry_out(server: Server, groups: Sequence[Group]) -> Iterator[Outcome]:
+    """Ask a server everything.
 
-    server: str
-    centre: str
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def conforms(self) -> bool:
-        """Whether nothing failed."""
-        return all(each.result != "failed" for each in self.outcomes)
-
-    def to_json(self) -> str:
-        """The report for a program."""
-        counts = {result: self._count(result) for result in _MARKS}
-        told = {
-            "server": self.server,
-            "centre": self.centre,
-            "conforms": self.conforms,
-            "counts": counts,
-            "checks": [asdict(each) for each in self.outcomes],
-        }
-        return json.dumps(told, ensure_ascii=False, indent=2)
-
-    def to_text(self) -> str:
-        """The report for a person."""
-        lines = [f"{self.centre} at {self.server}", ""]
-        for each in self.outcomes:
-            lines.append(f"{_MARKS[each.result]:>6}  {each.name}  ({each.section})")
-            if each.detail:
-                lines.append(f"        {each.detail}")
-            if each.remedy:
-                lines.append(f"        -> {each.remedy}")
-        counts = ", ".join(f"{self._count(result)} {result}" for result in _MARKS)
-        return "\n".join([*lines, "", f"{counts}."])
-
-    def _count(self, result: Result) -> int:
-        return sum(each.result == result for each in self.outcomes)
-
-
-def carry_out(server: Server, checks: Iterable[Check]) -> Report:
-    """Ask a server everything, whatever fails on the way.
-
-    Returns:
-        One outcome for each check, in their order.
+    Yields:
+        One outcome for each check, in their order, each as soon as it is known.
     """
-    return Report(server.url, server.credentials.centre, tuple(_outcome(server, check) for check in checks))
+    stopped: set[str] = set()
+    for group in groups:
+        for check in group.checks:
+            missing = next((each for each in check.needs if each in stopped), None)
+            if missing is not None:
+                outcome = Outcome(group.title, check.name, check.section, "left out", _needs(missing))
+            else:
+                outcome = _outcome(server, group.title, check)
+            if outcome.result == "failed" or missing is not None:
+                stopped.add(check.name)
+            yield outcome
 
 
-def _outcome(server: Server, check: Check) -> Outcome:
+def _needs(name: str) -> str:
+    return f"It needs what failed: {name}."
+
+
+def _outcome(server: Server, group: str, check: Check) -> Outcome:
+    before = len(server.exchanges.all)
+    result, detail, remedy = _result(server, check)
+    made = tuple(server.exchanges.all[before:])
+    return Outcome(group, check.name, check.section, result, detail, remedy, made)
+
+
+def _result(server: Server, check: Check) -> tuple[Result, str, str]:
     try:
-        check.ask(server)
+        return "passed", check.ask(server) or "", ""
     except LeftOut as reason:
-        return Outcome(check.name, check.section, "left out", str(reason))
+        return "left out", str(reason), ""
     except Failed as failure:
-        return Outcome(check.name, check.section, "failed", failure.detail, failure.remedy)
+        return "failed", failure.detail, failure.remedy
     except httpx.HTTPError as error:
-        detail = f"The server did not answer: {error or type(error).__name__}."
-        return Outcome(check.name, check.section, "failed", detail, "Look at the address and the network.")
+        return "failed", *trouble.told(error, server.url)
     except RakeezaError as error:
-        return Outcome(check.name, check.section, "failed", error.message, error.remedy)
-    return Outcome(check.name, check.section, "passed")
+        return "failed", error.message, error.remedy
+    except Exception as error:  # noqa: BLE001 -- a strange answer may break a check, and none of the others
+        what = f"{type(error).__name__}: {error}".strip().rstrip(".")
+        return "failed", f"The answer is none that the contract has ({what}).", THEIRS

@@ -1,7 +1,6 @@
 """Checks: the server can be reached, knows the centre, and gives it tokens."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,12 +8,22 @@ from urllib.parse import urlsplit
 import httpx
 
 from integrations.centres.conformance import expecting
-from integrations.centres.conformance.checking import Check, Failed, LeftOut
+from integrations.centres.conformance.checking import THEIRS, Check, Failed, LeftOut
 from integrations.centres.conformance.talking import Server
+from integrations.contracts import licensing
+
+REACHED = "The server answers"
+CLOCKS = "Both clocks agree"
+TOKEN = "An assertion under the centre's key gets a token"
 
 _CLOCK = 60  # seconds
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOKENS = "docs/centres.md, Tokens; RFC 7523"
+_CONTRACT = "/openapi.json"
+
+
+def _reached(server: Server) -> None:
+    server.http.get(server.url + _CONTRACT)
 
 
 def _tls(server: Server) -> None:
@@ -26,24 +35,46 @@ def _tls(server: Server) -> None:
     raise Failed("The address is not one of TLS.", "Use the address that begins with https.")
 
 
-def _contract(server: Server) -> None:
-    answer = server.http.get(server.url + "/openapi.json")
+def _contract(server: Server) -> str:
+    answer = server.http.get(server.url + _CONTRACT)
     document = expecting.success(answer, "Is this the address of the API, without a path?")
-    if not str(document.get("openapi", "")).startswith("3.") or "/v1/cases" not in document.get("paths", {}):
+    paths = document.get("paths")
+    if not isinstance(paths, dict) or "/v1/cases" not in paths:
         raise Failed("What is served is not the licensing contract.", "Is this the address of the API?")
+    missing = [
+        f"{method.upper()} {path}"
+        for path, methods in licensing()["paths"].items()
+        for method in methods
+        if method not in paths.get(path, {})
+    ]
+    if missing:
+        raise Failed(
+            f"The server's contract is without {missing[0]} ({len(missing)} in all).",
+            "Does the municipality run an older version than this program?",
+        )
+    return f"This program knows version {known_version()} of the contract."
+
+
+def known_version() -> str:
+    """The version of the contract that this program knows."""
+    return str(licensing()["info"]["version"])
 
 
 def _clock(server: Server) -> None:
-    said = server.http.get(server.url + "/openapi.json").headers.get("date")
+    said = server.http.get(server.url + _CONTRACT).headers.get("date")
     if said is None:
         raise LeftOut("The server does not tell the time.")
-    apart = abs((datetime.now(UTC) - parsedate_to_datetime(said)).total_seconds())
-    if apart > _CLOCK:
-        raise Failed(f"The clocks are {apart:.0f} seconds apart.", "Set the clock by a time server.")
+    ahead = (server.now() - parsedate_to_datetime(said)).total_seconds()
+    if abs(ahead) > _CLOCK:
+        which = "ahead of" if ahead > 0 else "behind"
+        raise Failed(
+            f"The clock of this machine is {abs(ahead):.0f} seconds {which} the server's.",
+            "Set it by a time server (NTP); what is signed holds for 300 seconds at most.",
+        )
 
 
 def _token(server: Server) -> None:
-    assert server.token
+    server.token = server.new_token()
 
 
 def _used_assertion(server: Server) -> None:
@@ -63,11 +94,15 @@ def _old_assertion(server: Server) -> None:
     _refused(_asked(server, form), "An assertion that has expired was taken.")
 
 
-def _own(server: Server) -> None:
-    answer = server.send(server.signed(server.request("GET", "/v1/centre")))
+def _own(server: Server) -> str:
+    request = server.request("GET", "/v1/centre")
+    answer = server.send(server.by_one("centre", request, server.credentials.by_centre))
     told = expecting.success(answer, "Is the code the centre's, and has it a contract in force?")
     if told.get("code") != server.credentials.centre:
         raise Failed(f"The server takes this centre for {told.get('code')!r}.", "Whose certificate is it?")
+    contract = told.get("contract") or {}
+    services = ", ".join(each["service"] for each in contract.get("services", [])) or "none"
+    return f"Contract {contract.get('reference', '-')}; services: {services}."
 
 
 def _asked(server: Server, form: dict[str, Any]) -> httpx.Response:
@@ -77,21 +112,21 @@ def _asked(server: Server, form: dict[str, Any]) -> httpx.Response:
 def _refused(answer: httpx.Response, otherwise: str) -> None:
     # RFC 6749, section 5.2: no problem document here, but what OAuth has for it.
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    error = answer.json().get("error") if kind == "application/json" else None
+    error = expecting.json_of(answer).get("error") if kind == "application/json" else None
+    if answer.status_code == 200:
+        raise Failed(otherwise, THEIRS)
     if answer.status_code != 401 or error != "invalid_client":
-        raise Failed(
-            f"{otherwise} The answer was {answer.status_code} {error}.",
-            "Tell the municipality; this is the server's fault.",
-        )
+        raise Failed(f"The answer was {answer.status_code} {error}, not 401 invalid_client.", THEIRS)
 
 
 CHECKS: Sequence[Check] = (
+    Check(REACHED, "RFC 9110", _reached),
     Check("The server is reached over TLS", "docs/centres.md, Tokens; RFC 8446", _tls),
-    Check("The licensing contract is served", "OpenAPI, paths", _contract),
-    Check("Both clocks agree", "docs/centres.md, What is signed", _clock),
-    Check("An assertion under the centre's key gets a token", _TOKENS, _token),
-    Check("An assertion is good for one token", _TOKENS, _used_assertion),
-    Check("An assertion for another server gets none", _TOKENS, _misdirected_assertion),
-    Check("An assertion that has expired gets none", _TOKENS, _old_assertion),
-    Check("The centre reads its own contract", "OpenAPI, get_centre", _own),
+    Check("The licensing contract is served", "OpenAPI, paths", _contract, (REACHED,)),
+    Check(CLOCKS, "docs/centres.md, What is signed", _clock, (REACHED,)),
+    Check(TOKEN, _TOKENS, _token, (REACHED, CLOCKS)),
+    Check("An assertion is good for one token", _TOKENS, _used_assertion, (TOKEN,)),
+    Check("An assertion for another server gets none", _TOKENS, _misdirected_assertion, (TOKEN,)),
+    Check("An assertion that has expired gets none", _TOKENS, _old_assertion, (TOKEN,)),
+    Check("The centre reads its own contract", "OpenAPI, get_centre", _own, (TOKEN,)),
 )

@@ -11,14 +11,18 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from integrations.centres.conformance import expecting
-from integrations.centres.conformance.checking import Check
+from integrations.centres.conformance.checking import THEIRS, Check
+from integrations.centres.conformance.reach import TOKEN
 from integrations.centres.conformance.talking import Server, Signer
+
+BOTH = "A write that both sign is taken"
 
 WRITE = "/v1/cases"
 _READ = "/v1/centre"
 _SECTION = "docs/centres.md, What is signed; RFC 9421"
-_THEIRS = "Tell the municipality; this is the server's fault."
-_OURS = "Compare what is signed with what is sent, line by line; see docs/centres.md."
+_OURS = (
+    "Is the clerk's key enrolled, the clerk active, and the device one of the contract? See docs/centres.md."
+)
 
 
 def nothing(server: Server, path: str = WRITE, **headers: str) -> httpx.Request:
@@ -33,7 +37,7 @@ def taken(server: Server, request: httpx.Request) -> None:
 
 def refused(server: Server, request: httpx.Request, kind: str, status: int = 403) -> None:
     """Expect a refusal by name."""
-    expecting.problem(server.send(request), status, kind, _THEIRS)
+    expecting.problem(server.send(request), status, kind, THEIRS)
 
 
 def _read(server: Server) -> None:
@@ -118,10 +122,7 @@ _UNCOVERED: dict[str, Callable[[Server], None]] = {
     for name in ("@method", "@target-uri", "authorization", "content-digest", "idempotency-key")
 }
 
-CHECKS: Sequence[Check] = (
-    Check("A read that the centre signs is answered", _SECTION, _read),
-    Check("A read under a bound token without a signature is refused", "RFC 7800, section 3", _unsigned_read),
-    Check("A write that both sign is taken", _SECTION, _write),
+_ALL: Sequence[Check] = (
     Check("A write without the clerk's signature is refused", _SECTION, _no_clerk),
     Check("A body that was changed is refused", "docs/centres.md, What is signed; RFC 9530", _another_body),
     Check("A path that was changed is refused", _SECTION, _another_path),
@@ -135,4 +136,16 @@ CHECKS: Sequence[Check] = (
     Check("A signature by another than the named key is refused", _SECTION, _wrong_clerk),
     Check("A certificate that was not issued here is refused", _SECTION, _unknown_centre),
     Check("A shared secret is no signature", _SECTION, _shared_secret),
+)
+
+CHECKS: Sequence[Check] = (
+    Check("A read that the centre signs is answered", _SECTION, _read, (TOKEN,)),
+    Check(
+        "A read under a bound token without a signature is refused",
+        "RFC 7800, section 3",
+        _unsigned_read,
+        (TOKEN,),
+    ),
+    Check(BOTH, _SECTION, _write, (TOKEN,)),
+    *(each.after(BOTH) for each in _ALL),
 )

@@ -1,0 +1,104 @@
+"""What the conformance suite is given, and servers that answer otherwise than ours."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from integrations.centres.conformance import GROUPS, Report, Server, carry_out
+from integrations.centres.conformance.talking import Credentials, credentials, soap_clerk
+from integrations.entrypoints import verify
+from tests.integrations.desk import ADMINISTRATOR
+from tests.integrations.signed_town import AMAL, CODE, DEVICE, Kit, Town, pem
+
+Change = Callable[[httpx.Request, httpx.Response], httpx.Response]
+
+
+def serve_rest_of_contract(town: Town) -> None:
+    """Let a town serve what has no centres in it too: that by which anybody verifies a licence."""
+    town.app.include_router(verify.router(town.desk.licensing))
+
+
+def soap_secret(town: Town, code: str = CODE) -> str:
+    """A secret for SOAP of the clerk, in a town that remembers from before."""
+    with town.desk.database.transaction() as session:
+        session.execute(text("UPDATE message_memory SET since = now() - interval '1 hour'"))
+    return town.desk.licensing.centres.new_secret(ADMINISTRATOR, code, AMAL).reveal()
+
+
+def known_of(kit: Kit, application: dict[str, Any] | None = None, secret: str | None = None) -> Credentials:
+    """What a centre gives to the suite."""
+    clerk = pem(kit.clerks[AMAL].key)
+    by_soap = soap_clerk(AMAL, secret) if secret else None
+    return credentials(kit.code, pem(kit.key), kit.certificate, clerk, DEVICE, by_soap, application)
+
+
+def report_of(town: Town, known: Credentials, transport: httpx.BaseTransport | None = None) -> Report:
+    """The report of the town's server, or of what a transport makes of it."""
+    with httpx.Client(timeout=60, transport=transport) as http:
+        return Report(town.url, known.centre, tuple(carry_out(Server(town.url, known, http), GROUPS)))
+
+
+def results(report: Report) -> dict[str, str]:
+    """Each check's result, by name."""
+    return {each.name: each.result for each in report.outcomes}
+
+
+def failures(report: Report) -> dict[str, str]:
+    """What each failed check saw."""
+    return {each.name: each.detail for each in report.outcomes if each.result == "failed"}
+
+
+def left_out(report: Report) -> set[str]:
+    """The checks that were left out."""
+    return {name for name, result in results(report).items() if result == "left out"}
+
+
+@contextmanager
+def paid_at_once(town: Town) -> Iterator[None]:
+    """While it lasts somebody pays each bill of the town as soon as it stands there, and papers are made."""
+    ends = threading.Event()
+
+    def pay() -> None:
+        while not ends.wait(0.05):
+            with town.desk.database.transaction() as session:
+                open_bills = session.execute(
+                    text("SELECT bill_number, amount FROM case_invoice WHERE state = 'open'")
+                ).all()
+            for bill, amount in open_bills:
+                town.desk.pay(bill, str(amount), f"at once/{bill}")
+            town.desk.work_off()
+
+    thread = threading.Thread(target=pay)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+@dataclass
+class Lying(httpx.BaseTransport):
+    """Speaks with the real server, and changes what it answers.
+
+    Args:
+        change: of each request and its answer, what the suite is told.
+    """
+
+    change: Change
+    inner: httpx.HTTPTransport = field(default_factory=httpx.HTTPTransport)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """One exchange."""
+        answer = self.inner.handle_request(request)
+        answer.read()
+        return self.change(request, answer)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.inner.close()
