@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from console import conformance
+from console.centre_books import evidence, settle, statement, statements, transferred
+from console.centre_people import clerk, device
 from console.cli.context import caller, format_choice, format_option, open_platform, print_table
-from integrations.cases.money import PATTERN, half_up
+from integrations.cases.money import PATTERN, amount_text, half_up, plus
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -25,7 +27,8 @@ def command() -> None:
     """Agree with private service centres, stop them at once, and see what they do."""
 
 
-command.add_command(conformance.command)
+for _part in (conformance.command, clerk, device, settle, transferred, statements, statement, evidence):
+    command.add_command(_part)
 
 
 @command.command()
@@ -59,14 +62,15 @@ def add(ctx: click.Context, code: str, contract: Path, title_ar: str, title_en: 
 @command.command()
 @click.argument("code")
 @click.argument("contract", type=_FILE)
+@click.option("--instead-of", help="Contract that ends with the day before this one begins.")
 @click.pass_context
-def agree(ctx: click.Context, code: str, contract: Path) -> None:
+def agree(ctx: click.Context, code: str, contract: Path, instead_of: str | None) -> None:
     """Keep another contract of a centre; no two cover the same day."""
     from integrations.centres.contract import load
 
     agreed = load(contract)
     with open_platform(ctx) as platform:
-        platform.licensing.centres.agree(caller(), code, agreed)
+        platform.licensing.centres.agree(caller(), code, agreed, instead_of)
     click.echo(f"{code}: contract {agreed.reference} from {agreed.first_day} to {agreed.last_day}.")
 
 
@@ -114,6 +118,11 @@ def show(ctx: click.Context, code: str, as_json: bool) -> None:
         for each in shown["contracts"]
     ]
     print_table("Contracts", ("reference", "first day", "last day", "ended", "services"), contracts)
+    quotas = [
+        (code, _used(each["day"]), _used(each["month"])) for code, each in shown["service_quotas"].items()
+    ]
+    if quotas:
+        print_table("Quotas of services", ("service", "today", "this month"), quotas)
     clerks = [
         (each["id"], each["name"], each["branch"], each["active"], len(each["keys"]))
         for each in shown["clerks"]
@@ -199,114 +208,11 @@ def report(
         last = until.date() if until else today
         first = since.date() if since else last.replace(day=1)
         told = platform.licensing.centres.report(caller(), first, last, code)
+        told |= platform.licensing.settlements.overview(caller(), code)
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False, indent=2))
         return
     _print_report(told, first, last)
-
-
-@command.group()
-def clerk() -> None:
-    """Enrol clerks, let them sign, and stop them."""
-
-
-@clerk.command("add")
-@click.argument("code")
-@click.argument("clerk")
-@click.option("--name", required=True, help="His own name; it is kept sealed.")
-@click.option("--branch", required=True, help="Where he works; a branch of the contract.")
-@click.pass_context
-def add_clerk(ctx: click.Context, code: str, clerk: str, name: str, branch: str) -> None:
-    """Enrol a clerk; prints his secret, once."""
-    with open_platform(ctx) as platform:
-        _, secret = platform.licensing.centres.add_clerk(caller(), code, clerk, name, branch)
-    click.echo(secret.reveal())
-
-
-@clerk.command("stop")
-@click.argument("code")
-@click.argument("clerk")
-@click.pass_context
-def stop_clerk(ctx: click.Context, code: str, clerk: str) -> None:
-    """Stop a clerk at once, with his secret and his keys."""
-    with open_platform(ctx) as platform:
-        platform.licensing.centres.enable_clerk(caller(), code, clerk, active=False)
-    click.echo(f"{clerk} of {code} is stopped.")
-
-
-@clerk.command("enable")
-@click.argument("code")
-@click.argument("clerk")
-@click.pass_context
-def enable_clerk(ctx: click.Context, code: str, clerk: str) -> None:
-    """Let a clerk who was stopped act again."""
-    with open_platform(ctx) as platform:
-        platform.licensing.centres.enable_clerk(caller(), code, clerk, active=True)
-    click.echo(f"{clerk} of {code} may act.")
-
-
-@clerk.command("secret")
-@click.argument("code")
-@click.argument("clerk")
-@click.pass_context
-def secret(ctx: click.Context, code: str, clerk: str) -> None:
-    """Give a clerk another secret; prints it, once. The old one stops."""
-    with open_platform(ctx) as platform:
-        made = platform.licensing.centres.new_secret(caller(), code, clerk)
-    click.echo(made.reveal())
-
-
-@clerk.command("key")
-@click.argument("code")
-@click.argument("clerk")
-@click.argument("public_key", type=_FILE)
-@click.pass_context
-def enrol_key(ctx: click.Context, code: str, clerk: str, public_key: Path) -> None:
-    """Let a clerk sign with a P-256 key, by its public half (PEM); prints the key's id."""
-    with open_platform(ctx) as platform:
-        click.echo(platform.licensing.centres.enrol_key(caller(), code, clerk, public_key.read_bytes()))
-
-
-@clerk.command("revoke-key")
-@click.argument("code")
-@click.argument("clerk")
-@click.argument("thumbprint")
-@click.pass_context
-def revoke_key(ctx: click.Context, code: str, clerk: str, thumbprint: str) -> None:
-    """Let a clerk's key hold no more, at once."""
-    with open_platform(ctx) as platform:
-        platform.licensing.centres.revoke_key(caller(), code, clerk, thumbprint)
-    click.echo(f"The key {thumbprint} is revoked.")
-
-
-@command.group()
-def device() -> None:
-    """Enrol the devices that clerks work at, and stop them."""
-
-
-@device.command("add")
-@click.argument("code")
-@click.argument("device")
-@click.option("--branch", required=True, help="Where it stands; a branch of the contract.")
-@click.option("--title", required=True, help="What people call it.")
-@click.pass_context
-def add_device(ctx: click.Context, code: str, device: str, branch: str, title: str) -> None:
-    """Enrol a device of a branch."""
-    with open_platform(ctx) as platform:
-        platform.licensing.centres.add_device(caller(), code, device, branch, title)
-    click.echo(f"{device} of {code} may be used.")
-
-
-@device.command("stop")
-@click.argument("code")
-@click.argument("device")
-@click.option("--undo", is_flag=True, help="Let it be used again.")
-@click.pass_context
-def stop_device(ctx: click.Context, code: str, device: str, undo: bool) -> None:
-    """Stop a device at once, or let it be used again."""
-    with open_platform(ctx) as platform:
-        platform.licensing.centres.enable_device(caller(), code, device, active=undo)
-    click.echo(f"{device} of {code} {'may be used' if undo else 'is stopped'}.")
 
 
 @command.command("close-shift")
@@ -349,7 +255,11 @@ def _print_report(told: dict[str, Any], first: date, last: date) -> None:
         f"Shifts: {shifts['opened']} opened, {shifts['closed']} closed, {shifts['differing']} of them with "
         f"another sum than expected; all differences together {shifts['difference']}."
     )
-    click.echo(f"Owed to it by the books today: {told['owed']}.")
+    waiting = plus(Decimal(each["total"]) for each in told["statements"] if each["state"] == "open")
+    click.echo(
+        f"Owed to it by the books today: {told['owed']}; of this {amount_text(waiting)} with its tax in "
+        f"statements that wait for their transfer, {told['open']['net']} not settled yet."
+    )
 
 
 def _state(centre: dict[str, Any]) -> str:

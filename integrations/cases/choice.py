@@ -9,6 +9,7 @@ from foundation.identity import Caller
 from integrations.cases import facts, periods
 from integrations.cases.case import Case, Work
 from integrations.cases.numbers import is_test
+from integrations.centres import rules
 from integrations.flow import Action, Effect, Flow
 from integrations.procedure import Channel, Procedure, Requirement
 from integrations.service import Service
@@ -94,7 +95,22 @@ def chosen(work: Work, meant: Sequence[Action]) -> Action:
             remedy="A second person takes it.",
             message_ar=f"«{able[0].title.ar}» لا ينفذها من فتح المعاملة؛ ينفذها شخص آخر.",
         )
+    if able[0].four_eyes and rules.may_be_one_of(work.session, work.caller, _applying(work)):
+        raise PermissionDenied(
+            f"{able[0].title.en!r} is not for who applies or acts for him, nor for a clerk who may be he.",
+            remedy="A second person takes it, whom the municipality has enrolled with his identifier.",
+            message_ar=f"«{able[0].title.ar}» لا ينفذها صاحب الطلب ولا من ينوب عنه ولا موظف لم تُسجَّل هويته؛ "
+            "ينفذها شخص آخر.",
+        )
     return able[0]
+
+
+def _applying(work: Work) -> list[bytes]:
+    # Blind indexes of the applicant, and of who acts for him.
+    said = work.applicant
+    if "actor_identifier" not in said:
+        return [work.case.subject]
+    return [work.case.subject, work.office.vault.subject(said["actor_kind"], said["actor_identifier"])]
 
 
 def opened_by(case: Case, caller: Caller) -> bool:

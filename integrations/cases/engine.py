@@ -109,7 +109,7 @@ class Engine:
             case.promised_for = clock.ends(asked.promise, at, time)
         # Last before the first write: others who open a case wait for this number's transaction, and others
         # of the centre for its quota's.
-        rules.count(session, caller)
+        rules.count(session, caller, service.code)
         case.number = next_number(session, service.numbers.case, work.day)
         case.personal, digests = journal.sealed(self._office.vault, work)
         did = self._moves.enter(work, first)

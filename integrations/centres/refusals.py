@@ -202,13 +202,14 @@ class QuotaExhausted(Conflict):
 
     titles = ("Quota exhausted", "استُنفدت الحصة")
 
-    def __init__(self, centre: str, period: str, quota: int) -> None:
+    def __init__(self, centre: str, period: str, quota: int, service: str = "") -> None:
         # A day is 2026-11-23, a month 2026-11.
         day = period.count("-") > 1
+        en, ar = (f" for {service}", f" لخدمة {service}") if service else ("", "")
         super().__init__(
-            f"The centre {centre} has opened the {quota} applications of {period} that its contract allows.",
+            f"The centre {centre} has opened all {quota} applications{en} of {period} by its contract.",
             remedy="Open it tomorrow." if day else "Open it next month.",
-            message_ar=f"استنفد المركز {centre} حصته من الطلبات ({quota}) في {period}؛ "
+            message_ar=f"استنفد المركز {centre} حصته من الطلبات{ar} ({quota}) في {period}؛ "
             + ("أعد المحاولة غدًا." if day else "أعد المحاولة في الشهر القادم."),
         )
 

@@ -11,7 +11,7 @@ Whoever has no record of a centre costs no statement here, and is asked none of 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -57,17 +57,23 @@ _PROVEN = text(
     "INSERT INTO act_proof (digest, caller, clerk, proof, at) "
     "VALUES (:digest, :caller, :clerk, CAST(:proof AS jsonb), :at) ON CONFLICT (digest) DO NOTHING"
 )
-# Two who open at once meet at the rows. In one order, the day first: nobody waits crosswise.
+# Two who open at once meet at the rows. In one order, the day first: nobody waits crosswise. Of the whole
+# centre each application is counted, of a service where it has a quota.
 _COUNT = text(
     """
-    INSERT INTO centre_quota_use AS used (contract_id, period, used)
-    SELECT :contract, period, 1
-    FROM (VALUES (1, CAST(:day AS text)), (2, CAST(:month AS text))) AS periods (number, period)
+    INSERT INTO centre_quota_use AS used (contract_id, period, service, used)
+    SELECT :contract, period, service, 1
+    FROM unnest(CAST(:periods AS text[]), CAST(:services AS text[])) WITH ORDINALITY
+        AS counted (period, service, number)
     ORDER BY number
-    ON CONFLICT (contract_id, period) DO UPDATE SET used = used.used + 1
-        WHERE used.used < CASE excluded.period WHEN :day THEN CAST(:most_day AS integer)
-                                               ELSE CAST(:most_month AS integer) END
-    RETURNING period
+    ON CONFLICT (contract_id, period, service) DO UPDATE SET used = used.used + 1
+        WHERE used.used < (
+            SELECT most FROM unnest(
+                CAST(:periods AS text[]), CAST(:services AS text[]), CAST(:most AS integer[])
+            ) AS quota (period, service, most)
+            WHERE quota.period = excluded.period AND quota.service = excluded.service
+        )
+    RETURNING period, service
     """
 )
 _OPENED = text(
@@ -99,6 +105,7 @@ class Standing:
         branch: where the clerk acts: that of the device, or else his own.
         shift: id of his open shift on the device.
         test: it is a test centre.
+        person: blind index of the clerk himself; None where nobody said who he is.
     """
 
     centre: str
@@ -109,6 +116,7 @@ class Standing:
     device: str | None
     shift: int | None
     test: bool
+    person: bytes | None = None
 
 
 def permit(
@@ -202,37 +210,52 @@ def delegated(session: Session, caller: Caller, service: str, procedure: str) ->
         raise BranchNotAllowed(caller.name, standing.branch, service)
 
 
+def may_be_one_of(session: Session, caller: Caller, people: Sequence[bytes]) -> bool:
+    """Whether the clerk who acts in this transaction is one of some people, for all that is known of him.
+
+    Args:
+        people: their blind indexes.
+    """
+    standing = standing_of(session, caller)
+    return standing is not None and (standing.person is None or standing.person in people)
+
+
 def clerk_of(session: Session, caller: Caller) -> str | None:
     """The clerk who acts in this transaction for a centre with a record; None of anybody else."""
     standing = standing_of(session, caller)
     return standing.clerk if standing is not None else None
 
 
-def count(session: Session, caller: Caller) -> None:
+def count(session: Session, caller: Caller, service: str) -> None:
     """Count an application against the quotas of the day and the month, exactly.
 
     Called where a case is opened, as late as can be: it holds up what else the centre opens until this
     transaction ends. What is refused after it counts nothing.
 
+    Args:
+        service: of the case.
+
     Raises:
-        QuotaExhausted: one of them is used up.
+        QuotaExhausted: one of them is used up: the centre's own, or that of the service.
     """
     standing = standing_of(session, caller)
     if standing is None:
         return
     agreed, (by_day, by_month) = standing.contract, periods(standing.day)
-    quotas = {by_day: agreed.quota.day or _NO_LIMIT, by_month: agreed.quota.month or _NO_LIMIT}
+    whole, own = agreed.quota, agreed.services[service].quota
+    quotas = {(by_day, ""): whole.day or _NO_LIMIT, (by_month, ""): whole.month or _NO_LIMIT}
+    quotas |= {(by_day, service): own.day} if own.day else {}
+    quotas |= {(by_month, service): own.month} if own.month else {}
     words = {
         "contract": agreed.id,
-        "day": by_day,
-        "month": by_month,
-        "most_day": quotas[by_day],
-        "most_month": quotas[by_month],
+        "periods": [period for period, _ in quotas],
+        "services": [of for _, of in quotas],
+        "most": list(quotas.values()),
     }
-    counted = set(session.execute(_COUNT, words).scalars())
-    for period, quota in quotas.items():
-        if period not in counted:
-            raise QuotaExhausted(caller.name, period, quota)
+    counted = {(row.period, row.service) for row in session.execute(_COUNT, words)}
+    for (period, of), quota in quotas.items():
+        if (period, of) not in counted:
+            raise QuotaExhausted(caller.name, period, quota, of)
 
 
 def periods(day: date) -> tuple[str, str]:
@@ -293,7 +316,7 @@ def _judged(caller: Caller, row: Row[Any], day: date, in_shift: bool) -> Standin
         raise BranchNotAllowed(centre, branch)
     if in_shift and row.shift is None:
         raise ShiftNotOpen(clerk, str(device))
-    return Standing(centre, clerk, agreed, day, branch, device, row.shift, row.test)
+    return Standing(centre, clerk, agreed, day, branch, device, row.shift, row.test, row.clerk_subject)
 
 
 def _in_force(centre: str, row: Row[Any], day: date) -> Agreed:

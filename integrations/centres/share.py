@@ -107,7 +107,7 @@ def take_back(work: Work, case: Case) -> None:
 
 
 def owed(session: Session, centre: str) -> Decimal:
-    """What the books owe a centre now, SAR."""
+    """What the books owe a centre now and no statement holds yet, SAR."""
     return Decimal(session.execute(_OWED, {"account": payable(centre)}).scalar_one())
 
 

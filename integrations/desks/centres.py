@@ -13,14 +13,17 @@ from foundation.errors import Conflict, InvalidInput
 from foundation.identity import Caller, Role
 from foundation.secret import Secret
 from integrations.cases.ledger import moment
+from integrations.cases.money import amount_text
 from integrations.centres import centre as centres
-from integrations.centres import certificates, clerks, report, shifts
+from integrations.centres import certificates, clerks, devices, evidence, report, shifts
 from integrations.centres import contract as contracts
 from integrations.centres.centre import Centre
 from integrations.centres.certificates import Certificates
 from integrations.centres.contract import Contract
+from integrations.centres.evidence import Examination
 from integrations.desks.desk import Desk
 from integrations.desks.shifts import LARGEST_PAGE, own_of
+from integrations.identifiers import Kind
 
 Value = TypeVar("Value")
 
@@ -68,13 +71,19 @@ class CentresDesk:
             contracts.keep(session, code, contract, caller.actor, at)
             return self._shown(session, made)
 
-    def agree(self, caller: Caller, code: str, contract: Contract) -> dict[str, Any]:
+    def agree(
+        self, caller: Caller, code: str, contract: Contract, instead_of: str | None = None
+    ) -> dict[str, Any]:
         """Keep another contract of a centre.
+
+        Args:
+            instead_of: reference of the one whose place it takes, which ends with the day before.
 
         Raises:
             PermissionDenied, InvalidInput: as `add`.
             NotFound: there is no such centre.
-            Conflict: it was ended, or another contract covers a day of this one.
+            Conflict: it was ended, or another contract covers a day of this one; or `instead_of` names none
+                that is in force up to then.
         """
         self._require(caller)
         with self.desk.database.transaction() as session:
@@ -86,8 +95,11 @@ class CentresDesk:
                     remedy="Keep a new centre under another code.",
                     message_ar="أُنهي التعامل مع هذا المركز نهائيًا؛ أضف مركزًا جديدًا برمز آخر.",
                 )
-            contracts.keep(session, code, contract, caller.actor, at)
             facts = {"what": "contract", "reference": contract.reference}
+            if instead_of is not None:
+                contracts.shorten(session, code, instead_of, contract.first_day, self.desk.today())
+                facts["instead_of"] = instead_of
+            contracts.keep(session, code, contract, caller.actor, at)
             centres.tell(session, kept, centres.CHANGED, caller.actor, dict(facts))
             return self._shown(session, kept)
 
@@ -131,13 +143,19 @@ class CentresDesk:
             ]
 
     def add_clerk(
-        self, caller: Caller, code: str, clerk: str, name: str, branch: str
+        self,
+        caller: Caller,
+        code: str,
+        clerk: str,
+        name: str,
+        branch: str,
+        person: tuple[Kind, str] | None = None,
     ) -> tuple[dict[str, Any], Secret]:
         """Enrol a clerk; his secret can never be shown again. Raises as `clerks.add` does."""
 
         def act(session: Session, centre: Centre, at: datetime) -> Secret:
             vault = self.desk.office.vault
-            return clerks.add(session, vault, centre, clerk, name, branch, caller.actor, at)
+            return clerks.add(session, vault, centre, clerk, name, branch, caller.actor, at, person)
 
         return self._changed(caller, code, act)
 
@@ -146,6 +164,14 @@ class CentresDesk:
 
         def act(session: Session, centre: Centre, at: datetime) -> None:
             clerks.enable(session, centre, clerk, active, caller.actor, at)
+
+        return self._changed(caller, code, act)[0]
+
+    def move_clerk(self, caller: Caller, code: str, clerk: str, branch: str) -> dict[str, Any]:
+        """Let a clerk work at another branch. Raises as `clerks.move` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> None:
+            clerks.move(session, centre, clerk, branch, caller.actor, at)
 
         return self._changed(caller, code, act)[0]
 
@@ -196,18 +222,18 @@ class CentresDesk:
         return self._changed(caller, code, act)[1]
 
     def add_device(self, caller: Caller, code: str, device: str, branch: str, title: str) -> dict[str, Any]:
-        """Enrol a device of a branch. Raises as `clerks.add_device` does."""
+        """Enrol a device of a branch. Raises as `devices.add` does."""
 
         def act(session: Session, centre: Centre, at: datetime) -> None:
-            clerks.add_device(session, centre, device, branch, title, caller.actor, at)
+            devices.add(session, centre, device, branch, title, caller.actor, at)
 
         return self._changed(caller, code, act)[0]
 
     def enable_device(self, caller: Caller, code: str, device: str, active: bool) -> dict[str, Any]:
-        """Stop a device at once, or let it be used again. Raises as `clerks.enable_device` does."""
+        """Stop a device at once, or let it be used again. Raises as `devices.enable` does."""
 
         def act(session: Session, centre: Centre, at: datetime) -> None:  # noqa: ARG001 -- all acts alike
-            clerks.enable_device(session, centre, device, active, caller.actor)
+            devices.enable(session, centre, device, active, caller.actor)
 
         return self._changed(caller, code, act)[0]
 
@@ -221,6 +247,12 @@ class CentresDesk:
             centre = own_of(session, caller)
             contract = self._contract_now(session, centre.code)
             return {**centres.view(centre), "contract": contract}
+
+    def examine(self, caller: Caller, code: str) -> Examination:
+        """Prove a centre's acts again, from what is kept alone. Raises as `show` does."""
+        self._require(caller, Role.AUDITOR)
+        with self.desk.database.transaction() as session:
+            return evidence.examine(session, self.desk.office.vault, centres.find(session, code))
 
     def report(self, caller: Caller, first: date, last: date, code: str | None = None) -> dict[str, Any]:
         """What a centre did in a period.
@@ -285,9 +317,13 @@ class CentresDesk:
             **centres.view(centre),
             "test": centre.test,
             "contract": self._contract_now(session, centre.code),
-            "contracts": [contracts.view(each) for each in contracts.all_of(session, centre.code)],
+            "contracts": [
+                {**contracts.view(each), "vat": amount_text(each.vat)}
+                for each in contracts.all_of(session, centre.code)
+            ],
+            "service_quotas": self._service_quotas(session, centre.code),
             "clerks": [clerks.view(each) for each in clerks.clerks(session, vault, centre.code)],
-            "devices": [vars(each) for each in clerks.devices(session, centre.code)],
+            "devices": [vars(each) for each in devices.every(session, centre.code)],
             "certificates": [
                 {
                     "serial": each.serial,
@@ -305,6 +341,11 @@ class CentresDesk:
             if agreed.covers(day):
                 return {**contracts.view(agreed), "used": report.quotas(session, agreed, day)}
         return None
+
+    def _service_quotas(self, session: Session, code: str) -> dict[str, Any]:
+        day = self.desk.today()
+        in_force = [each for each in contracts.all_of(session, code) if each.covers(day)]
+        return report.service_quotas(session, in_force[0], day) if in_force else {}
 
     def _require(self, caller: Caller, *others: str) -> None:
         if caller.kind != "system":

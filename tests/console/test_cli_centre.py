@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from tests.console.rakeeza_types import Done, Rakeeza
-from tests.integrations.centre_office import CONTRACT
+from tests.integrations.centre_office import CONTRACT, a_national_id
 
 pytest_plugins = ["tests.console.rakeeza_command"]
 
@@ -28,6 +28,15 @@ def _add(rakeeza: Rakeeza, contract: Path, code: str = "centre-7") -> Done:
     return rakeeza(
         "centre", "add", code, str(contract), "--title-ar", "مركز سبعة", "--title-en", "Centre seven"
     )
+
+
+def _clerk(rakeeza: Rakeeza, name: str = "أمل", clerk: str = "amal", number: int = 1) -> Done:
+    person = ("--kind", "national_id", "--identifier", a_national_id(number))
+    told = ("--name", name, "--branch", "mall", *person)
+    return rakeeza("centre", "clerk", "add", "centre-7", clerk, *told)
+
+
+PERSON = ("--kind", "national_id", "--identifier", a_national_id(1))
 
 
 def _request(folder: Path) -> Path:
@@ -52,7 +61,7 @@ def test_a_centre_is_kept_with_its_contract_clerks_devices_and_keys(
     added = _add(rakeeza, contract)
     assert added.code == 0, added.err
     assert "from 2026-01-01 to 2028-12-31" in added.out
-    made = rakeeza("centre", "clerk", "add", "centre-7", "amal", "--name", "أمل بنت سعد", "--branch", "mall")
+    made = _clerk(rakeeza, "أمل بنت سعد")
     assert made.out.startswith("rkc_")
     key = rakeeza("centre", "clerk", "key", "centre-7", "amal", str(_public_key(tmp_path))).out.strip()
     assert len(key) == 64
@@ -80,7 +89,7 @@ def test_a_clerk_and_his_key_and_a_device_are_stopped(
     rakeeza: Rakeeza, contract: Path, tmp_path: Path
 ) -> None:
     _add(rakeeza, contract)
-    secret = rakeeza("centre", "clerk", "add", "centre-7", "amal", "--name", "أمل", "--branch", "mall").out
+    secret = _clerk(rakeeza, "أمل").out
     assert rakeeza("centre", "clerk", "secret", "centre-7", "amal").out != secret
     key = rakeeza("centre", "clerk", "key", "centre-7", "amal", str(_public_key(tmp_path))).out.strip()
     rakeeza("centre", "device", "add", "centre-7", "pc-1", "--branch", "mall", "--title", "Desk 1")
@@ -92,7 +101,7 @@ def test_a_clerk_and_his_key_and_a_device_are_stopped(
     assert (shown["clerks"][0]["active"], shown["clerks"][0]["keys"]) == (False, [])
     assert not shown["devices"][0]["active"]
     assert rakeeza("centre", "clerk", "enable", "centre-7", "amal").code == 0
-    assert rakeeza("centre", "device", "stop", "centre-7", "pc-1", "--undo").code == 0
+    assert rakeeza("centre", "device", "enable", "centre-7", "pc-1").code == 0
     shown = rakeeza("centre", "show", "centre-7", "--json").rows
     assert shown["clerks"][0]["active"]
     assert shown["devices"][0]["active"]
@@ -126,7 +135,7 @@ def test_a_report_is_a_table_or_json(rakeeza: Rakeeza, contract: Path) -> None:
     assert told["from"] == told["to"][:8] + "01"
     table = rakeeza("centre", "report", "centre-7", "--from", "2026-01-01", "--to", day).out
     assert "centre-7, 2026-01-01 to" in table
-    assert "Owed to it by the books today: 0.00." in table
+    assert "Owed to it by the books today: 0.00; of this 0.00" in table
     assert rakeeza("centre", "report", "centre-8").code == 66
     late = rakeeza("centre", "report", "centre-7", "--from", "2026-02-01", "--to", "2026-01-01")
     assert late.code == 65
@@ -180,8 +189,18 @@ def test_no_two_contracts_cover_a_day(rakeeza: Rakeeza, contract: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("clerk", "add", "centre-7", "Amal", "--name", "x", "--branch", "mall"), 65),
-        (("clerk", "add", "centre-7", "amal", "--name", "x", "--branch", "airport"), 65),
+        (("clerk", "add", "centre-7", "Amal", "--name", "x", "--branch", "mall", *PERSON), 65),
+        (("clerk", "add", "centre-7", "amal", "--name", "x", "--branch", "airport", *PERSON), 65),
+        (("clerk", "add", "centre-7", "amal", "--name", "x", "--branch", "mall"), 2),
+        (("clerk", "add", "centre-7", "amal", "--name", "x", "--branch", "mall", *PERSON[:3], "1"), 65),
+        (("clerk", "move", "centre-7", "nobody", "port"), 66),
+        (("device", "add", "centre-7", "pc.1", "--branch", "mall", "--title", "x"), 65),
+        (("settle", "centre-9", "--until", "2026-01-01"), 66),
+        (("settle", "centre-7", "--until", "2999-01-01"), 65),
+        (("transferred", "centre-7", "1", "--reference", "T", "--day", "2026-01-01"), 66),
+        (("statement", "centre-7", "1"), 66),
+        (("statements", "centre-9"), 66),
+        (("evidence", "centre-9"), 66),
         (("clerk", "stop", "centre-7", "nobody"), 66),
         (("clerk", "secret", "centre-7", "nobody"), 66),
         (("device", "stop", "centre-7", "nothing"), 66),
@@ -200,8 +219,8 @@ def test_what_cannot_be_is_told(
 
 def test_a_key_that_is_none_of_a_clerk_is_refused(rakeeza: Rakeeza, contract: Path, tmp_path: Path) -> None:
     _add(rakeeza, contract)
-    rakeeza("centre", "clerk", "add", "centre-7", "amal", "--name", "x", "--branch", "mall")
-    rakeeza("centre", "clerk", "add", "centre-7", "badr", "--name", "y", "--branch", "port")
+    _clerk(rakeeza, "x")
+    _clerk(rakeeza, "y", "badr", 2)
     other = tmp_path / "other.pem"
     big = ec.generate_private_key(ec.SECP384R1()).public_key()
     other.write_bytes(big.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
@@ -211,3 +230,48 @@ def test_a_key_that_is_none_of_a_clerk_is_refused(rakeeza: Rakeeza, contract: Pa
     shared = str(_public_key(tmp_path))
     assert rakeeza("centre", "clerk", "key", "centre-7", "amal", shared).code == 0
     assert rakeeza("centre", "clerk", "key", "centre-7", "badr", shared).code == 65
+
+
+def test_a_person_is_one_clerk_of_a_centre_whatever_he_is_called(rakeeza: Rakeeza, contract: Path) -> None:
+    _add(rakeeza, contract)
+    assert _clerk(rakeeza, "أمل بنت سعد").code == 0
+    again = _clerk(rakeeza, "أمل الأخرى", "amal2")
+    assert (again.code, "is the clerk amal of centre-7 already" in again.err) == (65, True)
+    rakeeza("centre", "clerk", "stop", "centre-7", "amal")
+    # Nor when he was stopped: it would be a second name for one person.
+    assert _clerk(rakeeza, "أمل الأخرى", "amal2").code == 65
+    moved = rakeeza("centre", "clerk", "move", "centre-7", "amal", "port")
+    assert moved.out == "amal of centre-7 works at port.\n"
+    assert rakeeza("centre", "show", "centre-7", "--json").rows["clerks"][0]["branch"] == "port"
+
+
+def test_a_contract_takes_the_place_of_another_from_tomorrow_on(rakeeza: Rakeeza, contract: Path) -> None:
+    _add(rakeeza, contract)
+    more = CONTRACT.replace("1448/7", "1449/2")
+    contract.write_text(more, encoding="utf-8")
+    begun = rakeeza("centre", "agree", "centre-7", str(contract), "--instead-of", "1448/7")
+    assert (begun.code, "begins tomorrow or later" in begun.err) == (65, True)
+    contract.write_text(more.replace("2026-01-01", "2028-01-01"), encoding="utf-8")
+    stranger = rakeeza("centre", "agree", "centre-7", str(contract), "--instead-of", "1447/1")
+    assert (stranger.code, "has no contract '1447/1'" in stranger.err) == (65, True)
+    assert rakeeza("centre", "agree", "centre-7", str(contract), "--instead-of", "1448/7").code == 0
+    days = [
+        (each["reference"], each["first_day"], each["last_day"])
+        for each in rakeeza("centre", "show", "centre-7", "--json").rows["contracts"]
+    ]
+    assert days == [("1448/7", "2026-01-01", "2027-12-31"), ("1449/2", "2028-01-01", "2028-12-31")]
+
+
+def test_settling_what_is_not_there_says_so_and_lists_nothing(rakeeza: Rakeeza, contract: Path) -> None:
+    _add(rakeeza, contract)
+    nothing = rakeeza("centre", "settle", "centre-7", "--until", "2026-01-31")
+    assert (nothing.code, nothing.out) == (0, "centre-7: nothing is left to settle up to 2026-01-31.\n")
+    (still,) = rakeeza("centre", "statements", "centre-7", "--format", "json").rows
+    assert (still["state"], still["total"]) == ("not settled", "0.00")
+
+
+def test_the_evidence_of_a_centre_that_did_nothing_holds(rakeeza: Rakeeza, contract: Path) -> None:
+    _add(rakeeza, contract)
+    found = rakeeza("centre", "evidence", "centre-7")
+    assert (found.code, "0 proofs, named by 0 entries of the journal: all hold" in found.out) == (0, True)
+    assert rakeeza("centre", "evidence", "centre-7", "--format", "json").rows == []

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from sqlalchemy.orm import Session
+from stdnum import luhn
 
 from foundation import audit
 from foundation.definitions import Bilingual, parse_yaml
@@ -21,7 +22,7 @@ from foundation.secret import SecretFile
 from integrations.centres.authority import Authority
 from integrations.centres.certificates import Certificates
 from integrations.centres.contract import Contract
-from tests.integrations.desk import SYSTEM, Desk
+from tests.integrations.desk import FINANCE, INSPECTOR, REVIEWER, SYSTEM, Desk, message
 
 CONTRACT = """\
 reference: "1448/7"
@@ -33,6 +34,7 @@ branches:
   mall: {ar: المجمع, en: Mall}
   port: {ar: الميناء, en: Port}
 """
+GROUNDS = {"grounds": "صدرت الرخصة لعنوان غير عنوان المحل."}
 TITLE = Bilingual(ar="مركز سبعة", en="Centre seven")
 
 
@@ -77,10 +79,13 @@ class CentreOffice:
         """Its client as one who signs nothing."""
         return Caller(self.code, "client", frozenset({"centre"}), clerk=clerk)
 
-    def clerk(self, clerk: str, branch: str = "mall", name: str = "أمل بنت سعد") -> None:
-        """Enrol a clerk with a key."""
+    def clerk(
+        self, clerk: str, branch: str = "mall", name: str = "أمل بنت سعد", national_id: str | None = None
+    ) -> None:
+        """Enrol a clerk with a key; a person of his own if it is not said who he is."""
         centres = self.desk.licensing.centres
-        centres.add_clerk(SYSTEM, self.code, clerk, name, branch)
+        known = national_id or a_national_id(len(self.keys))
+        centres.add_clerk(SYSTEM, self.code, clerk, name, branch, ("national_id", known))
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
         pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.keys[clerk] = centres.enrol_key(SYSTEM, self.code, clerk, pem)
@@ -131,6 +136,35 @@ def certify(office: CentreOffice, revoke_others: bool = False) -> None:
     made = x509.load_pem_x509_certificate(pem.encode())
     office.certificate = made.fingerprint(hashes.SHA256()).hex()
     office.serial = f"{made.serial_number:x}"
+
+
+def a_national_id(number: int) -> str:
+    """The national id of some person, with its check digit."""
+    digits = f"10{number:07}"
+    return digits + luhn.calc_check_digit(digits)
+
+
+def licensed(office: CentreOffice, reference: str = "ref-1") -> tuple[str, str]:
+    """A licence through the centre, paid; the numbers of case and licence."""
+    desk = office.desk
+    number = str(desk.do.submit(office.caller(), message()).body["number"])
+    desk.do.quote(office.caller(), number)
+    bill = desk.do.invoice(office.caller(), number).body
+    desk.pay(bill["bill_number"], bill["amount"], reference)
+    return number, str(desk.case(number)["licence"])
+
+
+def void(desk: Desk, licence: str) -> None:
+    """Let a licence never have been: its fees are owed back."""
+    said = message(GROUNDS, applicant=None, procedure="void", licence=licence)
+    desk.do.take(REVIEWER, str(desk.do.submit(INSPECTOR, said).body["number"]), "decide")
+
+
+def balances(desk: Desk) -> dict[str, str]:
+    """Balance of each account; the books balance."""
+    found = desk.licensing.money.balance(FINANCE)
+    assert found["debit"] == found["credit"]
+    return {row["account"]: row["balance"] for row in found["accounts"]}
 
 
 def riyadh(day: int, hour: int, minute: int = 0, second: int = 0, month: int = 11) -> datetime:

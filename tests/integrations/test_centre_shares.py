@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,14 +9,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from foundation import audit
-from foundation.database import Database
 from foundation.errors import PermissionDenied
 from integrations.cases import case_store
 from integrations.centres import share
 from integrations.centres.contract import Share
 from tests.integrations.centre_office import balances, contract, licensed, open_centre, void
-from tests.integrations.desk import BANK, FINANCE, SYSTEM, Desk, message, open_desk
-from tests.integrations.money_office import DEFINITION
+from tests.integrations.desk import FINANCE, SYSTEM, Desk, message
 
 AMOUNTS = st.decimals(min_value=0, max_value="999999999.99", places=2, allow_nan=False)
 PERCENTS = st.decimals(min_value=0, max_value=100, places=2, allow_nan=False)
@@ -179,36 +176,6 @@ def test_a_centre_reads_no_report_of_another(desk: Desk) -> None:
         desk.licensing.centres.report(office.caller(), day, day, "centre-8")
     with pytest.raises(PermissionDenied):
         desk.licensing.centres.show(office.caller(), "centre-7")
-
-
-def test_a_clerk_does_not_approve_his_own_application_and_another_of_his_centre_does(
-    database: Database, tmp_path: Path
-) -> None:
-    folder = tmp_path / "definitions"
-    folder.mkdir()
-    mine = DEFINITION.replace("LATE", "accept").replace("case: BC, licence: BL", "case: ZC, licence: ZL")
-    mine = mine.replace(
-        "roles: [centre], effect: fulfil}\n      - {name: gift",
-        "roles: [centre], effect: fulfil, four_eyes: true}\n      - {name: gift",
-    )
-    assert "four_eyes: true" in mine
-    (folder / "board.yaml").write_text(mine, encoding="utf-8")
-    desk = open_desk(database, tmp_path, (folder,))
-    office = open_centre(desk, contract(services={"board": {}}))
-    number = str(
-        desk.do.submit(office.caller(), message({"area": 10, "mosque": False}, service="board")).body[
-            "number"
-        ]
-    )
-    desk.do.take(office.caller(), number, "price")
-    desk.do.take(office.caller(), number, "bill")
-    bill = desk.case(number)["invoice"]
-    desk.pay_as(BANK, bill["bill_number"], Decimal(bill["amount"]), "ref-1")
-    with pytest.raises(PermissionDenied, match="not for who opened the case"):
-        desk.do.take(office.caller("amal"), number, "hand")
-    offered = [each["name"] for each in desk.licensing.cases.case(office.caller("amal"), number)["actions"]]
-    assert "hand" not in offered
-    assert desk.do.take(office.caller("badr"), number, "hand").body["state"] == "done"
 
 
 def _entries(desk: Desk, number: str) -> list[audit.Entry]:
