@@ -15,7 +15,7 @@ from integrations.entrypoints.soap.attachments import media_type, taken_apart, t
 from integrations.entrypoints.soap.contract_files import WSDL, XSD
 from integrations.entrypoints.soap.envelope import Version
 from tests.integrations.desk import PNG, REVIEWED, Desk
-from tests.integrations.face import CENTRE, Face
+from tests.integrations.face import CENTRE, REVIEWER, Face
 from tests.integrations.soap.soap_client import (
     PATH,
     SOAP_11,
@@ -34,7 +34,6 @@ from tests.integrations.test_rest_cases import test_a_centre_does_not_learn_of_a
 from tests.integrations.test_rest_cases import (
     test_a_document_is_not_handed_in_on_a_case_that_was_changed_meanwhile as changed_meanwhile,
 )
-from tests.integrations.test_rest_cases import test_centre_and_office_speak_of_a_case as speaking
 from tests.integrations.test_rest_cases import test_many_cases_are_opened_each_by_itself as many
 from tests.integrations.test_rest_licences import test_a_licence_is_renewed_at_a_kiosk as renewing
 
@@ -69,8 +68,21 @@ def api(town: SoapTown) -> Iterator[Face]:
 
 def test_what_rest_is_tried_with_gets_the_same_answers_by_soap(api: Face) -> None:
     # Written for REST, to the fields, ETags, kept answers and refusals that they look at.
-    for by_rest in (many, correcting, anothers, changed_meanwhile, speaking, renewing):
+    for by_rest in (many, correcting, anothers, changed_meanwhile, renewing):
         by_rest(api)
+
+
+def test_centre_and_office_speak_of_a_case_by_soap(api: Face) -> None:
+    number = api.submit(REVIEWED)
+    path = f"/v1/cases/{number}/comments"
+    api.done(CENTRE, path, {"comment": "المحل جاهز\nللمعاينة."})
+    api.done(REVIEWER, path, {"comment": "بين الموظفين."})
+
+    assert [len(api.get(who, path)["items"]) for who in (REVIEWER, CENTRE)] == [2, 1]
+    assert api.get(CENTRE, path)["items"][0]["text"] == "المحل جاهز\nللمعاينة."
+    assert api.write("auditor", path, {"comment": "x"}).status_code == 403
+    for text in ("", " ", "x" * 2_001, "\u202e"):
+        assert api.write(CENTRE, path, {"comment": text}).status_code == 422
 
 
 def test_the_contract_is_served_with_the_address_it_was_asked_for_at(town: SoapTown) -> None:
