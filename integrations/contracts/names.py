@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from foundation.errors import DefinitionError
-from integrations.contracts import LICENSING, licensing
+from integrations.contracts import ARABIC, LICENSING, licensing
 
 NAMESPACE = "urn:rakeeza:licensing:1"
 """Target namespace of the XSD and the WSDL; its number is the version of the contract that centres hold."""
@@ -146,6 +146,7 @@ class Operation:
         faults: the problems that the contract names here, by status.
         public: whether anyone may call it, without a token.
         summary, description: the contract's words.
+        arabic: the summary in Arabic.
     """
 
     id: str
@@ -163,6 +164,7 @@ class Operation:
     public: bool
     summary: str
     description: str
+    arabic: str
 
     def fault(self, status: int) -> str:
         """The fault's element of a problem of this status, `Problem` where the contract names none."""
@@ -272,6 +274,7 @@ def _operation(path: str, method: str, said: Mapping[str, Any]) -> Operation:
         public=not said.get("security"),
         summary=_words(said["summary"]),
         description=_words(said.get("description", "")),
+        arabic=_words(said.get(ARABIC, "")),
     )
 
 

@@ -87,7 +87,7 @@ def _port_type(root: etree._Element) -> None:
     port_type = _child(root, "portType", name=NAME)
     for operation in operations():
         element = _child(port_type, "operation", name=operation.name)
-        _document(element, f"{operation.summary}. {operation.description}")
+        _document(element, f"{operation.summary}. {operation.description}", operation.arabic)
         _child(element, "input", message=f"l:{operation.name}Request")
         _child(element, "output", message=f"l:{operation.response}")
         for fault in faults(operation):
@@ -119,8 +119,10 @@ def _message(root: etree._Element, name: str, part: str, element: str) -> None:
     _child(_child(root, "message", name=name), "part", name=part, element=f"l:{element}")
 
 
-def _document(element: etree._Element, words: str) -> None:
-    _child(element, "documentation").text = " ".join(words.split())
+def _document(element: etree._Element, words: str, arabic: str = "") -> None:
+    # There is one element for both (WSDL 1.1, appendix A 4.1): each language has a line of its own.
+    said = " ".join(words.split())
+    _child(element, "documentation").text = f"{said}\n{arabic}" if arabic else said
 
 
 def _child(parent: etree._Element, kind: str, /, **attributes: str) -> etree._Element:

@@ -64,6 +64,8 @@ _VALUE = """
 """
 # What JSON has and XML Schema lacks: an object of which nothing is known. And what both have, but otherwise:
 # here a time has an offset (RFC 3339), a day has none, and an address has a scheme.
+# Fields have an attribute so that a list of them is a list of objects for .NET too: of a type that holds a
+# list and nothing else it makes an array of arrays, and code that cannot be compiled (CS0030).
 _OWN = f"""
 <xs:schema xmlns:xs="{XS}" xmlns:l="{NAMESPACE}">
   <xs:simpleType name="DateTime">
@@ -88,8 +90,14 @@ _OWN = f"""
   <xs:complexType name="Fields">
     <xs:annotation>
       <xs:documentation xml:lang="en">Fields of a service; each name once.</xs:documentation>
+      <xs:documentation xml:lang="ar">حقول الخدمة، ولا يتكرر اسم منها.</xs:documentation>
     </xs:annotation>
     <xs:sequence><xs:element name="field" type="l:Field" minOccurs="0" maxOccurs="unbounded"/></xs:sequence>
+    <xs:attribute name="note" type="xs:string">
+      <xs:annotation>
+        <xs:documentation xml:lang="en">Not looked at; may be left out.</xs:documentation>
+      </xs:annotation>
+    </xs:attribute>
   </xs:complexType>
   <xs:complexType name="Field">
     <xs:annotation>
@@ -170,7 +178,7 @@ class _Writer:
             raise refused(f"{operation.id} may go without a body that cannot be empty")
         asked += self._particles(record) if record else []
         words = f"{operation.summary}. {operation.description}".strip()
-        yield self._wrapper(operation.name, asked, words, operation.id)
+        yield self._wrapper(operation.name, asked, words, operation.id, operation.arabic)
 
         answer = operation.answer
         record = body(answer.body) if answer.body else None
@@ -181,7 +189,7 @@ class _Writer:
         yield self._wrapper(operation.response, told, answer.description, operation.id)
 
     def _wrapper(
-        self, name: str, particles: Iterable[etree._Element], words: str, operation_id: str
+        self, name: str, particles: Iterable[etree._Element], words: str, operation_id: str, arabic: str = ""
     ) -> etree._Element:
         """An element of a request or an answer, and its type of the same name."""
         complex_type = etree.Element(f"{{{XS}}}complexType", name=name)
@@ -194,7 +202,7 @@ class _Writer:
         if name in self._types:
             raise refused(f"{operation_id} has the name of a type")
         self._types[name] = complex_type
-        return _annotated(_element(name, type=f"{_PREFIX}:{name}"), words)
+        return _annotated(_element(name, type=f"{_PREFIX}:{name}"), words, arabic)
 
     def _problem(self) -> str:
         """The type of every fault, with what problems say in headers."""
@@ -367,12 +375,15 @@ def _element(name: str, **attributes: str) -> etree._Element:
     return etree.Element(f"{{{XS}}}element", {"name": name, **attributes})
 
 
-def _annotated(element: etree._Element, words: str) -> etree._Element:
+def _annotated(element: etree._Element, words: str, arabic: str = "") -> etree._Element:
     """The element with the contract's words, which stand first in it."""
-    if words.strip():
+    said = {"en": " ".join(words.split()), "ar": arabic}
+    if any(said.values()):
         annotation = etree.Element(f"{{{XS}}}annotation")
-        documentation = etree.SubElement(annotation, f"{{{XS}}}documentation")
-        documentation.set("{http://www.w3.org/XML/1998/namespace}lang", "en")
-        documentation.text = " ".join(words.split())
+        for language, text in said.items():
+            if text:
+                documentation = etree.SubElement(annotation, f"{{{XS}}}documentation")
+                documentation.set("{http://www.w3.org/XML/1998/namespace}lang", language)
+                documentation.text = text
         element.insert(0, annotation)
     return element
