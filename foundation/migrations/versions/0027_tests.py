@@ -1,4 +1,4 @@
-"""Test centres, and what the database itself keeps apart from tests, whatever a program does."""
+"""Test centres, and what the database itself keeps apart, whatever a program does."""
 
 from alembic import op
 
