@@ -118,6 +118,7 @@ def metrics_page() -> str:
     # Not at the top: the other pages need no part of monitoring.
     from console.web.metrics import PROCESS, Cases
     from integrations.cases.stays import StayCollector
+    from integrations.centres.certificate_metrics import CertificateCollector
     from integrations.resilience.look_ups import BackendCollector
     from monitoring.catalogue import Catalogue
     from monitoring.exporter import Collector
@@ -149,6 +150,7 @@ def metrics_page() -> str:
         *PROCESS.collect(),
         *Cases(StayCollector(nowhere)).describe(),
         *BackendCollector(nowhere, ()).describe(),
+        *CertificateCollector(nowhere).describe(),
     ]
     nowhere.dispose()
     parts += ["## Of the API", _metric_table(_own(told))]

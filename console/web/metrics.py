@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foundation.database import Database
 from foundation.errors import RakeezaError
 from integrations.cases.stays import StayCollector
+from integrations.centres.certificate_metrics import CertificateCollector
 from integrations.resilience.look_ups import BackendCollector
 
 _log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ def registries(database: Database, backends: Sequence[str] = ()) -> tuple[Collec
     kept = CollectorRegistry()
     kept.register(Cases(StayCollector(database)))
     kept.register(BackendCollector(database, backends))
+    kept.register(CertificateCollector(database))
     return PROCESS, kept
 
 

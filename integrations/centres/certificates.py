@@ -4,6 +4,7 @@ The row decides: a certificate whose row is revoked or missing opens nothing, on
 request that reads it. Several may be in force for one client, so that a centre changes over without a gap.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ from foundation.errors import Conflict, InvalidInput, NotFound
 from foundation.events import publish
 from foundation.identity_records import ApiClient
 from integrations.centres.authority import REASONS, Authority, Revoked, requested_key
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "EXPIRING",
@@ -277,6 +280,12 @@ def watch(session: Session, at: datetime) -> int:
         row.warned_days = days
         payload = {"client_id": row.client_id, "serial": row.serial, "not_after": _text(row.not_after)}
         publish(session, EXPIRING, f"client/{row.client_id}", {**payload, "days": days})
+        _log.warning(
+            "The certificate %s of %s ends on %s, and no other lasts longer.",
+            row.serial,
+            row.client_id,
+            payload["not_after"],
+        )
         told += 1
     return told
 

@@ -65,6 +65,15 @@ def test_of_ten_clerks_at_once_exactly_the_quota_of_the_service_is_opened(desk: 
     assert desk.licensing.centres.own(office.caller())["contract"]["used"]["month"]["used"] == 4
 
 
+def test_of_eight_clerks_at_once_the_month_is_kept_too(desk: Desk) -> None:
+    office = open_centre(desk, contract(quota={"day": 8, "month": 3}))
+    results = together(8, lambda _: submit(office))
+    assert sum(isinstance(each, QuotaExhausted) for each in results) == 5
+    assert desk.count("case_file") == 3
+    # What the month refused is not counted for the day.
+    assert desk.licensing.centres.own(office.caller())["contract"]["used"]["day"]["used"] == 3
+
+
 def test_two_services_do_not_use_each_others_quota(desk: Desk) -> None:
     both = {"shop_licence": {"quota": {"day": 1}}, HEALTH: {"quota": {"day": 1}}}
     office = open_centre(desk, contract(services=both))
