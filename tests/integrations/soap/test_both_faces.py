@@ -19,6 +19,7 @@ from tests.integrations import (
     demolition_permit_paths,
     excavation_town,
     health_card_paths,
+    permit_paths,
 )
 from tests.integrations.desk import APPLICANT, REVIEWED, REVIEWER, Desk, open_desk
 from tests.integrations.paths import Walker, for_owner
@@ -44,12 +45,12 @@ def _walked(walker: Walker, path: tuple[str, str]) -> str:
 
 def _building(desk: Desk) -> str:
     paths = building_permit_paths
-    return _walked(Walker(desk, paths.PERMIT, paths.FORMS, {}, for_owner()), paths.ISSUE)
+    return _walked(Walker(desk, paths.PERMIT, paths.FORMS, {}, for_owner()), permit_paths.ISSUE)
 
 
 def _demolition(desk: Desk) -> str:
     paths = demolition_permit_paths
-    return _walked(Walker(desk, paths.PERMIT, paths.FORMS, {}, for_owner()), paths.ISSUE)
+    return _walked(Walker(desk, paths.PERMIT, paths.FORMS, {}, for_owner()), permit_paths.ISSUE)
 
 
 def _health(desk: Desk) -> str:
