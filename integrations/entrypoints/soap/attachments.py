@@ -76,9 +76,13 @@ def media_type(header: str) -> MediaType:
 
 
 def root_is_there(octets: bytearray, type: MediaType) -> bool:
-    """Whether the beginning of a package holds its first part whole."""
+    """Whether the beginning of a package holds its root part whole, as its first.
+
+    Raises:
+        Malformed, TooLarge: as `taken_apart`.
+    """
     # A package may begin with an empty line, of which the boundary's own is no part.
-    return octets.find(b"\r\n--" + _boundary(type), 2) > 0
+    return octets.find(b"\r\n--" + _boundary(type), 2) > 0 and begun(octets, type) is not None
 
 
 def begun(octets: bytearray, type: MediaType) -> tuple[MediaType, bytes] | None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from lxml import etree
-from sqlalchemy import text
+from sqlalchemy import event, text
 from xmlsec import constants
 from zeep.wsse.signature import BinarySignature, Signature
 from zeep.wsse.username import UsernameToken
@@ -79,6 +80,7 @@ class SoapTown:
         secret: str = "",
         binary: bool = True,
         at: datetime | None = None,
+        token_at: datetime | None = None,
         nonce: str = "",
     ) -> bytes:
         """An envelope with this in its Body, signed."""
@@ -101,7 +103,7 @@ class SoapTown:
             given,
             use_digest=True,
             timestamp_token=made,
-            created=now,
+            created=token_at or now,
             nonce=nonce or secrets.token_hex(16),
         ).apply(message, {})
         sign: Any = BinarySignature if binary else Signature
@@ -228,6 +230,64 @@ def test_a_nonce_is_taken_once_whatever_message_it_comes_in(town: SoapTown) -> N
     assert town.send(town.signed(*submit(), nonce=nonce)).name == "SubmitResponse"
 
     town.refused(town.signed(*submit(), nonce=nonce), "not-authenticated", "wsse:InvalidSecurity")
+
+
+def test_a_token_of_another_time_than_the_message_is_judged_by_its_own(town: SoapTown) -> None:
+    now = datetime.now(UTC)
+    for away in (timedelta(seconds=-310), timedelta(seconds=90)):
+        off = town.signed(*submit(), at=now, token_at=now + away)
+        town.refused(off, "not-authenticated", "wsu:MessageExpired")
+    # What was seen is remembered since a minute and a half: the Timestamp is of after, the token of before.
+    with town.desk.database.transaction() as session:
+        session.execute(text("UPDATE message_memory SET since = now() - interval '90 seconds'"))
+    old = town.signed(*submit(), at=now, token_at=now - timedelta(seconds=120))
+    town.refused(old, "unavailable", "wsu:MessageExpired")
+    assert town.send(town.signed(*submit(), at=now, token_at=now)).name == "SubmitResponse"
+
+
+def test_a_certificate_is_looked_up_once_a_message(town: SoapTown) -> None:
+    asked_for: list[str] = []
+
+    def note(_c: object, _x: object, statement: str, *_: object) -> None:
+        asked_for.append(statement)
+
+    messages = {binary: town.signed("list_cases", {}, binary=binary) for binary in (True, False)}
+    event.listen(town.desk.database.engine, "before_cursor_execute", note)
+    try:
+        for message in messages.values():
+            asked_for.clear()
+            assert town.send(message).name == "ListCasesResponse"
+            # Of these one is the certificate's, and one the client's with the thumbprints of all he has.
+            assert sum("client_certificate" in each for each in asked_for) == 2, asked_for
+            before = next(n for n, each in enumerate(asked_for) if "message_nonce" in each)
+            assert before + 1 <= 6, asked_for
+    finally:
+        event.remove(town.desk.database.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("forged", [True, False])
+def test_attachments_are_waited_for_only_where_the_header_holds(town: SoapTown, forged: bool) -> None:
+    named = {"number": "SC-1", "code": "lease", "name": "a.png", "idempotencyKey": str(uuid.uuid4())}
+    inline = town.signed("put_document", named, PNG)
+    if forged:
+        value = inline.index(b"SignatureValue>") + len(b"SignatureValue>")
+        inline = inline[:value] + inline[value : value + 8][::-1] + inline[value + 8 :]
+    include = b'<x:Include xmlns:x="http://www.w3.org/2004/08/xop/include" href="cid:doc"/>'
+    packed = b'--b\r\nContent-Type: application/xop+xml; type="text/xml"\r\nContent-ID: <root>\r\n\r\n'
+    packed += inline.replace(base64.b64encode(PNG), include) + b"\r\n--b\r\n"
+    kind = 'multipart/related; type="application/xop+xml"; start="<root>"; start-info="text/xml"; boundary=b'
+    host, port = town.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        told = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 40000000\r\n\r\n"
+        connection.sendall(told.encode() + packed)
+        connection.settimeout(8)
+        if forged:
+            answer = connection.recv(65_536)
+            assert b"connection: close" in answer.lower()
+            assert b"wsse:FailedCheck" in answer
+        else:
+            with pytest.raises(TimeoutError):
+                connection.recv(65_536)
 
 
 def test_whom_the_records_do_not_bear_out_is_refused(town: SoapTown) -> None:
