@@ -12,6 +12,8 @@ from foundation.caller import Caller, Role
 
 _UPLOAD = ("id", "state", "bills", "attempts", "reason", "made_at")
 _DISCREPANCY = ("upload", "bill_number", "status", "amount", "code")
+# Of what differs as much as a narrow terminal shows.
+_DIFFERS = ("reference", "class", "bill_number", "engine", "bank", "ledger")
 _DAY = ("day", "state", "clean", "attempts", "reason", "taken_at")
 
 
@@ -60,15 +62,16 @@ def seen(ctx: click.Context, upload: int, bill: str, again: bool) -> None:
 @command.command()
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]))
 @click.option("--take-in", is_flag=True, help="Take in payments that we were never told of.")
+@click.option("--anew", is_flag=True, help="Ask for it also if it was taken: it has been corrected.")
 @format_choice("table", "json", "csv")
 @click.pass_context
-def settle(ctx: click.Context, day: datetime, take_in: bool, output: str) -> None:
+def settle(ctx: click.Context, day: datetime, take_in: bool, anew: bool, output: str) -> None:
     """Take the settlement of a DAY and compare it with the engine and the ledger.
 
     Ends with 0 if all agree, with 1 if something does not.
     """
     with open_platform(ctx) as platform:
-        report = platform.licensing.bills.settle(_caller(), day.date(), take_in)
+        report = platform.licensing.bills.settle(_caller(), day.date(), take_in, anew)
     if output == "json":
         click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
     else:
@@ -76,7 +79,8 @@ def settle(ctx: click.Context, day: datetime, take_in: bool, output: str) -> Non
         from integrations.cases.reconciliation import COLUMNS
 
         rows = [row for row in report.rows() if output == "csv" or row["class"] != "matched"]
-        _table(f"Settlement of {report.day}, SAR", COLUMNS, rows, output)
+        columns = COLUMNS if output == "csv" else _DIFFERS
+        _table(f"Settlement of {report.day}, SAR", columns, rows, output)
         for each in report.left:
             click.echo(f"Not taken in: {each.reference} ({each.place}): {each.why}.", err=True)
     ctx.exit(0 if report.clean else 1)

@@ -1,8 +1,10 @@
 """The settlements of the payment system: each day's is asked for until it is there, and kept with its report.
 
-Table `bill_settlement`, one row a day. The file is kept as it was reconciled.
+Table `bill_settlement`, one row a day. The file is kept as it was reconciled; the chain of the day says which
+file was taken when, and in place of which.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -11,6 +13,8 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from foundation import audit
+from foundation.chain import JSON
 from foundation.errors import NotFound
 from foundation.events import publish
 from integrations.cases.reconciliation import Class, Report
@@ -89,9 +93,20 @@ def late(session: Session, day: date, reason: str, wait_s: float | None, at: dat
         publish(session, DELAYED, f"settlement/{day.isoformat()}", told)
 
 
-def keep(session: Session, file: bytes, report: Report, at: datetime) -> None:
-    """Keep a settlement and what came of it, and tell."""
+def keep(session: Session, file: bytes, report: Report, actor: str, at: datetime) -> None:
+    """Keep a settlement and what came of it, and tell.
+
+    Args:
+        actor: who had it taken, as the audit trail names him.
+    """
     said = report.to_json()
+    before = session.execute(_FILE, {"day": report.day}).scalar()
+    if before is None or bytes(before) != file:
+        taken: dict[str, JSON] = {"sha256": hashlib.sha256(file).hexdigest(), "clean": report.clean}
+        if before is not None:
+            taken["in_place_of"] = hashlib.sha256(bytes(before)).hexdigest()
+        chain = f"settlement/{report.day.isoformat()}"
+        audit.record(session, chain=chain, actor=actor, action="settlement_taken", details=taken)
     words = {"day": report.day, "file": file, "report": json.dumps(said), "at": at}
     session.execute(_KEEP, words)
     kinds = [item.kind for item in report.items]

@@ -17,7 +17,7 @@ from foundation.identity import Caller, Role
 from foundation.jobs import NewJob
 from integrations.backend import BackendRejection, BackendUnavailable
 from integrations.bill_presentment import BACKEND, Presenter, Request, key_of_notice
-from integrations.cases import bill_settlements, bill_uploads, ledger
+from integrations.cases import bank_file, bill_settlements, bill_uploads, ledger
 from integrations.cases.reconciliation import Report
 from integrations.desks.desk import Desk
 from integrations.desks.money import Money
@@ -104,21 +104,22 @@ class BillsDesk:
         notice = self._known().notice(request)
         return self._money.notify(SYSTEM, notice, key_of_notice(notice))
 
-    def settle(self, caller: Caller, day: date, take_in: bool = False) -> Report:
+    def settle(self, caller: Caller, day: date, take_in: bool = False, anew: bool = False) -> Report:
         """Take the settlement of a day, if it was not taken yet, and reconcile it with engine and ledger.
 
         Args:
             take_in: as of `Money.reconcile`.
+            anew: ask for it also if it was taken: the payment system has corrected it.
 
         Raises:
             NotFound: there is no payment system.
             BackendUnavailable: the settlement is not to be had now.
             BackendRejection: the payment system has none of such a day.
             InvalidInput: the day is not over.
-            PermissionDenied: the caller may not see money, or may not take it in.
+            PermissionDenied: the caller may not see money, or may not take it in or anew.
         """
         if caller.kind != "system":
-            caller.require(Role.FINANCE, Role.AUDITOR)
+            caller.require(Role.FINANCE, *(() if anew else (Role.AUDITOR,)))
         if day >= today(now=self._desk.clock()):
             # Taken now, it would be kept without what is paid later.
             raise InvalidInput(
@@ -127,19 +128,21 @@ class BillsDesk:
                 message_ar="لم ينتهِ هذا اليوم بعد؛ اطلب تسوية يوم منتهٍ.",
             )
         try:
-            with self._desk.database.transaction() as session:
-                file = bill_settlements.file_of(session, day)
+            file = None if anew else self._kept(day)
         except NotFound:
-            presenter = self._known()
-            file = self._counted(lambda: presenter.settlement(day)).file()
-        with self._desk.database.transaction() as session:
-            books = ledger.export(session, day, day).encode()
+            file = None
+        if file is None:
+            file = self._asked(day)
         place = f"settlement of {day.isoformat()}"
+        # Paid shortly before midnight, a payment is settled on the next day, and in our books stands on its own.
+        first = min((entry.day for entry in bank_file.read(file, place)), default=day)
+        with self._desk.database.transaction() as session:
+            books = ledger.export(session, min(first, day), day).encode()
         report = self._money.reconcile(
             caller, (place, file), ("our ledger", books), day, take_in, client=SYSTEM.actor
         )
         with self._desk.database.transaction() as session:
-            bill_settlements.keep(session, file, report, self._desk.clock())
+            bill_settlements.keep(session, file, report, caller.actor, self._desk.clock())
         return report
 
     def unfinished(self, caller: Caller) -> dict[str, Any]:
@@ -211,6 +214,14 @@ class BillsDesk:
         with self._desk.database.transaction() as session:
             bill_uploads.answered(session, upload, discrepancies, clock())
         return True
+
+    def _kept(self, day: date) -> bytes:
+        with self._desk.database.transaction() as session:
+            return bill_settlements.file_of(session, day)
+
+    def _asked(self, day: date) -> bytes:
+        presenter = self._known()
+        return self._counted(lambda: presenter.settlement(day)).file()
 
     def _counted(self, act: Callable[[], Result]) -> Result:
         started, outcome = time.monotonic(), "driver_fault"

@@ -49,15 +49,16 @@ class Book:
                 return "paid" if paid else "expired"
             return "partly_paid" if paid else "unpaid"
 
-    def pay(self, payment: dict[str, str], day: str) -> None:
+    def pay(self, payment: dict[str, str], day: str, settled: str) -> None:
         """Note a payment at a bank.
 
         Args:
             payment: a notice, as the contract has it.
-            day: on which it is settled.
+            day: on which it is made.
+            settled: the day whose settlement has it.
         """
         with self.lock:
-            self.payments.append({**payment, "day": day})
+            self.payments.append({**payment, "day": day, "settled": settled})
             if payment["status"] == "paid":
                 number, amount = payment["bill_number"], Decimal(payment["amount"])
                 self.paid[number] = self.paid.get(number, Decimal(0)) + amount
@@ -72,7 +73,7 @@ class Book:
             rows = [
                 {name: payment[name] for name in names}
                 for payment in self.payments
-                if payment["day"] == day and payment["status"] == "paid"
+                if payment["settled"] == day and payment["status"] == "paid"
             ]
         pages = max(1, -(-len(rows) // ROWS_A_PAGE))
         return {

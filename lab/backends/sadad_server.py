@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         day = dates.datetime.fromisoformat(at).astimezone(_RIYADH).date().isoformat()
         if wanted.get("settled", True):
-            self.state.book.pay(notice, day)
+            self.state.book.pay(notice, day, wanted.get("settled_on", day))
         status = None
         if wanted.get("notified", True):
             status = _notify(self.state, json.dumps(notice).encode(), wanted.get("by", "key"))

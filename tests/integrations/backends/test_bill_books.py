@@ -6,14 +6,14 @@ from typing import Literal
 
 import pytest
 
-from foundation.errors import Conflict
+from foundation.errors import Conflict, PermissionDenied
 from integrations.backend import BackendUnavailable
 from integrations.bill_presentment import key_of_notice
 from integrations.cases.payments import Notice
 from integrations.cases.reconciliation import Class
 from integrations.desks.bills import SYSTEM, BillsDesk
 from tests.integrations.backends.payment_system import PaymentSystem
-from tests.integrations.money_office import AMOUNT, FINANCE, MoneyOffice
+from tests.integrations.money_office import AMOUNT, AUDITOR, FINANCE, MoneyOffice
 
 TODAY = date(2026, 11, 22)
 HALALA = Decimal("0.01")
@@ -223,3 +223,39 @@ def test_a_settlement_with_payments_of_a_day_to_come_is_none(
         told.settle()
     assert caught.value.reason == "not_ours"
     exact(house, **OWED)
+
+
+def test_a_settlement_that_was_corrected_is_taken_anew_and_both_are_in_the_journal(
+    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem, told: Told
+) -> None:
+    _, bill = house.billed()
+    bills.upload()
+    at = house.now[-1].isoformat()
+    house.pass_days(1)
+    assert told.settle() == {}
+    reference = system.pay(bill, AMOUNT, paid_at=at, notified=False)["reference"]
+    # What was taken stays, until somebody who answers for money asks for it again.
+    assert told.settle() == {}
+    with pytest.raises(PermissionDenied):
+        bills.settle(AUDITOR, TODAY, anew=True)
+    report = bills.settle(FINANCE, TODAY, take_in=True, anew=True)
+    assert [item.reference for item in report.items] == [reference]
+    exact(house, **EARNED)
+    first, second = house.journal("settlement/2026-11-22")
+    assert second[1]["in_place_of"] == first[1]["sha256"] != second[1]["sha256"]
+
+
+def test_a_payment_of_shortly_before_midnight_is_settled_on_the_next_day(
+    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem, told: Told
+) -> None:
+    _, bill = house.billed()
+    bills.upload()
+    told.paid_at = house.now[-1].replace(hour=20, minute=59)
+    next_day = TODAY + timedelta(days=1)
+    at = told.paid_at.isoformat()
+    paid = system.pay(bill, AMOUNT, paid_at=at, notified=False, settled_on=next_day.isoformat())
+    house.now.append(told.paid_at)
+    told.notice(bill, paid["reference"])
+    house.pass_days(2)
+    assert told.settle(next_day) == {paid["reference"]: Class.MATCHED}
+    exact(house, **EARNED)
