@@ -76,19 +76,21 @@ _TURN = text(
     RETURNING backend
     """
 )
+# By the two indices of calls that are not over: a few, however many there were.
 _STANDINGS = text(
     """
-    SELECT known.backend, known.circuit, known.answered_at, known.unanswered_since, known.reason,
-           count(call.id) FILTER (WHERE call.state = 'waiting') AS waiting,
-           count(call.id) FILTER (WHERE call.state = 'parked') AS parked
-    FROM (
-        SELECT named.backend, COALESCE(stands.circuit, 'closed') AS circuit, stands.answered_at,
-               stands.unanswered_since, stands.reason
-        FROM unnest(CAST(:backends AS text[])) AS named (backend)
-        LEFT JOIN backend_standing AS stands USING (backend)
-    ) AS known
-    LEFT JOIN case_call AS call ON call.backend = known.backend AND call.state IN ('waiting', 'parked')
-    GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
+    SELECT named.backend, COALESCE(stands.circuit, 'closed'), stands.answered_at, stands.unanswered_since,
+           stands.reason, COALESCE(calls.waiting, 0), COALESCE(calls.parked, 0)
+    FROM unnest(CAST(:backends AS text[])) AS named (backend)
+    LEFT JOIN backend_standing AS stands USING (backend)
+    LEFT JOIN (
+        SELECT backend, count(*) FILTER (WHERE state = 'waiting') AS waiting,
+               count(*) FILTER (WHERE state = 'parked') AS parked
+        FROM (SELECT backend, state FROM case_call WHERE state = 'waiting'
+              UNION ALL SELECT backend, state FROM case_call WHERE state = 'parked') AS undone
+        GROUP BY backend
+    ) AS calls USING (backend)
+    ORDER BY named.backend
     """
 )
 _LOOK_UPS = text(

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from foundation.database import Database
 from foundation.settings import Backend
-from integrations.cases import notices
+from integrations.cases import calls, notices
 from integrations.resilience.look_ups import CIRCUIT
 from lab.backends.running import Running, running
 from tests.integrations.outside_office import OutsideOffice, key_of, open_office
@@ -118,3 +118,19 @@ def test_a_slow_back_end_leaves_a_thread_to_the_others(
         stop.set()
         commerce.stop()
         worker.join()
+
+
+def test_a_call_that_waits_long_for_a_place_asks_for_it_more_seldom(
+    database: Database, tmp_path: Path, commerce: Running
+) -> None:
+    town = office(database, tmp_path, commerce, attempts=1)
+    key = key_of(town.ask(NUMBER))
+    for minutes, fewest, most in ((0, 1.6, 2.4), (4, 48, 72), (600, 96, 144)):
+        with database.transaction() as session:
+            call = calls.find(session, key)
+            assert call is not None
+            at = call.asked_at + timedelta(minutes=minutes)
+            again = calls.postpone(session, call, at, "busy", None, counts=False)
+        assert again.at is not None
+        assert fewest <= (again.at - at).total_seconds() <= most
+        assert again.payload["attempt"] == 0

@@ -228,3 +228,23 @@ def test_a_reply_prints_nothing_that_a_back_end_wrote() -> None:
     reply = Reply(False, NOW, "failed", Bilingual(ar="نورة", en="Noura"))
     assert "Noura" not in repr(reply)
     assert "نورة" not in repr(reply)
+
+
+def test_a_question_that_was_not_sent_closes_no_circuit(opened: Opened) -> None:
+    backend = opened.open(failures=1, pause=0.1, attempts=1)
+    opened.commerce.behave("error")
+    assert reason(backend, question(case=191)) == "server"
+    until(lambda: reason_or_none(backend, question("4030123456", case=192)) == "wrong_parameter", "a try")
+    opened.commerce.behave("answer")
+    # The try was none: the next question is one, and closes it.
+    assert [turn.state for turn in opened.told] == ["open", "half_open"]
+    assert backend.ask(question(case=193)).passed
+    assert [turn.state for turn in opened.told] == ["open", "half_open", "closed"]
+
+
+def reason_or_none(backend: Backend, asked: Question) -> str:
+    """Why a question has no answer."""
+    try:
+        return backend.ask(asked).code
+    except (BackendUnavailable, BackendRejection) as error:
+        return error.reason
