@@ -101,7 +101,8 @@ def status_lists(municipality: str, published: list[Published]) -> dict[str, Any
 
 def _answer(licence: Licence, status: str, day: date) -> Answer:
     if is_test(licence.number):
-        return Answer.NOT_REGISTERED
+        # Of the answers that the contract has, the one that everybody takes for a no.
+        return Answer.REVOKED
     if status == "valid":
         return Answer.NOT_YET_VALID if day < licence.valid_from else Answer.VALID
     return _ANSWERS[status]

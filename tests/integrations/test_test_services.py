@@ -5,6 +5,7 @@ from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -19,7 +20,7 @@ from foundation.wire import qr_reader
 from foundation.wire.credential import DamagedText, KeySet, open_credential
 from foundation.wire.status_list import StatusLists
 from foundation.wire.verification import Answer, verify
-from integrations.cases import case_store, migration, stays
+from integrations.cases import bill_uploads, case_store, migration, stays
 from integrations.cases.inbox import Wanted, cases
 from integrations.cases.numbers import is_bill_number, is_test
 from integrations.centres.refusals import CentreIsTest, ServiceIsTest
@@ -43,6 +44,7 @@ from tests.integrations.desk import (
     message,
     new_key,
 )
+from tests.integrations.face import Face, submission
 from tests.integrations.proving_ground import (
     CODE,
     FILE,
@@ -53,6 +55,8 @@ from tests.integrations.proving_ground import (
     open_ground,
 )
 from tests.integrations.test_document import extracted, run
+
+pytest_plugins = ["tests.integrations.face_fixtures"]
 
 TEXT = FILE.read_text(encoding="utf-8")
 REAL_TABLES = (
@@ -88,8 +92,7 @@ def test_a_developer_walks_a_whole_licence_and_leaves_nothing_real(ground: Groun
     ground.hand_in(number)
     ground.take(number, "send")
     assert ground.case(number)["state"] == "approved"
-    quote = desk.do.quote(ground.caller, number).body
-    assert quote["total"] == "297.50"
+    assert desk.do.quote(ground.caller, number).body["total"] == "297.50"
     bill = desk.do.invoice(ground.caller, number).body
     assert (bill["amount"], bill["state"]) == ("297.50", "open")
     assert "pay" in {action["name"] for action in ground.case(number)["actions"]}
@@ -258,6 +261,26 @@ def test_real_money_that_names_the_bill_of_a_test_waits_for_a_person(ground: Gro
     assert waiting["case"] is None
 
 
+def test_no_payment_system_is_told_of_the_bill_of_a_test(ground: Ground) -> None:
+    _, bill = ground.billed()
+    at = ground.desk.now[-1]
+    with ground.desk.database.transaction() as session:
+        assert not bill_uploads.is_due(session, at)
+        assert bill_uploads.next_upload(session, at) is None
+    _, real = ground.desk.billed()
+    with ground.desk.database.transaction() as session:
+        assert bill_uploads.is_due(session, at)
+        told = bill_uploads.next_upload(session, at)
+        assert told is not None
+        assert [each.bill_number for each in told[1]] == [real["bill_number"]]
+        untold = text(
+            "INSERT INTO bill_upload_line (upload_id, bill_number, status, amount, due) "
+            "VALUES (:upload, :bill, 'new', 1, current_date)"
+        )
+        with pytest.raises(IntegrityError, match="ck_bill_upload_line_no_test"), session.begin_nested():
+            session.execute(untold, {"upload": told[0].id, "bill": bill["bill_number"]})
+
+
 def test_a_real_bill_is_not_paid_by_word(desk: Desk) -> None:
     number, _ = desk.billed()
     with pytest.raises(NotFound, match="taken by a payment"):
@@ -295,7 +318,7 @@ def test_no_verifier_takes_a_test_for_a_licence(ground: Ground) -> None:
     with pytest.raises(LicenceIsTest):
         licences.verify("TESTL-2026-000999")
     own = licences.licence(licence, ground.office.unsigned())
-    assert (own["status"], own["answer"]) == ("valid", "not_registered")
+    assert (own["status"], own["answer"]) == ("valid", "revoked")
     for stranger in (CENTRE, KIOSK, REVIEWER, AUDITOR):
         with pytest.raises(NotFound):
             licences.licence(licence, stranger)
@@ -359,6 +382,37 @@ def test_a_case_stays_on_its_side_whatever_becomes_of_the_definition(ground: Gro
             migration.target(shop, case_store.find(session, test), {}, {})
         with pytest.raises(Conflict, match="is real, and test_permit is not"):
             migration.target(PERMIT, case_store.find(session, real), {}, {})
+
+
+# --- By REST, each answer held against the contract --------------------------------------------------------
+
+
+def test_the_interface_keeps_tests_to_their_centre(api: Face, ground: Ground) -> None:
+    api.vouch(CODE, ground.office.caller)
+    number, licence = ground.issued()
+    for channel in ("", "?channel=centre"):
+        named = {each["code"] for each in api.get(None, f"/v1/services{channel}")["items"]}
+        assert "shop_licence" in named
+        assert PERMIT.code not in named
+    assert api.get(None, f"/v1/services/{PERMIT.code}")["code"] == PERMIT.code
+
+    told = api.call(None, "GET", f"/v1/verify/{licence}")
+    assert (told.status_code, told.json()["type"]) == (404, "urn:rakeeza:problem:licence-is-test")
+    assert "وليس رخصة" in told.json()["detail_ar"]
+    own = api.get(CODE, f"/v1/licences/{licence}")
+    assert api.call(None, "GET", f"/v1/verify?code={quote(own['credential'])}").json()["valid"] is False
+    for who in ("centre-1", "kiosk-1", "inspector", "auditor"):
+        assert api.call(who, "GET", f"/v1/licences/{licence}").status_code == 404
+    assert api.get(CODE, f"/v1/cases/{number}")["state"] == "issued"
+    assert api.call("centre-1", "GET", f"/v1/cases/{number}").status_code == 404
+
+    theirs = api.write("centre-1", "/v1/cases", submission(FORM, service=PERMIT.code))
+    assert (theirs.status_code, theirs.json()["type"]) == (403, "urn:rakeeza:problem:service-is-test")
+    real = api.write(CODE, "/v1/cases", submission())
+    assert (real.status_code, real.json()["type"]) == (403, "urn:rakeeza:problem:centre-is-test")
+    person = {name: APPLICANT[name] for name in ("kind", "identifier")}
+    known = api.write(CODE, "/v1/delegations/search", person)
+    assert (known.status_code, known.json()["type"]) == (403, "urn:rakeeza:problem:centre-is-test")
 
 
 # --- The definition -----------------------------------------------------------------------------------------
