@@ -55,7 +55,9 @@ STATUSES: dict[int, str] = {
     425: "too_early",
     429: "rate_limit",
 }
-"""Statuses below 500 that say nothing of the question; all others from 400 on reject it."""
+"""Why there is no answer with some statuses below 500; with all others it is an unexpected one."""
+REJECTS = frozenset({400, 413, 422})
+"""Statuses that say that the question is wrong. A gateway whose back-end is just away says 404 of all."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class JsonClient:
             if kind != "application/json":
                 raise self.unavailable("not_json", "The back-end answers something that is no JSON.", status)
             return
-        if 400 <= status < 500 and status not in STATUSES:
+        if status in REJECTS:
             message = f"The back-end rejects the question (status {status})."
             raise self.rejection(f"status_{status}", message, status)
         reason = STATUSES.get(status, "server" if status >= 500 else "unexpected_status")

@@ -36,7 +36,7 @@ PARKED = "bills.upload_parked"
 State = Literal["waiting", "answered", "parked", "dropped"]
 
 # Seconds of the first wait and of the longest: bills are due within days, and a payer waits for his.
-_FIRST_WAIT, _FACTOR, _LONGEST_WAIT = 5.0, 2.0, 900.0
+_FIRST_WAIT, _FACTOR, _LONGEST_WAIT, _LONGEST_ASKED = 5.0, 2.0, 900.0, 3_600.0
 # Attempts after which it is told that an upload is delayed, each time again: ten minutes, then two hours.
 _TOLD_EVERY = 8
 
@@ -220,7 +220,8 @@ def unanswered(session: Session, upload: Upload, reason: str, wait_s: float | No
         wait_s: seconds that the payment system asks to be left alone.
     """
     seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR**upload.attempts) * random.uniform(0.8, 1.2)
-    next_at = at + timedelta(seconds=max(seconds, wait_s or 0.0))
+    # How long it wants to be left alone nobody signs.
+    next_at = at + timedelta(seconds=max(seconds, min(wait_s or 0.0, _LONGEST_ASKED)))
     attempts = session.execute(_AGAIN, {"id": upload.id, "reason": reason, "next": next_at}).scalar()
     if attempts is not None and attempts % _TOLD_EVERY == 0:
         publish(session, DELAYED, upload.subject, _told(upload, attempts, reason))

@@ -27,8 +27,8 @@ JOB = "case.call"
 """Job that makes one attempt at a call. Payload: key, attempt (those made before it), and of a notice case,
 name and words."""
 PARKED = "case.call_parked"
-"""A call got no answer and waits for a person. Payload: service, procedure, place, centre, call, name,
-attempts, reason."""
+"""A call got no answer and waits, until its back-end answers again or for a person. Payload: service,
+procedure, place, centre, call, name, attempts, reason."""
 RETRIED = "case.call_retried"
 """A person put a parked call back. Payload: as of `case.call_parked`, and by."""
 
@@ -294,8 +294,8 @@ def postpone(
     else:
         waited = (at - call.asked_at).total_seconds()
         seconds = min(_PLACE_LONGEST, max(_PLACE_FIRST, _PLACE_SHARE * waited))
-    # Calls that failed together must not come back together.
-    seconds = max(seconds * random.uniform(0.8, 1.2), wait_s or 0.0)
+    # Calls that failed together must not come back together. How long it wants to be left alone nobody signs.
+    seconds = max(seconds * random.uniform(0.8, 1.2), min(wait_s or 0.0, _LONGEST_WAIT))
     moment = at + timedelta(seconds=seconds)
     session.execute(_AGAIN, {"key": call.key, "attempts": attempts, "reason": reason, "next": moment})
     return NewJob(JOB, {"key": call.key, "attempt": attempts}, at=moment)

@@ -134,7 +134,7 @@ class BillsDesk:
         if file is None:
             file = self._asked(day)
         place = f"settlement of {day.isoformat()}"
-        # Paid shortly before midnight, a payment is settled on the next day, and in our books stands on its own.
+        # A payment of shortly before midnight is settled on the next day; in our books it stands on its own.
         first = min((entry.day for entry in bank_file.read(file, place)), default=day)
         with self._desk.database.transaction() as session:
             books = ledger.export(session, min(first, day), day).encode()

@@ -185,7 +185,11 @@ JSON_TYPE = {"Content-Type": "application/json"}
         (500, b"", {}, "server"),
         (503, b"", {}, "server"),
         (400, b"", {}, "status_400"),
-        (404, b"", {}, "status_404"),
+        (422, b"", {}, "status_422"),
+        # A gateway says these of all questions while its back-end is away.
+        (404, b"", {}, "unexpected_status"),
+        (405, b"", {}, "unexpected_status"),
+        (410, b"", {}, "unexpected_status"),
         *((status, b"", {}, reason) for status, reason in json_client.STATUSES.items()),
     ],
 )
