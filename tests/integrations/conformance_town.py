@@ -4,16 +4,25 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
+from foundation.definitions import Bilingual
 from integrations.centres.conformance import GROUPS, Report, Server, carry_out
 from integrations.centres.conformance.talking import Credentials, credentials, soap_clerk
+from integrations.centres.contract import Contract, Delegated
 from integrations.entrypoints import verify
-from tests.integrations.desk import ADMINISTRATOR
-from tests.integrations.signed_town import AMAL, CODE, DEVICE, Kit, Town, pem
+from tests.integrations.desk import ADMINISTRATOR, message
+from tests.integrations.proving_ground import FORM, PERMIT
+from tests.integrations.signed_town import AMAL, BRANCH, CODE, DEVICE, Kit, Town, pem
+
+TEST_CENTRE = "dev-1"
+APPLICATION = message(FORM, PERMIT.code)
+"""Of the test service, which needs nobody at the municipality."""
 
 Change = Callable[[httpx.Request, httpx.Response], httpx.Response]
 
@@ -58,22 +67,39 @@ def left_out(report: Report) -> set[str]:
     return {name for name, result in results(report).items() if result == "left out"}
 
 
+def add_test_centre(town: Town) -> Kit:
+    """A test centre, whose contract delegates the test service alone, with a device and the clerk `amal`."""
+    centres = town.desk.licensing.centres
+    centres.add(
+        ADMINISTRATOR,
+        TEST_CENTRE,
+        Bilingual(ar="مركز تجريبي", en="Test centre"),
+        Contract(
+            reference=f"{TEST_CENTRE}/1",
+            first_day=date(2020, 1, 1),
+            last_day=date(2099, 12, 31),
+            services={PERMIT.code: Delegated()},
+            branches={BRANCH: Bilingual(ar="المجمع", en="The mall")},
+        ),
+        lambda session: town.identity.add_client(session, TEST_CENTRE, ("centre",), TEST_CENTRE),
+        test=True,
+    )
+    centres.add_device(ADMINISTRATOR, TEST_CENTRE, DEVICE, BRANCH, "Counter 1")
+    kit = town.certify(TEST_CENTRE, ec.generate_private_key(ec.SECP256R1()))
+    town.add_clerk(kit, AMAL)
+    return kit
+
+
 @contextmanager
-def paid_at_once(town: Town) -> Iterator[None]:
-    """While it lasts somebody pays each bill of the town as soon as it stands there, and papers are made."""
+def papers_made(town: Town) -> Iterator[None]:
+    """While it lasts a worker makes the papers of the town's licences."""
     ends = threading.Event()
 
-    def pay() -> None:
+    def work() -> None:
         while not ends.wait(0.05):
-            with town.desk.database.transaction() as session:
-                open_bills = session.execute(
-                    text("SELECT bill_number, amount FROM case_invoice WHERE state = 'open'")
-                ).all()
-            for bill, amount in open_bills:
-                town.desk.pay(bill, str(amount), f"at once/{bill}")
             town.desk.work_off()
 
-    thread = threading.Thread(target=pay)
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         yield

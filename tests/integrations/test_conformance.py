@@ -19,10 +19,13 @@ from integrations.centres.conformance.soap_security import CLERKS, SIGNED
 from integrations.centres.conformance.talking import Credentials, credentials, soap_clerk
 from tests.integrations.centre_keys import material, served_over_tls
 from tests.integrations.conformance_town import (
+    APPLICATION,
+    TEST_CENTRE,
+    add_test_centre,
     failures,
     known_of,
     left_out,
-    paid_at_once,
+    papers_made,
     report_of,
     results,
     serve_rest_of_contract,
@@ -71,15 +74,24 @@ def test_our_server_conforms_and_without_an_application_nothing_is_written(
     assert town.desk.count("act_proof") == 0
 
 
-def test_with_an_application_each_face_issues_a_licence(town: Town, kit: Kit) -> None:
-    with paid_at_once(town):
-        report = report_of(town, known_of(kit, message(FORM), soap_secret(town)))
+def test_with_an_application_each_face_issues_a_licence(town: Town) -> None:
+    kit = add_test_centre(town)
+    with papers_made(town):
+        report = report_of(town, known_of(kit, APPLICATION, soap_secret(town, TEST_CENTRE)))
     assert failures(report) == {}
     assert left_out(report) == {TLS}
     issued = [each.detail for each in report.outcomes if each.name.startswith("A licence is issued")]
     assert len({each.rpartition(" ")[2] for each in issued}) == 3
     assert town.desk.count("licence") == 3
     assert town.desk.breaks() == []
+
+
+def test_a_real_application_opens_one_case_and_no_other(town: Town, kit: Kit) -> None:
+    report = report_of(town, known_of(kit, message(FORM), soap_secret(town)))
+    (only,) = failed(report)
+    assert only.name == TAKEN
+    assert "is a real case" in only.detail
+    assert town.desk.count("case_file") == 1
 
 
 def test_a_centre_with_an_rsa_key_conforms_too(town: Town, kit: Kit) -> None:

@@ -20,14 +20,16 @@ from integrations.centres.conformance.checking import Group
 from integrations.centres.conformance.reach import CLOCKS, REACHED
 from integrations.centres.conformance.talking import Credentials
 from tests.integrations.conformance_town import (
+    APPLICATION,
+    TEST_CENTRE,
     Change,
     Lying,
+    add_test_centre,
     known_of,
-    paid_at_once,
+    papers_made,
     serve_rest_of_contract,
     soap_secret,
 )
-from tests.integrations.desk import FORM, message
 from tests.integrations.signed_town import Kit, Town
 
 pytest_plugins = ["tests.integrations.signed_fixtures"]
@@ -141,11 +143,11 @@ def suite(town: Town, kit: Kit) -> Iterator[Suite]:
 
 
 @pytest.fixture
-def applying(town: Town, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
-    """The suite with an application, and somebody who pays."""
+def applying(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
+    """The suite with an application of the test service."""
     monkeypatch.setattr(licence, "PATIENCE", 5.0)
-    known = known_of(kit, message(FORM), soap_secret(town))
-    with paid_at_once(town), opened(town, known) as found:
+    known = known_of(add_test_centre(town), APPLICATION, soap_secret(town, TEST_CENTRE))
+    with papers_made(town), opened(town, known) as found:
         yield found
 
 
@@ -164,7 +166,7 @@ def test_a_server_that_answers_200_to_everything_fails_every_check_of_a_refusal(
         if request.url.path == SOAP:
             kind = answer.headers["content-type"].partition(";")[0]
             return other(answer, 200, envelopes[kind])
-        return other(answer, 200, b'{"code": "centre-7", "number": "SC-2026-000001"}', "application/json")
+        return other(answer, 200, b'{"code": "dev-1", "number": "TESTC-2026-000001"}', "application/json")
 
     assert refusing - applying.caught(welcoming) == set()
 
@@ -302,7 +304,7 @@ def test_a_write_that_is_done_twice_is_found(applying: Suite) -> None:
         if request.url.path != "/v1/cases" or request.method != "POST" or answer.status_code != 201:
             return answer
         number = str(json.loads(answer.content)["number"])
-        return other(answer, 201, answer.content.replace(number.encode(), b"SC-2026-%d" % next(count)))
+        return other(answer, 201, answer.content.replace(number.encode(), b"TESTC-2026-%d" % next(count)))
 
     assert twice == applying.caught(counting, *twice)
 
@@ -314,7 +316,9 @@ def test_a_refused_write_that_leaves_a_case_or_uses_the_quota_is_found(applying:
         if b"ListCases" not in request.content and request.url.path != "/v1/cases":
             return answer
         return other(
-            answer, answer.status_code, re.sub(rb"SC-2026-\d+", b"SC-2026-%06d" % next(count), answer.content)
+            answer,
+            answer.status_code,
+            re.sub(rb"TESTC-2026-\d+", b"TESTC-2026-%06d" % next(count), answer.content),
         )
 
     names = {f"A write that is refused by {face} leaves nothing" for face in ("REST", "SOAP")}

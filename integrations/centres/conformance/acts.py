@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from integrations.cases.numbers import is_test
 from integrations.centres.conformance import expecting
 from integrations.centres.conformance.checking import THEIRS, Check, Failed, LeftOut
 from integrations.centres.conformance.faces import Answer, Face, Rest, Soap
@@ -14,7 +15,9 @@ from integrations.centres.conformance.talking import Server
 TAKEN = "An application is taken, and its case is read"
 
 _ONCE = "docs/centres.md, Sending again; OpenAPI, submit"
-_CONTRACT = "The contract of the centre"
+_CONTRACT = "docs/centres.md, Refusals"
+# A test centre is told that what is real is not for it.
+_NOT_DELEGATED = ("service-not-delegated", "centre-is-test")
 _APPLICATION = "Is it one of a service that the contract delegates, as POST /v1/cases takes it?"
 
 
@@ -76,7 +79,12 @@ def _state(face: Face) -> tuple[Any, ...]:
 
 def _opened(server: Server) -> str:
     face = Rest(server)
-    number = submitted(face, application_of(server), new_key()).json["number"]
+    number = str(submitted(face, application_of(server), new_key()).json["number"])
+    if not is_test(number):
+        raise Failed(
+            f"The application opened {number}, which is a real case; nothing more is opened.",
+            "Withdraw it, and give an application of a test service, as a test centre.",
+        )
     if face.done("get_case", {"number": number}).json.get("number") != number:
         raise Failed("The case that was opened is not the one that is read.", THEIRS)
     return f"Case {number}."
@@ -131,9 +139,9 @@ def _undelegated(server: Server) -> None:
         faces.append(Soap(server))
     for face in faces:
         refused = face.ask("submit", {"idempotencyKey": new_key()}, {**application, "service": others[0]})
-        if refused.kind != "service-not-delegated":
+        if refused.kind not in _NOT_DELEGATED:
             raise Failed(
-                f"{face.name}: it was met with {refused.kind or 'an answer'}, not service-not-delegated.",
+                f"{face.name}: it was met with {refused.kind or 'an answer'}, not {_NOT_DELEGATED[0]}.",
                 THEIRS,
             )
         expecting.check_languages(refused.json, refused.kind)

@@ -20,7 +20,7 @@ from integrations.centres.conformance.refusing import (
 from integrations.centres.conformance.talking import Server
 from integrations.contracts import LICENSING
 from integrations.contracts.binding import request_text
-from integrations.contracts.names import NAMESPACE, Operation, by_id
+from integrations.contracts.names import NAMESPACE, by_id
 from integrations.contracts.xsd_compatibility import breaking_xsd
 from integrations.ws_security.names import SOAP_12, XOP
 
@@ -148,28 +148,43 @@ def _another_type(server: Server) -> None:
 
 
 def _missing_part(server: Server) -> None:
-    each_refused(server, lambda soap: _package(soap, include="cid:missing", part="document"), MALFORMED)
+    _packages_refused(server, "cid:missing", [_part("document")])
+
+
+def _unnamed_part(server: Server) -> None:
+    _packages_refused(server, "cid:document", [_part("document"), _part("another")])
 
 
 def _fetched_part(server: Server) -> None:
-    each_refused(
-        server, lambda soap: _package(soap, include="http://127.0.0.1/document", part=None), MALFORMED
-    )
+    _packages_refused(server, "http://127.0.0.1/document", [])
 
 
-def _package(soap: str, include: str, part: str | None) -> tuple[bytes, dict[str, str]]:
-    operation: Operation = by_id()["put_document"]
+def _packages_refused(server: Server, include: str, parts: Sequence[bytes]) -> None:
+    """Expect that a message, signed with its document in its place, is refused with what stands beside it."""
+    operation = by_id()["put_document"]
     parameters = {"number": "SC-2020-000001", "code": "lease", "name": "a.png", "idempotencyKey": "none"}
-    payload = request_text(operation, parameters, b"x").replace(
-        ">eA==<", f'><x:Include xmlns:x="{XOP}" href="{include}"/><'
-    )
-    kind = TYPES[soap]
-    root = f'Content-Type: application/xop+xml; charset=UTF-8; type="{kind}"\r\nContent-ID: <root>\r\n\r\n'
-    body = f"--b\r\n{root}".encode() + written(bare(payload, soap)) + b"\r\n"
-    if part is not None:
-        body += f"--b\r\nContent-Type: image/png\r\nContent-ID: <{part}>\r\n\r\nx\r\n".encode()
-    outer = f'multipart/related; type="application/xop+xml"; start="<root>"; start-info="{kind}"; boundary=b'
-    return body + b"--b--\r\n", {**http_headers(soap, operation), "Content-Type": outer}
+
+    def make(soap: str) -> tuple[bytes, dict[str, str]]:
+        message = signed(server, request_text(operation, parameters, b"x"), soap)
+        (holder,) = message.iter(f"{{{NAMESPACE}}}content")
+        holder.text = None
+        etree.SubElement(holder, f"{{{XOP}}}Include", {"href": include})
+        kind = TYPES[soap]
+        root = (
+            f'Content-Type: application/xop+xml; charset=UTF-8; type="{kind}"\r\nContent-ID: <root>\r\n\r\n'
+        )
+        pieces = [root.encode() + written(message), *parts]
+        body = b"".join(b"--b\r\n" + each + b"\r\n" for each in pieces) + b"--b--\r\n"
+        outer = (
+            f'multipart/related; type="application/xop+xml"; start="<root>"; start-info="{kind}"; boundary=b'
+        )
+        return body, {**http_headers(soap, operation), "Content-Type": outer}
+
+    each_refused(server, make, MALFORMED)
+
+
+def _part(name: str) -> bytes:
+    return f"Content-Type: image/png\r\nContent-ID: <{name}>\r\n\r\nx".encode()
 
 
 def _file(server: Server, name: str) -> bytes:
@@ -223,6 +238,7 @@ CHECKS: Sequence[Check] = tuple(
         Check("A header that must be understood and is not is refused", _FORM, _not_understood),
         Check("A message that is sent as JSON is refused", "SOAP 1.1, section 6; RFC 9110", _another_type),
         Check("An attachment that is missing is refused", _MTOM, _missing_part),
+        Check("An attachment that the message does not name is refused", _MTOM, _unnamed_part),
         Check("An attachment that leads out of the message is refused", _MTOM, _fetched_part),
     )
 )
