@@ -65,10 +65,14 @@ class BillsDesk:
         desk.office.jobs.register(SETTLE, self._settle_job, queue=QUEUE)
 
     def follow(self) -> None:
-        """Enqueue what is to be done now; a part of the worker's round."""
+        """Enqueue what is to be done now, also what a killed worker left; a part of the worker's round."""
         if self._presenter is None:
             return
         at = self._desk.clock()
+        with self._desk.database.transaction() as session:
+            # The key of an upload, and the day of a settlement, make it safe.
+            for job in (UPLOAD, SETTLE):
+                self._desk.office.jobs.put_back(session, job)
         with self._desk.database.transaction() as session:
             wanted = []
             if self._is_idle(session, UPLOAD) and bill_uploads.is_due(session, at):

@@ -122,8 +122,8 @@ class Standing:
     Args:
         circuit: as a process last told.
         answered_at: when it last answered, whatever; None if it never did.
-        unanswered_since: when the first of the questions was asked that nobody had an answer to since; None
-            while it answers.
+        unanswered_since: when the first question ended without an answer, of those since which nobody had
+            one; None while it answers.
         reason: of the last of these, in one word.
         waiting: calls of cases that will ask it by themselves.
         parked: calls of cases that were given up for now.

@@ -1,5 +1,6 @@
 """Bills told to a real payment system over loopback: each once, in order, until it stands there as here."""
 
+import multiprocessing
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Thread
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from foundation.database import Database
 from foundation.errors import Conflict, NotFound, PermissionDenied, SettingsError
 from foundation.secret import SecretFile
 from foundation.settings import Backend as Section
@@ -16,9 +18,19 @@ from integrations.bill_presentment import Request, open_presenter
 from integrations.cases import bill_uploads
 from integrations.desks.bills import SETTLE, UPLOAD, BillsDesk
 from integrations.resilience.look_ups import standings
+from tests.integrations.backends.conftest import moment
 from tests.integrations.backends.fault_table import column
-from tests.integrations.backends.payment_system import PaymentSystem
-from tests.integrations.money_office import AMOUNT, AUDITOR, CENTRE, FINANCE, MoneyOffice, key
+from tests.integrations.backends.payment_system import PaymentSystem, section_of
+from tests.integrations.money_office import (
+    AMOUNT,
+    AUDITOR,
+    CENTRE,
+    FINANCE,
+    MoneyOffice,
+    key,
+    open_money_office,
+)
+from tests.processes import until
 
 LONG = timedelta(hours=2)
 
@@ -239,6 +251,41 @@ def test_the_rounds_enqueue_what_is_due_and_nothing_twice(house: MoneyOffice, bi
     bills.follow()
     bills.follow()
     assert waiting() == [(UPLOAD, None), (SETTLE, "2026-11-22"), (SETTLE, "2026-11-23")]
+
+
+def work_elsewhere(url: str, folder: str, port: int) -> None:
+    """Run a worker until killed: what a process of its own does."""
+    house = open_money_office(Database(url), Path(folder))
+    secrets = SecretFile(Path(folder) / "bills.json", Path(folder) / "bills.key")
+    settings = Settings(backends={"bills": section_of(PaymentSystem("sadad_server", port), Path(folder))})
+    BillsDesk(house.money.desk, house.money, open_presenter(settings, secrets, moment))
+    house.office.jobs.work(queues=["bills"])
+
+
+def test_an_upload_whose_worker_was_killed_goes_on_and_is_taken_once(
+    house: MoneyOffice, bills: BillsDesk, system: PaymentSystem, database_url: str, tmp_path: Path
+) -> None:
+    _, bill = house.billed()
+    bills.follow()
+    system.told("slow", times=1, seconds=60)
+    worker = multiprocessing.get_context("spawn").Process(
+        target=work_elsewhere, args=(database_url, str(tmp_path), system.port)
+    )
+    worker.start()
+    until(lambda: len(system.uploads()) == 1, "the upload")
+    worker.kill()
+    worker.join()
+    worker.close()
+
+    def put_back() -> bool:
+        bills.follow()
+        return bool(house.sum("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'"))
+
+    until(put_back, "the killed worker's job")
+    undone = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
+    house.office.jobs.work(["bills"], stop=lambda: not house.sum(undone))
+    assert _waits(house) is None
+    assert _statuses(system, bill) == [("new", AMOUNT)]
 
 
 # Settings.
