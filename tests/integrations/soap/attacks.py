@@ -13,6 +13,7 @@ from tests.integrations.soap.soap_town import MOST_MESSAGE
 
 SUBMIT = by_id()["submit"]
 WANTED = asked("submit", {"idempotencyKey": "attack"}, json.dumps(submission()).encode())
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
 XI, XOP = "http://www.w3.org/2001/XInclude", "http://www.w3.org/2004/08/xop/include"
 TYPES = {
     "action-mismatch": "InvalidInput",
@@ -64,8 +65,16 @@ def _inside(addition: str) -> Callable[[Version], bytes]:
     return lambda version: enveloped(WANTED.replace("<service>", f"{addition}<service>", 1), version)
 
 
+def _attributes(count: int) -> Callable[[Version], bytes]:
+    return _inside("<a " + " ".join(f'a{n}="1"' for n in range(count)) + "/>")
+
+
 def _header(block: str) -> Callable[[Version], bytes]:
     return lambda version: enveloped(WANTED, version, header=block.replace("soap:actor", _actor(version)))
+
+
+def _plain(version: Version) -> bytes:
+    return enveloped(WANTED, version).partition(b"?>")[2].strip()
 
 
 def _actor(version: Version) -> str:
@@ -138,6 +147,51 @@ ATTACKS: dict[str, Attack] = {
     "a huge attribute": Attack(
         lambda version: enveloped(WANTED, version, declared=f' a="{"x" * 500_000}"'), "too-large"
     ),
+    "a thousand namespaces": Attack(
+        _around(declared="".join(f' xmlns:n{n}="urn:{n}"' for n in range(1_000))), "too-large"
+    ),
+    "a thousand attributes": Attack(_attributes(1_000), "invalid-input"),
+    "more attributes than anybody needs": Attack(_attributes(30_000), "too-large"),
+    "more tags than anybody needs": Attack(_inside("<a/>" * 120_000), "too-large"),
+    "a huge text": Attack(
+        lambda version: enveloped(WANTED.replace("</service>", f"{'x' * 900_000}</service>", 1), version),
+        "invalid-input",
+    ),
+    "text between elements": Attack(_inside("x"), "invalid-input"),
+    "an encrypted element": Attack(
+        _inside('<e:EncryptedData xmlns:e="http://www.w3.org/2001/04/xmlenc#"/>'), "invalid-input"
+    ),
+    "an encrypted Body": Attack(
+        lambda version: enveloped('<e:EncryptedData xmlns:e="http://www.w3.org/2001/04/xmlenc#"/>', version),
+        "unknown-operation",
+    ),
+    "a nil where none may be": Attack(
+        lambda version: enveloped(
+            WANTED.replace("<Submit ", f'<Submit xmlns:x="{XSI}" x:nil="true" ', 1), version
+        ),
+        "invalid-input",
+    ),
+    "the type of another operation": Attack(
+        lambda version: enveloped(
+            WANTED.replace("<Submit ", f'<Submit xmlns:x="{XSI}" x:type="TakeAction" ', 1), version
+        ),
+        "invalid-input",
+    ),
+    "an encoding style": Attack(
+        lambda version: enveloped(
+            WANTED.replace("<Submit ", '<Submit soap:encodingStyle="urn:x" ', 1), version
+        ),
+        "invalid-input",
+    ),
+    "no namespace": Attack(
+        lambda version: enveloped(WANTED.replace(' xmlns="urn:rakeeza:licensing:1"', ""), version),
+        "unknown-operation",
+    ),
+    "addressing that must be understood": Attack(
+        _header('<a:To xmlns:a="http://www.w3.org/2005/08/addressing" soap:mustUnderstand="1">urn:x</a:To>'),
+        "not-understood",
+        code="MustUnderstand",
+    ),
     "a huge name": Attack(_inside(f"<{'n' * 500_000}/>"), "too-large"),
     "more than a megabyte": Attack(_around(after=" " * MOST_MESSAGE), "too-large"),
     "two Bodies": Attack(lambda version: enveloped(f"{WANTED}</soap:Body><soap:Body><a/>", version)),
@@ -204,6 +258,29 @@ ATTACKS: dict[str, Attack] = {
         lambda version: enveloped(WANTED, version).decode().encode("windows-1256", "replace"),
         headers=lambda version: {"Content-Type": f"{version.value.media_type}; charset=windows-1256"},
     ),
+    "UTF-7": Attack(
+        lambda version: b'<?xml version="1.0" encoding="UTF-7"?>' + _plain(version),
+        headers=lambda version: {"Content-Type": version.value.media_type},
+    ),
+    "UTF-16 without a mark": Attack(
+        lambda version: _plain(version).decode().encode("utf-16-le"),
+        headers=lambda version: {"Content-Type": version.value.media_type},
+    ),
+    "UTF-8 behind the mark of UTF-16": Attack(lambda version: b"\xff\xfe" + _plain(version)),
+    "a mark of UTF-8 and another charset": Attack(
+        lambda version: b"\xef\xbb\xbf" + _plain(version),
+        headers=lambda version: {"Content-Type": f"{version.value.media_type}; charset=utf-16"},
+    ),
+    "UTF-32": Attack(
+        lambda version: _plain(version).decode().encode("utf-32"),
+        headers=lambda version: {"Content-Type": version.value.media_type},
+    ),
+    "EBCDIC": Attack(
+        lambda version: _plain(version).decode().encode("cp500", "replace"),
+        headers=lambda version: {"Content-Type": version.value.media_type},
+    ),
+    "XML 1.1": Attack(lambda version: b'<?xml version="1.1"?>' + _plain(version)),
+    "a null character": Attack(lambda version: enveloped(WANTED, version).replace(b"<text>", b"<text>&#0;")),
     "octets that are no UTF-8": Attack(
         lambda version: enveloped(WANTED, version).replace(b"<text>", b"<text>\xff")
     ),
@@ -217,6 +294,15 @@ ATTACKS: dict[str, Attack] = {
         lambda version: gzip.compress(enveloped(WANTED, version)) * 2, headers=_with(Content_Encoding="gzip")
     ),
     "no gzip": Attack(_around(), headers=_with(Content_Encoding="gzip")),
+    "gzip in gzip": Attack(
+        lambda version: gzip.compress(gzip.compress(enveloped(WANTED, version))),
+        "unsupported-coding",
+        _with(Content_Encoding="gzip, gzip"),
+    ),
+    "gzip in gzip, said once": Attack(
+        lambda version: gzip.compress(gzip.compress(enveloped(WANTED, version))),
+        headers=_with(Content_Encoding="gzip"),
+    ),
     "another coding": Attack(_around(), "unsupported-coding", _with(Content_Encoding="br")),
     "a schema from elsewhere": Attack(
         lambda version: enveloped(

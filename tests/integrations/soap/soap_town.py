@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 from starlette.types import Scope
 
 from foundation.caller import Caller
 from foundation.confirmation import shown
+from foundation.database import Database
 from foundation.errors import NotAuthenticated
 from foundation.idempotency import Answer
 from foundation.identity import Identity
@@ -102,6 +104,23 @@ def open_soap(desk: Desk, authenticator: Authenticator | None = None) -> Iterato
         )
         url = stack.enter_context(served(face))
         yield SoapTown(rest, url, stack.enter_context(httpx.Client(timeout=60)))
+
+
+def state(database: Database) -> dict[str, tuple[int, str]]:
+    """Every table: how many rows, and a hash over them."""
+    tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    with database.transaction() as session:
+        return {
+            name: tuple(
+                session.execute(
+                    text(
+                        f"SELECT count(*), coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') "
+                        f'FROM "{name}" AS t'
+                    )
+                ).one()
+            )
+            for name in session.execute(tables).scalars()
+        }
 
 
 class KeyedByFace(Keyed):

@@ -1,168 +1,36 @@
 """Messages that a centre signed, by zeep and xmlsec, on a real server: who is believed, and who is not."""
 
 import base64
-import json
 import secrets
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from lxml import etree
 from sqlalchemy import event, text
-from xmlsec import constants
-from zeep.wsse.signature import BinarySignature, Signature
-from zeep.wsse.username import UsernameToken
-from zeep.wsse.utils import WSU as WSU_MAKER
 
 from foundation.client_keys import public_key_of
 from integrations.centres.certificates import revoke
 from integrations.centres.proof import still_holds
-from integrations.centres.terms import terms_of
-from integrations.entrypoints.soap.app import SoapFace
 from integrations.entrypoints.soap.envelope import Version
-from integrations.entrypoints.soap.security import Centres
-from tests.foundation.http_face import served
-from tests.integrations.desk import ADMINISTRATOR, FORM, PERSONAL, PNG, REVIEWED, Desk
+from tests.integrations.desk import ADMINISTRATOR, PERSONAL, PNG, REVIEWED, Desk
 from tests.integrations.face import submission
-from tests.integrations.signed_town import BRANCH, CODE, OTHER, Kit, Town, open_town, pem
+from tests.integrations.signed_town import CODE, OTHER, Kit
+from tests.integrations.soap.signed_soap import BADR, SoapTown, open_signed, submit
 from tests.integrations.soap.soap_client import (
     PATH,
     SOAP_11,
     SOAP_12,
-    Said,
-    asked,
-    content_type,
-    enveloped,
-    said,
 )
-
-BADR = "badr"
-WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
-NOTHING: Mapping[str, str] = {}
-
-
-@dataclass
-class SoapTown:
-    """A town whose centres sign.
-
-    Args:
-        secret: of the clerk `badr` of each centre.
-    """
-
-    town: Town
-    url: str
-    folder: Path
-    secret: dict[str, str]
-
-    @property
-    def desk(self) -> Desk:
-        return self.town.desk
-
-    def signed(self, operation: str, parameters: dict[str, str], body: Any = None, **how: Any) -> bytes:
-        """A message as zeep signs it; `how` changes whose it is."""
-        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        return self.sealed(asked(operation, parameters, sent), **how)
-
-    def sealed(
-        self,
-        payload: str,
-        kit: Kit | None = None,
-        *,
-        version: Version = SOAP_11,
-        username: str | None = f"{BADR}@{CODE}",
-        secret: str = "",
-        binary: bool = True,
-        at: datetime | None = None,
-        token_at: datetime | None = None,
-        nonce: str = "",
-    ) -> bytes:
-        """An envelope with this in its Body, signed."""
-        by, now = kit or self.town.kits[CODE], at or datetime.now(UTC)
-        key, certificate = self.folder / f"{by.serial}.key", self.folder / f"{by.serial}.pem"
-        key.write_bytes(pem(by.key))
-        certificate.write_bytes(by.certificate)
-        message = etree.fromstring(enveloped(payload, version, header="<x/>"))
-        header = message.find(version.named("Header"))
-        assert header is not None
-        header.remove(header[0])
-        until = now + timedelta(seconds=300)
-        made = WSU_MAKER.Timestamp(WSU_MAKER.Created(_written(now)), WSU_MAKER.Expires(_written(until)))
-        # zeep's classes have no types.
-        token: Any = UsernameToken
-        told = username or f"{BADR}@{CODE}"
-        given = secret or self.secret[CODE]
-        token(
-            told,
-            given,
-            use_digest=True,
-            timestamp_token=made,
-            created=token_at or now,
-            nonce=nonce or secrets.token_hex(16),
-        ).apply(message, {})
-        sign: Any = BinarySignature if binary else Signature
-        curved = isinstance(by.key, ec.EllipticCurvePrivateKey)
-        kind = constants.TransformEcdsaSha256 if curved else constants.TransformRsaSha256
-        sign(str(key), str(certificate), None, kind, constants.TransformSha256).apply(message, {})
-        if username is None:
-            found = message.find(f".//{{{WSSE}}}UsernameToken")
-            assert found is not None
-            parent = found.getparent()
-            assert parent is not None
-            parent.remove(found)
-        return etree.tostring(message, encoding="UTF-8", xml_declaration=True)
-
-    def send(self, message: bytes, version: Version = SOAP_11, headers: Mapping[str, str] = NOTHING) -> Said:
-        """What is said to a message."""
-        told = {**content_type(version), **headers}
-        return said(httpx.post(self.url + PATH, content=message, headers=told, timeout=60), version)
-
-    def refused(
-        self, message: bytes, kind: str, subcode: str = "", headers: Mapping[str, str] = NOTHING
-    ) -> None:
-        """Hold a message to be refused so, and nothing to be done."""
-        before = self.desk.count("case_file"), self.desk.count("act_proof")
-        answer = self.send(message, headers=headers)
-        assert (answer.json["type"], answer.subcode) == (f"urn:rakeeza:problem:{kind}", subcode), answer.json
-        assert (self.desk.count("case_file"), self.desk.count("act_proof")) == before
-
-
-def _written(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def submit(form: Any = FORM) -> tuple[str, dict[str, str], Any]:
-    """An application with a key of its own."""
-    return "submit", {"idempotencyKey": str(uuid.uuid4())}, submission(form)
 
 
 @pytest.fixture
 def town(desk: Desk, tmp_path: Path) -> Iterator[SoapTown]:
-    with open_town(desk) as opened:
-        held: dict[str, str] = {}
-        for code in (CODE, OTHER):
-            opened.add_centre(code, rsa.generate_private_key(65537, 2048))
-            _, secret = desk.licensing.centres.add_clerk(ADMINISTRATOR, code, BADR, "بدر بن سالم", BRANCH)
-            held[code] = secret.reveal()
-        # Messages of before a crash are refused for a while; this database remembers from before.
-        with desk.database.transaction() as session:
-            session.execute(text("UPDATE message_memory SET since = now() - interval '1 hour'"))
-        centres = Centres(desk.database, desk.licensing.desk.office.vault, terms_of(), opened.identity.caller)
-        face = SoapFace(
-            opened.app,
-            authenticator=centres,
-            public_url=None,
-            most_message=1_000_000,
-            most_package=50_000_000,
-        )
-        with served(face) as url:
-            yield SoapTown(opened, url, tmp_path, held)
+    with open_signed(desk, tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("version", [SOAP_11, SOAP_12])
