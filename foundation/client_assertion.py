@@ -65,7 +65,7 @@ def client_of(assertion: str) -> str:
     # An extension that must be understood and is not (RFC 7515, section 4.1.11).
     if header.get("alg") not in ALGORITHMS or "crit" in header:
         raise _refused(f"is not signed as it must be ({', '.join(ALGORITHMS)})")
-    if not isinstance(named, str):
+    if not isinstance(named, str) or not (named.isascii() and named.isprintable()):
         raise _refused("is malformed")
     return named
 
@@ -90,6 +90,9 @@ def check(
         raise _refused("names another issuer than its subject")
     _check_audience(claims["aud"], endpoints)
     ends, now = claims["exp"], time.time()
+    # The library takes a number in quotes too (RFC 7519, section 2: NumericDate is a number).
+    if not isinstance(ends, int | float):
+        raise _refused("is malformed")
     if ends > now + LONGEST + _LEEWAY:
         raise _refused(f"holds for more than {LONGEST} seconds")
     _use(session, client_id, claims["jti"], ends)
@@ -139,7 +142,7 @@ def _use(session: Session, client_id: str, jti: str, ends: float) -> None:
     session.execute(_FORGET)
     row = {
         "client_id": client_id,
-        "jti": hashlib.sha256(jti.encode()).digest(),
+        "jti": hashlib.sha256(jti.encode(errors="surrogatepass")).digest(),
         "expires": datetime.fromtimestamp(ends + _KEPT, UTC),
     }
     first = insert(Used).values(row).on_conflict_do_nothing().returning(Used.client_id)

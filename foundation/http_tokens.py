@@ -41,7 +41,11 @@ _TOKEN_SCHEMA: dict[str, Any] = {
 _OAUTH_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["error", "error_description"],
-    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    "properties": {
+        "error": {"type": "string"},
+        "error_description": {"type": "string"},
+        "error_description_ar": {"type": "string"},
+    },
     "additionalProperties": False,
 }
 
@@ -95,9 +99,9 @@ def token_router(
         except _OAuthError as error:
             return error.response()
         except NotAuthenticated as error:
-            return _OAuthError("invalid_client", error.message, 401).response()
+            return _OAuthError("invalid_client", error.message, 401, error.message_ar).response()
         except PermissionDenied as error:
-            return _OAuthError("unauthorized_client", error.message).response()
+            return _OAuthError("unauthorized_client", error.message, 400, error.message_ar).response()
         body = {
             "access_token": made.token.reveal(),
             "token_type": "Bearer",
@@ -132,9 +136,11 @@ def _metadata(endpoints: Sequence[str], by_certificate: bool) -> dict[str, Any]:
 
 
 class _OAuthError(Exception):
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
+    def __init__(self, code: str, description: str, status: int = 400, arabic: str = "") -> None:
         super().__init__(description)
         self._body = {"error": code, "error_description": description}
+        if arabic:
+            self._body["error_description_ar"] = arabic
         self._status = status
 
     def response(self) -> JSONResponse:

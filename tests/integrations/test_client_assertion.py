@@ -76,6 +76,10 @@ def test_an_assertion_is_used_once(town: Town) -> None:
     assert town.ask(*form(asserted(again))).status == 200
     changed = assertion(known.key, "centre-7", ENDPOINT, jti="one", exp=int(time.time()) + 30)
     refused(town.ask(*form(asserted(changed))), "invalid_client", "was used before")
+    # A text that no encoding has is a name all the same.
+    strange = assertion(known.key, "centre-7", ENDPOINT, jti="\ud800")
+    assert town.ask(*form(asserted(strange))).status == 200
+    refused(town.ask(*form(asserted(strange))), "invalid_client", "was used before")
     other = town.client("centre-8")
     assert town.ask(*form(asserted(assertion(other.key, "centre-8", ENDPOINT, jti="one")))).status == 200
 
@@ -122,6 +126,13 @@ def test_what_is_remembered_of_assertions_is_forgotten_when_they_have_ended(town
         ({"jti": "x" * 257}, "has no jti"),
         ({"exp": None}, "lacks exp"),
         ({"exp": 1_700_000_000}, "has expired"),
+        # Of the wrong type, and text that no encoding has.
+        ({"exp": str(int(NOW.timestamp()) + 60)}, "is malformed"),
+        ({"exp": [1]}, "is malformed"),
+        ({"jti": 5}, "is malformed"),
+        ({"sub": "\ud800"}, "is malformed"),
+        ({"sub": "centre-7\0"}, "is malformed"),
+        ({"sub": "مركز"}, "is malformed"),
         ({"exp": int(NOW.timestamp()) + 3_600}, "holds for more than 300 seconds"),
         ({"iat": int(NOW.timestamp()) + 3_600}, "is of the future"),
         ({"nbf": int(NOW.timestamp()) + 3_600}, "is of the future"),

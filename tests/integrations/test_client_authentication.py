@@ -166,7 +166,9 @@ def test_who_is_shut_out_gets_no_token_and_his_old_one_opens_nothing(town: Town)
         answer = town.me(token, known)
         assert (answer.status, answer.json["detail"]) == (403, "The centre is suspended.")
     saying = "The centre is suspended."
-    refused(town.ask(GRANT, "client_id=centre-7", known=known), "unauthorized_client", saying, 400)
+    answer = town.ask(GRANT, "client_id=centre-7", known=known)
+    refused(answer, "unauthorized_client", saying, 400)
+    assert answer.json["error_description_ar"] == "المركز موقوف."
     made = asserted(assertion(known.key, "centre-7", ENDPOINT))
     refused(town.ask(*form(made)), "unauthorized_client", saying, 400)
     town.terms.clear()
