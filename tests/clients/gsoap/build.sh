@@ -16,10 +16,8 @@ curl -sSf --cacert "$CA" "$API/v1/soap?xsd" -o licensing.xsd
 curl -sSf --cacert "$CA" "$API/v1/soap?wsdl" |
     sed 's/schemaLocation="[^"]*"/schemaLocation="licensing.xsd"/' >licensing.wsdl
 wsdl2h -c -x -n l -o contract.h licensing.wsdl >wsdl2h.log 2>&1
-# A reason is told in two languages; of gSOAP's own structure, which has room for one, the second is an error.
 {
     echo '#import "wsse.h"'
-    echo 'struct SOAP_ENV__Reason { char *SOAP_ENV__Text; char *SOAP_ENV__Text_; };'
     cat contract.h
 } >licensing.h
 soapcpp2 -c -C -L -x -w "-I$plugins/import" licensing.h >soapcpp2.log 2>&1
