@@ -103,8 +103,8 @@ def _teller(as_json: bool) -> Callable[[Callable[[int], Any]], None]:
     return tell
 
 
-def _paint(mark: str, result: str) -> str:
-    return click.style(mark, fg=_COLOURS[result])
+def _paint(text: str, result: str | None) -> str:
+    return click.style(text, dim=True) if result is None else click.style(text, fg=_COLOURS[result])
 
 
 def _trusted(ca: Path | None) -> Any:

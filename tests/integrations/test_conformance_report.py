@@ -67,7 +67,7 @@ def test_the_command_tells_each_check_its_source_and_a_verdict_in_the_width_of_t
     assert max(map(len, lines)) <= columns
     told = " ".join(done.output.split())
     for each in CHECKS:
-        assert f"{each.name} ({each.section})" in told
+        assert f"ok {each.name} ({each.section})" in told or f"- {each.name}" in told
     assert "9 left out: Give --application" in told
     assert lines[-1] == "Everything that was tried holds."
 
@@ -78,10 +78,12 @@ def test_a_failure_is_told_with_what_was_sent_what_came_and_a_remedy_and_ends_wi
     failed = run(town.url, {**files, "--clerk-key": files["--key"]})
     assert failed.exit_code == 1
     at = failed.output.index(f"FAILED  {BOTH}")
-    told = " ".join(failed.output[at : at + 700].split())
+    told = " ".join(failed.output[at : at + 1_000].split())
     assert "clerk-key-unknown" in told
     assert "-> Is the clerk's key enrolled" in told
+    assert "The keyid of the signature 'clerk' is the thumbprint of no key" in told
     assert "sent POST /v1/cases (2 bytes) came 403 clerk-key-unknown" in told
+    assert f"It needs what failed: {BOTH}." in " ".join(failed.output.split())
     assert failed.output.rstrip().endswith("Something failed: see FAILED above.")
     assert failed.output.count("FAILED  ") == 1
 

@@ -7,7 +7,16 @@ application nothing is written.
 
 from collections.abc import Sequence
 
-from integrations.centres.conformance import acts, licence, reach, signing, soap, soap_security, times
+from integrations.centres.conformance import (
+    acts,
+    licence,
+    reach,
+    signing,
+    soap,
+    soap_attachments,
+    soap_security,
+    times,
+)
 from integrations.centres.conformance.checking import Check, Group, Outcome, carry_out
 from integrations.centres.conformance.report import Report
 from integrations.centres.conformance.talking import Credentials, Server
@@ -20,6 +29,7 @@ GROUPS: Sequence[Group] = (
     Group("REST: time, and sending again", times.CHECKS),
     Group("SOAP: the contract and the form of messages", soap.CHECKS),
     Group("SOAP: WS-Security", soap_security.CHECKS),
+    Group("SOAP: attachments", soap_attachments.CHECKS),
     Group("Writes", acts.CHECKS),
     Group("A whole licence", licence.CHECKS),
 )

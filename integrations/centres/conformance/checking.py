@@ -84,16 +84,17 @@ def carry_out(server: Server, groups: Sequence[Group]) -> Iterator[Outcome]:
     Yields:
         One outcome for each check, in their order, each as soon as it is known.
     """
-    stopped: set[str] = set()
+    # What cannot hold now, each with the check that failed first.
+    stopped: dict[str, str] = {}
     for group in groups:
         for check in group.checks:
-            missing = next((each for each in check.needs if each in stopped), None)
-            if missing is not None:
-                outcome = Outcome(group.title, check.name, check.section, "left out", _needs(missing))
+            cause = next((stopped[each] for each in check.needs if each in stopped), None)
+            if cause is not None:
+                outcome = Outcome(group.title, check.name, check.section, "left out", _needs(cause))
             else:
                 outcome = _outcome(server, group.title, check)
-            if outcome.result == "failed" or missing is not None:
-                stopped.add(check.name)
+            if outcome.result == "failed" or cause is not None:
+                stopped[check.name] = cause or check.name
             yield outcome
 
 

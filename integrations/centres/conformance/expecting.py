@@ -24,7 +24,8 @@ def problem(answer: httpx.Response, status: int, kind: str, remedy: str) -> dict
     """
     seen = told(answer)
     if answer.status_code != status or seen != kind:
-        raise Failed(f"The server answered {answer.status_code} {seen}, not {status} {kind}.", remedy)
+        says = f" It says: {detail(answer)}" if detail(answer) else ""
+        raise Failed(f"The server answered {answer.status_code} {seen}, not {status} {kind}.{says}", remedy)
     document = json_of(answer)
     check_languages(document, kind)
     return document

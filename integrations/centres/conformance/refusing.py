@@ -85,7 +85,8 @@ def refused(said: Said, expected: Refusal, title: str, remedy: str = THEIRS) -> 
     seen, wanted = (said.kind, said.element), (expected.kind, expected.element)
     if seen != wanted:
         raise Failed(
-            f"{title}: the fault is {said.element} {said.kind}, not {expected.element} {expected.kind}.",
+            f"{title}: the fault is {said.element} {said.kind}, not {expected.element} {expected.kind}."
+            f" It says: {said.json.get('detail')}",
             remedy,
         )
     if expected.code and said.code != expected.code:

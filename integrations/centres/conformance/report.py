@@ -13,8 +13,8 @@ from lxml import etree
 from integrations.centres.conformance.checking import Outcome, Result
 from integrations.centres.conformance.exchanges import Exchange
 
-Paint = Callable[[str, Result], str]
-"""Colours a mark."""
+Paint = Callable[[str, Result | None], str]
+"""Colours the mark of a result, or what says a check's source (None)."""
 
 _MARKS: dict[Result, str] = {"passed": "ok", "failed": "FAILED", "left out": "-"}
 _MARGIN = " " * 8
@@ -111,10 +111,20 @@ def lines(
     if outcome.group != group:
         yield f"\n{outcome.group}"
     mark = f"{_MARKS[outcome.result]:>6}"
-    first, *rest = _wrapped(f"{outcome.name} ({outcome.section})", _MARGIN, width)
-    yield f"{paint(mark, outcome.result) if paint else mark}{first[len(mark) :]}"
-    yield from rest
-    if outcome.detail:
+    first, *rest = _wrapped(outcome.name, _MARGIN, width)
+    painted = f"{paint(mark, outcome.result) if paint else mark}{first[len(mark) :]}"
+    source = f"({outcome.section})"
+    if not rest and len(first) + 2 + len(source) <= width:
+        yield f"{painted}  {paint(source, None) if paint else source}"
+    elif outcome.result == "left out":
+        # Why is told at the end, once for all of that reason.
+        yield from (painted, *rest)
+    else:
+        yield painted
+        yield from rest
+        for line in _wrapped(source, _MARGIN, width):
+            yield paint(line, None) if paint else line
+    if outcome.detail and outcome.result != "left out":
         yield from _wrapped(outcome.detail, _MARGIN, width)
     if outcome.remedy:
         yield from _wrapped(f"-> {outcome.remedy}", _MARGIN, width, f"{_MARGIN}   ")

@@ -19,10 +19,9 @@ from integrations.centres.conformance.refusing import (
 )
 from integrations.centres.conformance.talking import Server
 from integrations.contracts import LICENSING
-from integrations.contracts.binding import request_text
 from integrations.contracts.names import NAMESPACE, by_id
 from integrations.contracts.xsd_compatibility import breaking_xsd
-from integrations.ws_security.names import SOAP_12, XOP
+from integrations.ws_security.names import SOAP_12
 
 WSDL = "The WSDL is the one that this program knows"
 
@@ -30,7 +29,6 @@ _WSDL_SPACE = "{http://schemas.xmlsoap.org/wsdl/}"
 _OLDER = "Does the municipality run another version than this program? Take the one that it runs."
 _WSDL_SECTION = "WSDL 1.1; licensing.wsdl"
 _FORM = "SOAP 1.1, section 4; SOAP 1.2 part 1, section 5; WS-I Basic Profile 1.1"
-_MTOM = "XOP 1.0, section 3; MTOM 1.0"
 _ACTION = "SOAP 1.1, section 6.1.1; RFC 3902"
 _SAME = f"It is the same; this program knows version {known_version()}."
 
@@ -147,46 +145,6 @@ def _another_type(server: Server) -> None:
     refused(read(answer, soap), Refusal("unsupported-media-type", "UnsupportedMediaType"), "application/json")
 
 
-def _missing_part(server: Server) -> None:
-    _packages_refused(server, "cid:missing", [_part("document")])
-
-
-def _unnamed_part(server: Server) -> None:
-    _packages_refused(server, "cid:document", [_part("document"), _part("another")])
-
-
-def _fetched_part(server: Server) -> None:
-    _packages_refused(server, "http://127.0.0.1/document", [])
-
-
-def _packages_refused(server: Server, include: str, parts: Sequence[bytes]) -> None:
-    """Expect that a message, signed with its document in its place, is refused with what stands beside it."""
-    operation = by_id()["put_document"]
-    parameters = {"number": "SC-2020-000001", "code": "lease", "name": "a.png", "idempotencyKey": "none"}
-
-    def make(soap: str) -> tuple[bytes, dict[str, str]]:
-        message = signed(server, request_text(operation, parameters, b"x"), soap)
-        (holder,) = message.iter(f"{{{NAMESPACE}}}content")
-        holder.text = None
-        etree.SubElement(holder, f"{{{XOP}}}Include", {"href": include})
-        kind = TYPES[soap]
-        root = (
-            f'Content-Type: application/xop+xml; charset=UTF-8; type="{kind}"\r\nContent-ID: <root>\r\n\r\n'
-        )
-        pieces = [root.encode() + written(message), *parts]
-        body = b"".join(b"--b\r\n" + each + b"\r\n" for each in pieces) + b"--b--\r\n"
-        outer = (
-            f'multipart/related; type="application/xop+xml"; start="<root>"; start-info="{kind}"; boundary=b'
-        )
-        return body, {**http_headers(soap, operation), "Content-Type": outer}
-
-    each_refused(server, make, MALFORMED)
-
-
-def _part(name: str) -> bytes:
-    return f"Content-Type: image/png\r\nContent-ID: <{name}>\r\n\r\nx".encode()
-
-
 def _file(server: Server, name: str) -> bytes:
     answer = server.http.get(f"{server.url}{PATH}?{name}")
     if answer.status_code != 200:
@@ -237,8 +195,5 @@ CHECKS: Sequence[Check] = tuple(
         Check("An envelope of another version than its type is refused", _FORM, _another_version),
         Check("A header that must be understood and is not is refused", _FORM, _not_understood),
         Check("A message that is sent as JSON is refused", "SOAP 1.1, section 6; RFC 9110", _another_type),
-        Check("An attachment that is missing is refused", _MTOM, _missing_part),
-        Check("An attachment that the message does not name is refused", _MTOM, _unnamed_part),
-        Check("An attachment that leads out of the message is refused", _MTOM, _fetched_part),
     )
 )
