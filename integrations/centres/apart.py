@@ -8,11 +8,28 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation.caller import Caller
+from foundation.errors import Conflict
 from integrations.centres import rules
+from integrations.centres.centre import Centre
 from integrations.centres.refusals import CentreIsTest, ServiceIsTest
 from integrations.service import Service
 
+_OPENED = text("SELECT EXISTS (SELECT FROM case_file WHERE centre = :actor)")
 _TEST = text("SELECT test FROM centre WHERE code = :code")
+
+
+def check_new(session: Session, centre: Centre) -> None:
+    """Refuse a test centre whose client has opened cases: they are a counter's, and real.
+
+    Raises:
+        Conflict: it has.
+    """
+    if centre.test and session.execute(_OPENED, {"actor": centre.actor}).scalar():
+        raise Conflict(
+            f"The client {centre.code} has opened real cases, and would keep them as a test centre.",
+            remedy="Give the test centre a code of its own.",
+            message_ar=f"فتح {centre.code} معاملات فعلية من قبل؛ اختر للمركز التجريبي رمزًا آخر.",
+        )
 
 
 def check_service(session: Session, caller: Caller, service: Service) -> None:

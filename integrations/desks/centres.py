@@ -15,7 +15,7 @@ from foundation.secret import Secret
 from integrations.cases.ledger import moment
 from integrations.cases.money import amount_text
 from integrations.centres import centre as centres
-from integrations.centres import certificates, clerks, devices, evidence, report, shifts
+from integrations.centres import apart, certificates, clerks, devices, evidence, report, shifts
 from integrations.centres import contract as contracts
 from integrations.centres.centre import Centre
 from integrations.centres.certificates import Certificates
@@ -59,7 +59,7 @@ class CentresDesk:
 
         Raises:
             PermissionDenied: the caller is no administrator.
-            Conflict: there is a centre of this code.
+            Conflict: there is a centre of this code, or a test centre's client has opened cases.
             InvalidInput: the contract names a service or a procedure that is not offered at such centres.
         """
         self._require(caller)
@@ -68,6 +68,7 @@ class CentresDesk:
             at = self.desk.clock()
             make_client(session)
             made = centres.add(session, code, title, caller.actor, at, test)
+            apart.check_new(session, made)
             contracts.keep(session, code, contract, caller.actor, at)
             return self._shown(session, made)
 

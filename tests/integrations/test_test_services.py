@@ -204,6 +204,14 @@ def test_services_are_delegated_to_centres_of_their_kind(ground: Ground) -> None
     assert centres.suspend(SYSTEM, CODE, "a pause")["test"] is True
 
 
+def test_a_counter_that_has_real_cases_becomes_no_test_centre(desk: Desk) -> None:
+    counter = CENTRE.name
+    desk.submit()
+    with pytest.raises(Conflict, match="has opened real cases"):
+        open_centre(desk, contract_of_tests(), counter, test=True)
+    assert desk.licensing.centres.list(SYSTEM) == []
+
+
 def test_a_test_centre_has_no_part_in_what_people_agreed_on(ground: Ground) -> None:
     people = ground.desk.licensing.people
     given = {
