@@ -85,14 +85,18 @@ def test_every_type_of_error_is_a_fault_in_both_languages(version: Version) -> N
     assert len(names) >= 30
 
 
-@pytest.mark.parametrize("part", ["entrypoints/soap", "centres", "ws_security"])
+# Records of centres are kept on the command line, and its words are English.
+PLACES = ["entrypoints/soap/*", "ws_security/*", "centres/r*"]
+
+
+@pytest.mark.parametrize("part", PLACES)
 def test_whatever_is_refused_here_is_said_in_arabic_too(part: str) -> None:
     # A type that writes its own sentences has both; of the others each call is looked at.
     # What is wrong with the settings is told to whoever starts the program.
     known = {kind.__name__: kind for kind in kinds() if "__init__" not in kind.__dict__}
     del known["SettingsError"]
     calls = 0
-    for path in sorted((Path(integrations.__file__).parent / part).rglob("*.py")):
+    for path in sorted(Path(integrations.__file__).parent.glob(f"{part}.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
