@@ -129,6 +129,19 @@ def test_curl_is_told_each_problem_in_both_languages(shell: Curl, counter: Count
     assert done(shell("GET", CASE.replace("NUMBER", number)))["number"] == number
 
 
+def test_every_answer_of_the_api_names_its_version_and_the_files_of_it_are_there(counter: Counter) -> None:
+    http, url = counter.town.http, counter.town.url
+    (listed,) = http.get(f"{url}/interface").raise_for_status().json()["versions"]
+    for path in (listed["rest"] + "/services", listed["rest"] + "/cases", listed["soap"] + "?wsdl"):
+        assert http.get(url + path).headers["interface-version"] == str(listed["version"])
+    told = http.post(url + listed["soap"], content=b"<x/>", headers={"Content-Type": "text/xml"})
+    assert (told.status_code, told.headers["interface-version"]) == (500, "1")
+    for file in listed["files"]:
+        assert http.get(url + file).raise_for_status().content
+    wsdl = http.get(f"{url}/interface/1/licensing.wsdl").text
+    assert wsdl.count(f'location="{url}/v1/soap"') == 2
+
+
 def test_there_is_a_way_to_each_problem_that_the_contract_names() -> None:
     assert set(PROBLEMS) >= set(_named())
 
