@@ -23,6 +23,8 @@ from integrations.cases.engine import Engine
 from integrations.municipality import Office
 from integrations.procedure import Check
 
+_NO_FAILURE = frozenset({"busy", "pending"})
+
 _log = logging.getLogger(__name__)
 
 QUEUE = "calls"
@@ -35,7 +37,7 @@ class _Failure:
     reason: str
     final: bool = False
     retry_after: float | None = None
-    # One that was not sent for want of a place has not been tried.
+    # One that was not sent for want of a place, or that somebody has to decide first, has not failed.
     tried: bool = True
 
 
@@ -123,7 +125,9 @@ class Calling:
             return backend.ask(question)
         except BackendUnavailable as error:
             _log.info("%s: %s", question.key, error)
-            return _Failure(error.reason, retry_after=error.retry_after, tried=error.reason != "busy")
+            return _Failure(
+                error.reason, retry_after=error.retry_after, tried=error.reason not in _NO_FAILURE
+            )
         except BackendRejection as error:
             _log.warning("%s: %s", question.key, error)
             return _Failure(error.reason, final=True)

@@ -41,8 +41,9 @@ _OVERDUE = timedelta(minutes=10)
 # A call that one back-end cannot answer, while it answers others, is not asked for ever without a pause.
 _REST = timedelta(minutes=10)
 _MOST_AT_ONCE = 200
-# Seconds that a call waits for a place: a part of the time that it waited already, from the shortest on.
-_PLACE_FIRST, _PLACE_SHARE, _PLACE_LONGEST = 2.0, 0.25, 120.0
+# Seconds that a call waits that has not failed: a part of the time that it waited already. For a place it is
+# not as long as for a decision.
+_SHARE, _LONGEST_FOR_PLACE = 0.25, 120.0
 
 # A case that comes into a state again asks again: what was asked before, of another form, is dropped.
 _ASK = text(
@@ -293,7 +294,8 @@ def postpone(
         seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR ** (attempts - 1))
     else:
         waited = (at - call.asked_at).total_seconds()
-        seconds = min(_PLACE_LONGEST, max(_PLACE_FIRST, _PLACE_SHARE * waited))
+        longest = _LONGEST_FOR_PLACE if reason == "busy" else _LONGEST_WAIT
+        seconds = min(longest, max(_FIRST_WAIT, _SHARE * waited))
     # Calls that failed together must not come back together. How long it wants to be left alone nobody signs.
     seconds = max(seconds * random.uniform(0.8, 1.2), min(wait_s or 0.0, _LONGEST_WAIT))
     moment = at + timedelta(seconds=seconds)

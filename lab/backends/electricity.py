@@ -9,11 +9,16 @@ APPROVALS = {
     ("EA-770004", "310115001234"): "pending",
 }
 """By number and deed."""
+UNSEEN = "EA-770009"
+"""Nobody there has looked yet at what deed it is for."""
 
-SOURCE = Source(
-    "electricity",
-    lambda asked: {"answer": APPROVALS.get((asked["approval"], asked["deed"]), "not_found")},
-)
+
+def _answer(asked: dict[str, str]) -> dict[str, str]:
+    known = "pending" if asked["approval"] == UNSEEN else "not_found"
+    return {"answer": APPROVALS.get((asked["approval"], asked["deed"]), known)}
+
+
+SOURCE = Source("electricity", _answer)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from foundation.database import Database
 from foundation.settings import Backend
 from integrations.cases import calls, notices
 from integrations.resilience.look_ups import CIRCUIT
+from lab.backends.electricity import UNSEEN
 from lab.backends.running import Running, running
 from tests.integrations.outside_office import OutsideOffice, key_of, open_office
 from tests.processes import until
@@ -134,3 +135,17 @@ def test_a_call_that_waits_long_for_a_place_asks_for_it_more_seldom(
         assert again.at is not None
         assert fewest <= (again.at - at).total_seconds() <= most
         assert again.payload["attempt"] == 0
+
+
+def test_a_call_of_which_nothing_is_decided_yet_waits_and_is_not_given_up(
+    database: Database, tmp_path: Path
+) -> None:
+    with running("electricity") as utility:
+        section = Backend(url=utility.url, driver="electricity", timeout=30)
+        asks = "{approval: register, deed: applicant.identifier}"
+        town = open_office(database, tmp_path, {}, attempts=1, asks=asks, sections={"commerce": section})
+        number = town.ask(UNSEEN)
+        town.desk.office.jobs.work(["calls"], stop=lambda: town.call(number)["reason"] is not None)
+        call = town.call(number)
+        assert (call["state"], call["reason"], call["attempts"]) == ("waiting", "pending", 0)
+        assert town.case(number).state == "asked"
