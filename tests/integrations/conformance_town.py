@@ -15,7 +15,7 @@ from foundation.definitions import Bilingual
 from integrations.centres.conformance import GROUPS, Report, Server, carry_out
 from integrations.centres.conformance.talking import Credentials, credentials, soap_clerk
 from integrations.centres.contract import Contract, Delegated
-from integrations.entrypoints import verify
+from integrations.entrypoints import interface, verify
 from tests.integrations.desk import ADMINISTRATOR, message
 from tests.integrations.proving_ground import FORM, PERMIT
 from tests.integrations.signed_town import AMAL, BRANCH, CODE, DEVICE, Kit, Town, pem
@@ -28,8 +28,10 @@ Change = Callable[[httpx.Request, httpx.Response], httpx.Response]
 
 
 def serve_rest_of_contract(town: Town) -> None:
-    """Let a town serve what has no centres in it too: that by which anybody verifies a licence."""
+    """Let a town serve what has no centres in it too: by what anybody verifies a licence, and its version."""
     town.app.include_router(verify.router(town.desk.licensing))
+    assert town.app.middleware_stack is not None
+    town.app.middleware_stack = interface.Versioned(town.app.middleware_stack)
 
 
 def soap_secret(town: Town, code: str = CODE) -> str:

@@ -19,6 +19,7 @@ from integrations.centres.conformance.acts import TAKEN
 from integrations.centres.conformance.checking import Group
 from integrations.centres.conformance.reach import CLOCKS, REACHED
 from integrations.centres.conformance.talking import Credentials
+from integrations.contracts.versions import HEADER
 from tests.integrations.conformance_town import (
     APPLICATION,
     TEST_CENTRE,
@@ -370,5 +371,18 @@ def test_another_openapi_and_a_server_of_something_else_are_found(suite: Suite) 
     without = rewritten(rb'"/v1/bulk/cases"', b'"/v1/bulk/none"')
     found = suite.under(without, contract)[contract]
     assert (found.result, "/v1/bulk/cases" in found.detail) == ("failed", True)
+    version = "Its version is told, and known here"
+
+    def later(_request: httpx.Request, answer: httpx.Response) -> httpx.Response:
+        answer.headers[HEADER] = "2"
+        return answer
+
+    def ending(_request: httpx.Request, answer: httpx.Response) -> httpx.Response:
+        answer.headers["Sunset"] = "Tue, 01 Jan 2030 00:00:00 GMT"
+        return answer
+
+    assert "says version 2" in suite.under(later, version)[version].detail
+    told = suite.under(ending, version)[version]
+    assert (told.result, "ends on Tue, 01 Jan 2030" in told.detail) == ("passed", True)
     strange = rewritten(rb'"/v1/', b'"/v9/', lambda each: each.url.path == "/openapi.json")
     assert "not the licensing contract" in suite.under(strange, contract)[contract].detail

@@ -11,6 +11,7 @@ from integrations.centres.conformance import expecting
 from integrations.centres.conformance.checking import THEIRS, Check, Failed, LeftOut
 from integrations.centres.conformance.talking import Server
 from integrations.contracts import licensing
+from integrations.contracts.versions import HEADER
 
 REACHED = "The server answers"
 CLOCKS = "Both clocks agree"
@@ -53,6 +54,18 @@ def _contract(server: Server) -> str:
             "Does the municipality run an older version than this program?",
         )
     return f"This program knows version {known_version()} of the contract."
+
+
+def _version(server: Server) -> str:
+    answer = server.http.get(f"{server.url}/v{known_version()}/services")
+    told = answer.headers.get(HEADER)
+    if told != known_version():
+        raise Failed(
+            f"The server says version {told or 'none'}, and this program knows version {known_version()}.",
+            "Take the program that the municipality runs.",
+        )
+    ends = answer.headers.get("sunset")
+    return f"It is version {told}{f', which ends on {ends}' if ends else ''}."
 
 
 def known_version() -> str:
@@ -123,6 +136,7 @@ CHECKS: Sequence[Check] = (
     Check(REACHED, "RFC 9110", _reached),
     Check("The server is reached over TLS", "docs/centres.md, Tokens; RFC 8446", _tls),
     Check("The licensing contract is served", "OpenAPI, paths", _contract, (REACHED,)),
+    Check("Its version is told, and known here", "OpenAPI, info; RFC 8594", _version, (REACHED,)),
     Check(CLOCKS, "docs/centres.md, What is signed", _clock, (REACHED,)),
     Check(TOKEN, _TOKENS, _token, (REACHED, CLOCKS)),
     Check("An assertion is good for one token", _TOKENS, _used_assertion, (TOKEN,)),
