@@ -47,6 +47,7 @@ __all__ = [
     "handed_over",
     "once",
     "server_sent",
+    "still_bears",
 ]
 
 TOKEN_PATH = "/v1/oauth/token"
@@ -57,6 +58,9 @@ RETRY_AFTER = 2
 
 # Events taken from the database before the reader has taken those before them.
 _READ_AHEAD = 100
+# Seconds between two questions whether the reader of a stream is let in still. What is believed of him may be
+# half a second old; together less than a second.
+_BETWEEN_LOOKS = 0.3
 _TITLES_AR = {405: "الطريقة غير مسموحة لهذا العنوان", 415: "نوع المحتوى غير مدعوم"}
 _DETAILS_AR = {
     405: "هذه الطريقة غير مسموحة لهذا العنوان؛ انظر الترويسة Allow.",
@@ -195,7 +199,30 @@ async def _bearer_of(identity: Identity, given: str | None, sent_with: Shown) ->
     return known if known is not None else await run_in_threadpool(identity.caller, token.strip(), sent_with)
 
 
-def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTBEAT) -> StreamingResponse:
+def still_bears(request: Request, identity: Identity) -> Callable[[], Awaitable[bool]]:
+    """Whether a request would still be let in, asked again while its answer goes on.
+
+    Args:
+        request: that `authenticated` let in.
+    """
+    given, sent_with = request.headers.get("authorization"), shown(request.scope)
+
+    async def holds() -> bool:
+        try:
+            await _bearer_of(identity, given, sent_with)
+        except RakeezaError:
+            return False
+        return True
+
+    return holds
+
+
+def server_sent(
+    events: AsyncIterator[StoredEvent],
+    *,
+    heartbeat: float = HEARTBEAT,
+    holds: Callable[[], Awaitable[bool]] | None = None,
+) -> StreamingResponse:
     """Events as a stream that a browser's EventSource reads.
 
     The caller reads `Last-Event-ID` and begins `events` after that cursor.
@@ -203,15 +230,19 @@ def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTB
     Args:
         events: ends with the stream; closed when the reader goes.
         heartbeat: seconds of silence until a comment line is sent.
+        holds: whether the reader is let in still, as `still_bears` asks; the stream ends when he is not.
 
     Source: WHATWG HTML, section 9.2 (server-sent events).
     """
     # Proxies such as nginx would hold the stream back.
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_frames(events, heartbeat), media_type="text/event-stream", headers=headers)
+    frames = _frames(events, heartbeat, holds)
+    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
 
 
-async def _frames(events: AsyncIterator[StoredEvent], heartbeat: float) -> AsyncIterator[bytes]:
+async def _frames(
+    events: AsyncIterator[StoredEvent], heartbeat: float, holds: Callable[[], Awaitable[bool]] | None
+) -> AsyncIterator[bytes]:
     waiting: asyncio.Queue[StoredEvent | None] = asyncio.Queue(_READ_AHEAD)
 
     async def pump() -> None:
@@ -227,15 +258,26 @@ async def _frames(events: AsyncIterator[StoredEvent], heartbeat: float) -> Async
     # A task of its own: when the reader goes, this generator is cancelled again and again until it ends, and
     # `events` could not close what it holds.
     pumping = asyncio.create_task(pump())
+    pause, silent = heartbeat if holds is None else min(heartbeat, _BETWEEN_LOOKS), 0.0
     try:
         while True:
+            event, came = None, True
             try:
-                event = await asyncio.wait_for(waiting.get(), heartbeat)
+                event = await asyncio.wait_for(waiting.get(), pause)
             except TimeoutError:
-                if pumping.done():
-                    break
-                yield b": still here\n\n"
+                came = False
+            # After what was waited for: nothing is told that came when he was shut out.
+            if holds is not None and not await holds():
+                return
+            if not came and pumping.done():
+                break
+            if not came:
+                silent += pause
+                if silent >= heartbeat:
+                    silent = 0.0
+                    yield b": still here\n\n"
                 continue
+            silent = 0.0
             if event is None:
                 break
             data = {"subject": event.subject, "at": event.at.isoformat(), **event.payload}

@@ -22,7 +22,7 @@
     └── DrawerShort           more is taken out of a drawer than it should hold
 """
 
-from datetime import date, datetime
+from datetime import date
 
 from foundation.errors import Conflict, PermissionDenied, RakeezaError
 
@@ -32,13 +32,13 @@ class CentreSuspended(PermissionDenied):
 
     titles = ("Centre suspended", "المركز موقوف")
 
-    def __init__(self, centre: str, since: datetime | None = None) -> None:
+    def __init__(self, centre: str, ended: bool = False) -> None:
+        en = "was ended for good" if ended else "is suspended"
+        ar = "أُنهي التعامل معه نهائيًا" if ended else "موقوف عن تقديم الخدمات"
         super().__init__(
-            f"The centre {centre} is suspended."
-            if since is None
-            else f"The centre {centre} is suspended since {since:%Y-%m-%d %H:%M} UTC.",
+            f"The centre {centre} {en}.",
             remedy="Ask the municipality.",
-            message_ar=f"المركز {centre} موقوف عن تقديم الخدمات؛ راجع الأمانة.",
+            message_ar=f"المركز {centre} {ar}؛ راجع الأمانة.",
         )
 
 
@@ -223,7 +223,8 @@ class ShiftNotOpen(Conflict):
         super().__init__(
             f"The clerk {clerk} has no shift open on the device {device}.",
             remedy="Open a shift with its float first.",
-            message_ar=f"لا وردية مفتوحة للموظف {clerk} على الجهاز {device}؛ افتح وردية برصيدها أولًا.",
+            message_ar=f"لا وردية مفتوحة للموظف {clerk} على الجهاز {device}؛ "
+            "افتح وردية برصيدها الافتتاحي أولًا.",
         )
 
 

@@ -321,7 +321,7 @@ def _judged(caller: Caller, row: Row[Any], day: date, in_shift: bool) -> Standin
 
 def _in_force(centre: str, row: Row[Any], day: date) -> Agreed:
     if row.state != "active":
-        raise CentreSuspended(centre)
+        raise CentreSuspended(centre, ended=row.state == "ended")
     if row.id is None:
         raise ContractNotInForce(centre, None, None)
     agreed = contracts.read(row)

@@ -47,7 +47,7 @@ def terms_of(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Terms
             return Terms()
         shut: RakeezaError | None = None
         if row.state != "active":
-            shut = CentreSuspended(client_id)
+            shut = CentreSuspended(client_id, ended=row.state == "ended")
         elif row.first_day is None or row.ended_at is not None or not row.first_day <= day <= row.last_day:
             shut = ContractNotInForce(client_id, row.first_day, row.last_day, row.ended_at is not None, day)
         return Terms(keyed=True, shut=shut)

@@ -12,10 +12,11 @@ from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput
 from foundation.identity import Caller, Role
 from foundation.secret import Secret
+from integrations import webhooks
 from integrations.cases.ledger import moment
 from integrations.cases.money import amount_text
-from integrations.centres import centre as centres
 from integrations.centres import apart, certificates, clerks, devices, evidence, report, shifts
+from integrations.centres import centre as centres
 from integrations.centres import contract as contracts
 from integrations.centres.centre import Centre
 from integrations.centres.certificates import Certificates
@@ -297,6 +298,7 @@ class CentresDesk:
     def _entered(self, caller: Caller, code: str, state: centres.State, reason: str) -> dict[str, Any]:
         def act(session: Session, centre: Centre, at: datetime) -> None:
             centres.enter(session, centre, state, reason, caller.actor, at)
+            webhooks.interrupt(session, centre.actor)
             if state == "ended":
                 contracts.end(session, code, at)
                 certificates.revoke_all(session, code, "cessation_of_operation", at, actor=caller.actor)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
 from foundation.caller import Caller
@@ -18,21 +18,16 @@ from integrations.centres import certificates
 from integrations.centres.evidence import Examination
 from integrations.centres.rules import proof_digest
 from tests.integrations.desk import ADMINISTRATOR, AUDITOR, FORM, REVIEWER, Desk, message
-from tests.integrations.signed_town import AMAL, BRANCH, CODE, KEYED, OTHER, Kit, Town, open_town, signed
-from tests.integrations.soap.test_signed import BADR, SoapTown, submit
+from tests.integrations.signed_town import AMAL, CODE, KEYED, OTHER, Kit, Town, signed
+from tests.integrations.soap.signed_soap import BADR, SoapTown, open_signed, submit
 
 pytest_plugins = ["tests.integrations.signed_fixtures"]
 
 
 @pytest.fixture
 def soap(desk: Desk, tmp_path: Path) -> Iterator[SoapTown]:
-    with open_town(desk) as town:
-        town.add_centre(CODE, rsa.generate_private_key(65537, 2048))
-        _, secret = desk.licensing.centres.add_clerk(ADMINISTRATOR, CODE, BADR, "بدر بن سالم", BRANCH)
-        # Messages of before a crash are refused for a while; this database remembers from before.
-        with desk.database.transaction() as session:
-            session.execute(text("UPDATE message_memory SET since = now() - interval '1 hour'"))
-        yield SoapTown(town, town.url, tmp_path, {CODE: secret.reveal()})
+    with open_signed(desk, tmp_path) as town:
+        yield town
 
 
 def opened(town: Town, kit: Kit) -> str:
