@@ -113,15 +113,15 @@ class SoapFace:
     async def _posted(self, scope: Scope, receive: Receive) -> Reply:
         known = _Known()
         reply = await self._answered(scope, receive, known)
-        # Else its sender would find the connection closed under what he still sends, and no fault.
-        if (
-            known.body is not None
-            and not known.body.whole
-            and not await known.body.passed_over(self._most_package)
-        ):
-            # The connection cannot serve another message.
-            return replace(reply, headers=[*reply.headers, ("connection", "close")])
-        return reply
+        if known.body is None or known.body.whole:
+            return reply
+        # Else its sender would find the connection closed under what he still sends, and no fault. Of the
+        # message nothing is kept meanwhile, as he may take his time.
+        known.asked = None
+        if await known.body.passed_over(self._most_package):
+            return reply
+        # The connection cannot serve another message.
+        return replace(reply, headers=[*reply.headers, ("connection", "close")])
 
     async def _answered(self, scope: Scope, receive: Receive, known: _Known) -> Reply:
         try:

@@ -131,7 +131,7 @@ class Body:
             raise _too_large(most)
 
     async def passed_over(self, most: int) -> bool:
-        """Let the rest go by, so that its sender comes to read the answer; nothing of it is kept.
+        """Let the rest go by, so that its sender comes to read the answer; nothing of the whole is kept.
 
         Args:
             most: octets of the whole.
@@ -139,6 +139,7 @@ class Body:
         Returns:
             Whether it came to its end.
         """
+        self.octets = bytearray()
         try:
             while not self.whole and max(self._sent, self._announced) <= most:
                 await self._piece(_SILENCE)

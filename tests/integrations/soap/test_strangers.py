@@ -266,6 +266,27 @@ def test_a_message_that_trickles_is_not_waited_for_however_long_it_goes_on(
     assert asyncio.run(act()).type == "too-slow"
 
 
+def test_of_what_is_refused_nothing_is_kept_while_its_sender_takes_his_time() -> None:
+    face = face_of(Doubting())
+    pieces = [PIECE] * (MESSAGE // len(PIECE) + 2)
+
+    async def act() -> int:
+        await Exchange(face, pieces, content_type(SOAP_11)).run()
+        tracemalloc.start()
+        try:
+            exchange = Exchange(face, pieces, content_type(SOAP_11), "silence")
+            task = asyncio.create_task(exchange.run())
+            await exchange.silent.wait()
+            now = tracemalloc.get_traced_memory()[0]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return now
+        finally:
+            tracemalloc.stop()
+
+    assert asyncio.run(act()) < MESSAGE // 5
+
+
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> None:
     face = face_of(Doubting("signed"))
     for given, headers in (
