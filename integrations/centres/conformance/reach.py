@@ -58,6 +58,7 @@ def _contract(server: Server) -> str:
 
 def _version(server: Server) -> str:
     answer = server.http.get(f"{server.url}/v{known_version()}/services")
+    expecting.success(answer, THEIRS)
     told = answer.headers.get(HEADER)
     if told != known_version():
         raise Failed(
