@@ -17,7 +17,8 @@ from lab.observing import PATIENCE, Api, Observation, Step, contains, output, sa
 # Of the examples for developers of centres: PHP's own SoapClient, and not a line of ours in between.
 _CLIENT = Path(__file__).parents[1] / "tests" / "clients" / "php" / "centre_client.php"
 _REFUSED = 22
-_CODE, _CLERK, _NAME = "centre-7", "amal", "أمل بنت محمد العتيبي"
+_CODE, _CLERK = "centre-7", "amal"
+_PERSON = ("--name", "أمل بنت محمد العتيبي", "--kind", "national_id", "--identifier", "1028374658")
 _CONTRACT = {
     "reference": "1448/7",
     "first_day": "2026-01-01",
@@ -61,7 +62,7 @@ class CentreStory:
             contract.write_text(yaml.safe_dump(_CONTRACT, allow_unicode=True), encoding="utf-8")
             titles = ("--title-ar", "مركز الخدمة السابع", "--title-en", "Service centre 7")
             lab.rakeeza("centre", "add", _CODE, str(contract), *titles)
-            lab.rakeeza("centre", "clerk", "add", _CODE, _CLERK, "--name", _NAME, "--branch", "mall")
+            lab.rakeeza("centre", "clerk", "add", _CODE, _CLERK, *_PERSON, "--branch", "mall")
         key, request, certificate = folder / "centre.key", folder / "centre.csr", folder / "centre.pem"
         output("openssl", "req", "-new", "-newkey", "rsa:2048", "-noenc", "-subj", f"/CN={_CODE}",
                "-keyout", key, "-out", request)  # fmt: skip
