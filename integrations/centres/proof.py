@@ -93,8 +93,8 @@ class Proof:
         centre_key: SHA-256 of the centre's certificate, hexadecimal.
         clerk_key: SHA-256 of the clerk's public key, hexadecimal.
         centre_alg, clerk_alg: how they signed (RFC 9421, section 3.3).
-        centre_digest, clerk_digest: what the signatures are over, by the algorithms' own hash; on SOAP SHA-256
-            over the centre's SignedInfo.
+        centre_digest, clerk_digest: what the signatures are over, by the algorithms' own hash; on SOAP
+            SHA-256 over the centre's SignedInfo.
         centre_signed: on SOAP that SignedInfo, canonical; it holds digests, and nothing of a person.
         clerk_created: on SOAP when the clerk's token says that it was made, as it says it.
     """

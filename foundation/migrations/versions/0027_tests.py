@@ -10,8 +10,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("ALTER TABLE centre ADD COLUMN test boolean NOT NULL DEFAULT false")
-    # A case of a test has a number TEST…, its bill one of no year (see integrations.cases.numbers). Behind the
-    # program's own rules: no money, no share and no upload is of one.
+    # A case of a test has a number TEST…, its bill one of no year (see integrations.cases.numbers). Behind
+    # the program's own rules: no money, no share and no upload is of one.
     op.execute(
         "ALTER TABLE case_ledger ADD CONSTRAINT ck_case_ledger_no_test CHECK (subject NOT LIKE 'case/TEST%')"
     )
