@@ -98,6 +98,5 @@ def _kept(table: str, why: str, changed: str) -> None:
         f"EXECUTE FUNCTION {table}_kept()"
     )
     op.execute(
-        f"CREATE TRIGGER {table}_stays BEFORE DELETE ON {table} FOR EACH ROW "
-        f"EXECUTE FUNCTION {table}_kept()"
+        f"CREATE TRIGGER {table}_stays BEFORE DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_kept()"
     )
