@@ -57,6 +57,13 @@ class _Known:
     def operation(self) -> str:
         return self.asked.operation.name if self.asked else "-"
 
+    @property
+    def sender(self) -> str:
+        if self.caller is not None:
+            return self.caller.actor
+        said = said_sender(self.asked.envelope) if self.asked else ""
+        return f"{said} by its own word" if said else "-"
+
 
 class SoapFace:
     """Wraps an application: answers what is sent to `PATH`, and lets all else pass.
@@ -232,7 +239,7 @@ class SoapFace:
             fault.problem["type"],
             f" ({fault.reason})" if fault.reason else "",
             known.operation,
-            known.caller.actor if known.caller else "-",
+            known.sender,
         )
         status = int(fault.problem["status"])
         document = json.dumps(fault.problem, ensure_ascii=False).encode()

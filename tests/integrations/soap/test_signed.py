@@ -212,6 +212,7 @@ def test_what_the_municipality_takes_away_is_gone_with_the_next_message(
     centres.suspend(ADMINISTRATOR, CODE, "تفتيش")
     town.refused(town.signed(*submit()), "centre-suspended")
     town.refused(town.signed("list_cases", {}), "centre-suspended")
+    assert f"centre-suspended in ListCases for {CODE} by its own word" in caplog.text
     centres.resume(ADMINISTRATOR, CODE, "انتهى")
     assert town.send(town.signed(*submit())).name == "SubmitResponse"
     centres.enable_clerk(ADMINISTRATOR, CODE, BADR, False)
