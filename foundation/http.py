@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -132,17 +133,20 @@ def create_app(
 @dataclass(frozen=True)
 class _HandedOver:
     # A type of this process: no header, body or connection can make one.
-    caller: Caller
+    caller: Caller | None
 
 
 _HANDED_OVER = "rakeeza.caller"
 
+_log = logging.getLogger(__name__)
 
-def handed_over(scope: Scope, caller: Caller) -> Scope:
-    """A request of this process itself, made for a caller whom another face has authenticated.
+
+def handed_over(scope: Scope, caller: Caller | None) -> Scope:
+    """A request of this process itself, made by another face, which also notes what becomes of it.
 
     Args:
         scope: of ASGI, without a caller.
+        caller: whom that face has authenticated; None leaves it to the bearer token.
 
     Returns:
         A copy whose caller `authenticated` believes without a token.
@@ -169,16 +173,28 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
     # request does.
     async def caller(request: Request, given: Annotated[str | None, Security(_bearer)]) -> Caller:
         handed = request.scope.get(_HANDED_OVER)
-        if isinstance(handed, _HandedOver):
+        if isinstance(handed, _HandedOver) and handed.caller is not None:
             return _having(handed.caller, roles)
         witness = called(request.app)
-        if witness is None:
-            return _having(await _bearer_of(identity, given, shown(request.scope)), roles)
-        await witness.look(request)
-        known = _having(await _bearer_of(identity, given, shown(request.scope)), roles)
-        return await witness.vouch(request, known)
+        if witness is not None:
+            await witness.look(request)
+        try:
+            known = _having(await _bearer_of(identity, given, shown(request.scope)), roles)
+        except (NotAuthenticated, PermissionDenied) as refusal:
+            if not isinstance(handed, _HandedOver):
+                _note(request, refusal)
+            raise
+        return known if witness is None else await witness.vouch(request, known)
 
     return caller
+
+
+def _note(request: Request, refusal: RakeezaError) -> None:
+    # The route's own path: what stands in its places may be about a person.
+    path = getattr(request.scope.get("route"), "path", "-")
+    whence = request.client.host if request.client else "-"
+    kind = type(refusal).__name__
+    _log.warning("%s %s from %s was refused: %s", request.method, path, whence, kind)
 
 
 def _having(caller: Caller, roles: tuple[str, ...]) -> Caller:

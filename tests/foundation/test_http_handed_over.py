@@ -63,6 +63,16 @@ def test_a_caller_handed_over_still_needs_the_role(face: Face) -> None:
     assert _asked(face, handed_over(_scope(), auditor))[0] == 403
 
 
+def test_who_is_not_let_in_is_noted_once_by_the_face_he_came_to(
+    face: Face, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _asked(face, _scope())[0] == 401
+    assert _asked(face, handed_over(_scope(), None))[0] == 401
+
+    noted = [each.getMessage() for each in caplog.records if each.name == "foundation.http"]
+    assert noted == ["GET /me from 127.0.0.1 was refused: NotAuthenticated"]
+
+
 def test_a_scope_that_only_looks_handed_over_lets_nobody_in(face: Face) -> None:
     looks = _scope(state={"caller": AMAL, "rakeeza.caller": AMAL}, **{"rakeeza.caller": AMAL})
 

@@ -89,8 +89,7 @@ async def _asked(
     }
     inner.pop("route", None)
     conversation = _Conversation(body)
-    scoped = inner if caller is None else handed_over(inner, caller)
-    await app(scoped, conversation.receive, conversation.send)
+    await app(handed_over(inner, caller), conversation.receive, conversation.send)
     return conversation.answer()
 
 
