@@ -13,6 +13,9 @@ from foundation.registry import Registry
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from infra.plays.plays import Plays
+from integrations.centres.authority import Authority
+from integrations.centres.certificates import Certificates
+from integrations.centres.terms import terms_of
 from integrations.licensing import Licensing
 from integrations.service import Service, load_services
 from monitoring.asset_targets import AssetTargets
@@ -27,6 +30,8 @@ class Platform:
         database: migrated.
         secrets: the file of secrets.
         identity: people, clients, tokens.
+        authority: certifies the keys of clients, and our own of the API.
+        certificates: of clients.
         jobs: every part's handlers are registered.
         assets: the inventory.
         plays: playbooks and their runs.
@@ -38,6 +43,8 @@ class Platform:
     database: Database
     secrets: SecretFile
     identity: Identity
+    authority: Authority
+    certificates: Certificates
     jobs: Jobs
     assets: Assets
     plays: Plays
@@ -64,13 +71,20 @@ def open_platform(settings: Settings, role: str) -> Iterator[Platform]:
         jobs = Jobs(database)
         assets = Assets()
         services = load_services(settings.licences.folders)
+        authority = Authority(settings, secrets)
         yield Platform(
             settings=settings,
             database=database,
             secrets=secrets,
             identity=Identity(
-                database, secrets, settings.identity.token_lifetime, roles=declared_roles(services)
+                database,
+                secrets,
+                settings.identity.token_lifetime,
+                roles=declared_roles(services),
+                terms=terms_of(),
             ),
+            authority=authority,
+            certificates=Certificates(authority),
             jobs=jobs,
             assets=assets,
             plays=Plays(database, jobs, settings, assets),

@@ -90,6 +90,7 @@ def examine(settings_file: Path | None) -> Iterator[Finding]:
         "clock": _clock,
         "time source": _time_source,
         "services": lambda: _services(given),
+        "back-ends": lambda: _backends(given),
         "device models": lambda: _device_models(given),
         "playbooks": lambda: _playbooks(given),
         "fonts": lambda: _fonts(given),
@@ -240,6 +241,34 @@ def _time_source() -> str:
                 remedy="Run chrony with the municipality's time server.",
             )
     raise _Advice("The kernel does not say whether the clock is kept.", remedy="Check it by hand.")
+
+
+def _backends(settings: Settings) -> str:
+    from foundation.database import open_database, pending
+    from integrations.resilience.look_ups import standings
+
+    if not settings.backends or not settings.has_database():
+        return f"{len(settings.backends)} named; none was asked yet"
+    with open_database(settings, role="doctor") as database:
+        if pending(database):
+            return f"{len(settings.backends)} named; none was asked yet"
+        with database.transaction() as session:
+            found = standings(session, list(settings.backends))
+    silent = [each for each in found if each.unanswered_since is not None]
+    if silent:
+        named = (
+            f"{each.backend} since {each.unanswered_since:%Y-%m-%d %H:%M} ({each.reason})" for each in silent
+        )
+        raise Unavailable(
+            f"{len(silent)} of {len(found)} answer nobody: {', '.join(named)}.",
+            remedy="Ask who runs it. The cases wait, and go on by themselves; see rakeeza backend list",
+        )
+    parked = sum(each.parked for each in found)
+    if parked:
+        raise _Advice(
+            f"{parked} calls are parked.", remedy="See why, and mend what is wrong: rakeeza case parked"
+        )
+    return f"{len(found)} named; all that were asked answer"
 
 
 def _services(settings: Settings) -> str:

@@ -118,6 +118,8 @@ def metrics_page() -> str:
     # Not at the top: the other pages need no part of monitoring.
     from console.web.metrics import PROCESS, Cases
     from integrations.cases.stays import StayCollector
+    from integrations.centres.certificate_metrics import CertificateCollector
+    from integrations.resilience.look_ups import BackendCollector
     from monitoring.catalogue import Catalogue
     from monitoring.exporter import Collector
     from monitoring.reading import Reading
@@ -144,7 +146,12 @@ def metrics_page() -> str:
     collector.close()
     # Names are asked for without a database, which is never opened.
     nowhere = Database("postgresql://127.0.0.1:1/nowhere", role="reference")
-    told = [*PROCESS.collect(), *Cases(StayCollector(nowhere)).describe()]
+    told = [
+        *PROCESS.collect(),
+        *Cases(StayCollector(nowhere)).describe(),
+        *BackendCollector(nowhere, ()).describe(),
+        *CertificateCollector(nowhere).describe(),
+    ]
     nowhere.dispose()
     parts += ["## Of the API", _metric_table(_own(told))]
     return _page(parts)

@@ -1,5 +1,6 @@
 """The roles of the platform: what one process of it does until it is told to stop."""
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -7,7 +8,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,9 +19,13 @@ from starlette.types import ASGIApp
 from console.bootstrap import Platform, open_platform
 from console.web.app import create_api
 from foundation import audit
-from foundation.errors import InvalidInput, Unavailable
+from foundation.errors import InvalidInput, RakeezaError, SettingsError, Unavailable
+from foundation.secret import Secret
 from foundation.settings import Settings
 from foundation.telemetry import configure_logging
+from foundation.tls import Contexts, Material, Protocol, abandon
+from integrations.cases.calling import QUEUE as CALLS
+from integrations.centres import certificates
 from monitoring import exporter
 
 # A request gets this long to finish when the process is told to stop; an event stream is cut then.
@@ -28,7 +36,8 @@ _BETWEEN_LISTS = 2.0
 # A database or a token of keys that is away would be told of thousands of times a day.
 _AFTER_FAULT = 10.0
 _BETWEEN_DELIVERERS = 5.0
-# Jobs of one queue at the same time.
+_BETWEEN_RENEWALS = 60.0
+# Jobs of one queue at the same time; of the calls to back-ends as many as have a place, and one more.
 _AT_ONCE = 4
 
 _Part = Callable[[Platform, threading.Event], None]
@@ -39,7 +48,42 @@ _log = logging.getLogger(__name__)
 def _api(platform: Platform, stop: threading.Event) -> None:
     http = platform.settings.http
     ports = [http.port] if http.metrics_port is None else [http.port, http.metrics_port]
-    _serve_http(create_api(platform), http.host, ports, stop, shared=True)
+    app, tls = create_api(platform), platform.settings.tls
+    if tls.port is None:
+        _serve_http(app, http.host, ports, stop, shared=True)
+        return
+    contexts = Contexts(lambda: _tls_material(platform))
+    renewing = threading.Thread(target=_renew, args=(contexts, stop), daemon=True)
+    renewing.start()
+    secured = _Secured(tls.host, tls.port, contexts)
+    _serve_http(app, http.host, ports, stop, shared=True, secured=secured)
+
+
+def _renew(contexts: Contexts, stop: threading.Event) -> None:
+    # A certificate that its operator replaced, or that our authority has to issue anew, without a restart.
+    while not stop.wait(_BETWEEN_RENEWALS):
+        try:
+            if contexts.renew():
+                _log.info("The API's TLS certificate was loaded anew.")
+        except (RakeezaError, OSError) as error:
+            _log.warning("The API's TLS certificate stays as it is: %s", error)
+
+
+def _tls_material(platform: Platform) -> Material:
+    tls, trusted = platform.settings.tls, platform.authority.certificate_pem()
+    if tls.certificate is None:
+        own = platform.authority.server_pem(tls.names, datetime.now(UTC))
+        return Material(own, trusted, "tls.names")
+    files = [tls.certificate] if tls.key is None else [tls.certificate, tls.key]
+    try:
+        own = Secret("\n".join(file.read_text(encoding="utf-8") for file in files))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The certificate or key of the API cannot be read ({error}).",
+            place="tls.certificate, tls.key",
+            remedy="Name files that this user can read.",
+        ) from error
+    return Material(own, trusted, str(tls.certificate))
 
 
 def _collector(platform: Platform, stop: threading.Event) -> None:
@@ -54,7 +98,8 @@ def _worker(platform: Platform, stop: threading.Event) -> None:
 
 
 def _work(queue: str, platform: Platform, stop: threading.Event) -> None:
-    platform.jobs.work([queue], _AT_ONCE, stop.is_set)
+    threads = platform.licensing.outside.threads if queue == CALLS else _AT_ONCE
+    platform.jobs.work([queue], threads, stop.is_set)
 
 
 def _deliver(platform: Platform, stop: threading.Event) -> None:
@@ -74,6 +119,8 @@ def _make_rounds(platform: Platform, stop: threading.Event) -> None:
     def make() -> None:
         platform.plays.reconcile()
         platform.licensing.rounds(stop.is_set)
+        with platform.database.transaction() as session:
+            certificates.watch(session, datetime.now(UTC))
         with platform.database.transaction() as session:
             audit.seal(session)
 
@@ -151,29 +198,63 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+@dataclass(frozen=True)
+class _Secured:
+    host: str
+    port: int
+    contexts: Contexts
+
+
 def _serve_http(
-    app: ASGIApp, host: str, ports: Sequence[int], stop: threading.Event, *, shared: bool = False
+    app: ASGIApp,
+    host: str,
+    ports: Sequence[int],
+    stop: threading.Event,
+    *,
+    shared: bool = False,
+    secured: _Secured | None = None,
 ) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_LAST_REQUESTS,
-        )
-    )
+    faces = [(_config(app, "httptools"), host, ports)]
+    if secured is not None:
+        context = secured.contexts.context
+        config = _config(app, Protocol, lifespan="off", ssl_context_factory=lambda _config, _default: context)
+        faces.append((config, secured.host, [secured.port]))
+    servers = [uvicorn.Server(config) for config, _, _ in faces]
 
     def wait() -> None:
         stop.wait()
-        server.should_exit = True
+        for server in servers:
+            server.should_exit = True
+
+    async def serve(sockets: Sequence[list[socket.socket]]) -> None:
+        await asyncio.gather(*map(uvicorn.Server.serve, servers, sockets))
+        for server in servers:
+            abandon(server)
+        # What was dropped is told in the next turn of the loop.
+        await asyncio.sleep(0)
 
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(_listener(host, port, shared)) for port in ports]
+        sockets = [
+            [stack.enter_context(_listener(place, port, shared)) for port in ports]
+            for _, place, ports in faces
+        ]
         threading.Thread(target=wait, daemon=True).start()
-        server.run(sockets)
+        # One loop for both faces: what the application holds belongs to a loop.
+        with asyncio.Runner(loop_factory=faces[0][0].get_loop_factory()) as runner:
+            runner.run(serve(sockets))
+
+
+def _config(app: ASGIApp, http: Any, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=http,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_REQUESTS,
+        **more,
+    )
 
 
 def _listener(host: str, port: int, shared: bool) -> socket.socket:

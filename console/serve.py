@@ -35,12 +35,14 @@ class Faces:
 
     Args:
         api: base URL of the REST API.
+        secured: base URL of the same API over TLS; None where it is not served so.
         collector: base URL of the collector.
         prometheus: base URL of Prometheus.
         logs: folder with one log file a process.
     """
 
     api: str
+    secured: str | None
     collector: str
     prometheus: str
     logs: Path
@@ -75,6 +77,8 @@ def serving(settings: Settings, settings_file: Path | None) -> Iterator["Supervi
             "http": _claim(settings.http.host, settings.http.port, "http.port"),
             "collector": _claim(settings.collector.host, settings.collector.port, "collector.port"),
         }
+        if settings.tls.port is not None:
+            ports["tls"] = _claim(settings.tls.host, settings.tls.port, "tls.port")
         if settings.prometheus.url is None:
             port = _claim(settings.prometheus.host, settings.prometheus.port, "prometheus.port")
             ports["prometheus"] = port
@@ -111,6 +115,8 @@ class Supervisor:
             if name != "prometheus":
                 self._guard.start(program)
         self._await("api", settings.http.host, settings.http.port)
+        if settings.tls.port is not None:
+            self._await("api", settings.tls.host, settings.tls.port)
         self._await("collector", settings.collector.host, settings.collector.port)
         # Last: one that finds no collector asks again only after a whole interval.
         if "prometheus" in self._programs:
@@ -224,8 +230,10 @@ def _role(role: str, settings_file: Path | None, ports: dict[str, int], logs: Pa
 
 def _faces(settings: Settings, logs: Path) -> Faces:
     http, collector, history = settings.http, settings.collector, settings.prometheus
+    tls = settings.tls
     return Faces(
         api=f"http://{http.host}:{http.port}",
+        secured=f"https://{tls.names[0]}:{tls.port}" if tls.port is not None else None,
         collector=f"http://{collector.host}:{collector.port}",
         prometheus=history.url or f"http://{history.host}:{history.port}",
         logs=logs,

@@ -21,8 +21,8 @@ Entries = Sequence[tuple[str, str, Mapping[str, JSON]]]
 Events = Sequence[tuple[str, str, Mapping[str, Any]]]
 """Kind, subject and payload of each event."""
 
-# Of a session: where the chains end that its transaction has read or written.
-_TIPS = "audit.tips"
+# Of a session: where the chains end that its transaction has read or written; what all its entries say.
+_TIPS, _WITNESS = "audit.tips", "audit.witness"
 
 # The head is only locked if it is there, and made if it is not; of two who make it one waits and then locks.
 _LOCK_HEAD = text(
@@ -72,6 +72,15 @@ def saw(session: Session, chain: str, position: int | None = None, digest: bytes
     session.info.setdefault(_TIPS, {})[chain] = (position or 0, digest or GENESIS)
 
 
+def witness(session: Session, details: Mapping[str, JSON]) -> None:
+    """Let every entry that this transaction writes from now on say this beside its own details.
+
+    Args:
+        details: who acts in the caller's name, and the hash of his signatures.
+    """
+    session.info[_WITNESS] = dict(details)
+
+
 def write(session: Session, chain: str, entries: Entries, events: Events) -> None:
     """Add entries to a chain and publish events, in the caller's transaction.
 
@@ -83,6 +92,9 @@ def write(session: Session, chain: str, entries: Entries, events: Events) -> Non
     """
     statement = _ADD_AND_PUBLISH if events else _ADD
     told = publishing.words(events) if events else {}
+    if _WITNESS in session.info:
+        seen = session.info[_WITNESS]
+        entries = [(actor, action, {**details, **seen}) for actor, action, details in entries]
     tip = session.info.get(_TIPS, {}).get(chain)
     words = {**_after(tip, chain, entries), **told} if tip is not None else None
     if words is None or not session.execute(statement, words).scalar():

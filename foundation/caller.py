@@ -1,6 +1,7 @@
 """Who makes a request, and what he may do; `foundation.identity` finds out who it is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -33,12 +34,17 @@ class Caller:
         kind: what that name is.
         roles: what it may do.
         places: where it may do so; none means everywhere.
+        clerk: who acts for a service centre: his id within it, as "amal".
+        proof: the signatures of what is asked for, as text (base64 where they are bytes); see
+            `integrations.centres.rules`.
     """
 
     name: str
     kind: Literal["person", "client", "system"]
     roles: frozenset[str]
     places: frozenset[str] = frozenset()
+    clerk: str | None = None
+    proof: Mapping[str, str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def actor(self) -> str:

@@ -37,6 +37,22 @@ _LATER = "Try again."
 _RUNNING = "Check that PostgreSQL runs: rakeeza doctor"
 
 
+_NOT_NOW = (
+    "The platform cannot do this now. Send the same request again.",
+    "تعذّر تنفيذ الطلب الآن؛ أعد إرسال الطلب نفسه بعد قليل.",
+)
+# What callers are told: the server's own words name hosts, accounts and tables.
+_TOLD: dict[type[RakeezaError], tuple[str, str]] = {
+    DatabaseUnavailable: _NOT_NOW,
+    Unavailable: _NOT_NOW,
+    Conflict: (
+        "A record with these values exists already. Use the existing one.",
+        "يوجد سجل بهذه القيم من قبل؛ استخدم السجل القائم.",
+    ),
+    InvalidInput: ("A value cannot be stored. Correct it.", "في الطلب قيمة لا يمكن حفظها؛ صحّحها."),
+}
+
+
 class Base(DeclarativeBase):
     """Base of every table's model; constraints and indices are named by one convention."""
 
@@ -100,11 +116,8 @@ def translated(error: BaseException, place: str) -> RakeezaError | None:
         None if the table does not name it.
     """
     if isinstance(error, sqlalchemy.exc.TimeoutError):
-        return Unavailable(
-            "All connections of this process are busy.",
-            place=place,
-            remedy="Try again, or raise database.pool.",
-        )
+        busy = "All connections of this process are busy."
+        return _kept_inside(Unavailable, busy, place, "Try again, or raise database.pool.")
     cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
     if not isinstance(cause, psycopg.Error):
         return None
@@ -118,7 +131,14 @@ def translated(error: BaseException, place: str) -> RakeezaError | None:
         "table": cause.diag.table_name or "",
     }
     at = f"{place} {words['table']}".strip()
-    return row.kind(row.message.format(**words), place=at, remedy=row.remedy)
+    return _kept_inside(row.kind, row.message.format(**words), at, row.remedy)
+
+
+def _kept_inside(kind: type[RakeezaError], message: str, place: str, remedy: str) -> RakeezaError:
+    told, arabic = _TOLD[kind]
+    error = kind(message, place=place, remedy=remedy, message_ar=arabic)
+    error.told = told
+    return error
 
 
 class Database:

@@ -4,6 +4,7 @@ A municipal service, a device model, a playbook's `about` block: each is one fil
 model. An unknown key, a wrong type or a rule that the model states are refused at load.
 """
 
+import functools
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,7 +70,13 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
         raise DefinitionError(
             f"The definition cannot be read ({error}).", place=str(path), remedy="Keep it as a UTF-8 file."
         ) from error
-    return parse_yaml(text, str(path), model)
+    return _parsed(text, str(path), model)  # type: ignore[return-value] # of a cache, which knows no generics
+
+
+# The same text is the same definition, and frozen; a service takes a tenth of a second to be judged.
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str, name: str, model: type[BaseModel]) -> BaseModel:
+    return parse_yaml(text, name, model)
 
 
 def parse_yaml(text: str, name: str, model: type[Model]) -> Model:

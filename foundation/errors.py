@@ -57,6 +57,11 @@ class RakeezaError(Exception):
     """
 
     retryable: ClassVar[bool] = False
+    titles: ClassVar[tuple[str, str] | None] = None
+    """In English and Arabic, of an error that speaks under its own name with its parent's status."""
+
+    told: str = ""
+    """What strangers are told in the place of message, place and remedy, where these name what is inside."""
 
     def __init__(
         self,
@@ -181,6 +186,17 @@ def _face(error: RakeezaError) -> _Face:
     return next(_FACES[kind] for kind in type(error).__mro__ if kind in _FACES)
 
 
+def _name(error: RakeezaError) -> tuple[type[RakeezaError], str, str]:
+    # A title that a class inherits names the class that gave it.
+    for kind in type(error).__mro__:
+        if kind in _FACES:
+            return kind, _FACES[kind].title, _FACES[kind].title_ar
+        own: tuple[str, str] | None = kind.__dict__.get("titles")
+        if own is not None:
+            return kind, *own
+    raise AssertionError("the root has a row")
+
+
 def exit_code(error: RakeezaError) -> int:
     """Exit code of the command line for an error.
 
@@ -198,13 +214,13 @@ def problem(error: RakeezaError) -> dict[str, Any]:
     Source: RFC 9457, section 3.
     """
     face = _face(error)
-    kind = next(kind for kind in type(error).__mro__ if kind in _FACES)
+    kind, title, title_ar = _name(error)
     document: dict[str, Any] = {
         "type": f"urn:rakeeza:problem:{_slug(kind.__name__)}",
-        "title": face.title,
-        "title_ar": face.title_ar,
+        "title": title,
+        "title_ar": title_ar,
         "status": face.status,
-        "detail": str(error) if face.status < 500 or error.retryable else error.message,
+        "detail": error.told or (str(error) if face.status < 500 or error.retryable else error.message),
     }
     if error.message_ar:
         document["detail_ar"] = error.message_ar

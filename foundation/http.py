@@ -6,7 +6,9 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -18,7 +20,9 @@ from fastapi.security import OAuth2
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Scope
 
+from foundation.confirmation import Shown, shown
 from foundation.errors import (
     Malformed,
     NotAuthenticated,
@@ -32,6 +36,7 @@ from foundation.http_faults import refused
 from foundation.http_guard import PROBLEM, Guard
 from foundation.idempotency import Answer, fingerprint, once
 from foundation.identity import Caller, Identity
+from foundation.witness import called
 
 __all__ = [
     "PROBLEM",
@@ -40,8 +45,10 @@ __all__ = [
     "authenticated",
     "create_app",
     "fingerprint",
+    "handed_over",
     "once",
     "server_sent",
+    "still_bears",
 ]
 
 TOKEN_PATH = "/v1/oauth/token"
@@ -52,6 +59,9 @@ RETRY_AFTER = 2
 
 # Events taken from the database before the reader has taken those before them.
 _READ_AHEAD = 100
+# Seconds between two questions whether the reader of a stream is let in still. What is believed of him may be
+# half a second old; together less than a second.
+_BETWEEN_LOOKS = 0.3
 _TITLES_AR = {405: "الطريقة غير مسموحة لهذا العنوان", 415: "نوع المحتوى غير مدعوم"}
 _DETAILS_AR = {
     405: "هذه الطريقة غير مسموحة لهذا العنوان؛ انظر الترويسة Allow.",
@@ -120,6 +130,30 @@ def create_app(
     return app
 
 
+@dataclass(frozen=True)
+class _HandedOver:
+    # A type of this process: no header, body or connection can make one.
+    caller: Caller | None
+
+
+_HANDED_OVER = "rakeeza.caller"
+
+_log = logging.getLogger(__name__)
+
+
+def handed_over(scope: Scope, caller: Caller | None) -> Scope:
+    """A request of this process itself, made by another face, which also notes what becomes of it.
+
+    Args:
+        scope: of ASGI, without a caller.
+        caller: whom that face has authenticated; None leaves it to the bearer token.
+
+    Returns:
+        A copy whose caller `authenticated` believes without a token.
+    """
+    return {**scope, _HANDED_OVER: _HandedOver(caller)}
+
+
 def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Caller]]:
     """A dependency that gives the caller of a request.
 
@@ -128,33 +162,83 @@ def authenticated(identity: Identity, *roles: str) -> Callable[..., Awaitable[Ca
         roles: the caller needs one of these; none means that any caller may.
 
     Raises:
-        NotAuthenticated: from the dependency; there is no bearer token, or it does not hold.
-        PermissionDenied: from the dependency; the caller has none of the roles.
+        NotAuthenticated: from the dependency; there is no bearer token, or it does not hold, or it is bound
+            to a key that the request was not sent with.
+        PermissionDenied: from the dependency; the caller has none of the roles, or is let in nowhere now.
 
-    Source: RFC 6750 (bearer tokens).
+    Source: RFC 6750 (bearer tokens); RFC 8705, section 3 (those that are bound).
     """
 
     # On the event loop, as long as nobody has to be asked: every hop to a thread costs a third of what a
     # request does.
-    async def caller(given: Annotated[str | None, Security(_bearer)]) -> Caller:
-        scheme, _, token = (given or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise NotAuthenticated(
-                "No bearer token was sent.",
-                remedy=f"Ask for one at {TOKEN_PATH}.",
-                message_ar="لم يُرسل رمز الدخول.",
-            )
-        known = identity.believed(token.strip())
-        if known is None:
-            known = await run_in_threadpool(identity.caller, token.strip())
-        if roles:
-            known.require(*roles)
-        return known
+    async def caller(request: Request, given: Annotated[str | None, Security(_bearer)]) -> Caller:
+        handed = request.scope.get(_HANDED_OVER)
+        if isinstance(handed, _HandedOver) and handed.caller is not None:
+            return _having(handed.caller, roles)
+        witness = called(request.app)
+        if witness is not None:
+            await witness.look(request)
+        try:
+            known = _having(await _bearer_of(identity, given, shown(request.scope)), roles)
+        except (NotAuthenticated, PermissionDenied) as refusal:
+            if not isinstance(handed, _HandedOver):
+                _note(request, refusal)
+            raise
+        return known if witness is None else await witness.vouch(request, known)
 
     return caller
 
 
-def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTBEAT) -> StreamingResponse:
+def _note(request: Request, refusal: RakeezaError) -> None:
+    # The route's own path: what stands in its places may be about a person.
+    path = getattr(request.scope.get("route"), "path", "-")
+    whence = request.client.host if request.client else "-"
+    kind = type(refusal).__name__
+    _log.warning("%s %s from %s was refused: %s", request.method, path, whence, kind)
+
+
+def _having(caller: Caller, roles: tuple[str, ...]) -> Caller:
+    if roles:
+        caller.require(*roles)
+    return caller
+
+
+async def _bearer_of(identity: Identity, given: str | None, sent_with: Shown) -> Caller:
+    scheme, _, token = (given or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticated(
+            "No bearer token was sent.",
+            remedy=f"Ask for one at {TOKEN_PATH}.",
+            message_ar="لم يُرسل رمز الدخول.",
+        )
+    known = identity.believed(token.strip(), sent_with)
+    return known if known is not None else await run_in_threadpool(identity.caller, token.strip(), sent_with)
+
+
+def still_bears(request: Request, identity: Identity) -> Callable[[], Awaitable[bool]]:
+    """Whether a request would still be let in, asked again while its answer goes on.
+
+    Args:
+        request: that `authenticated` let in.
+    """
+    given, sent_with = request.headers.get("authorization"), shown(request.scope)
+
+    async def holds() -> bool:
+        try:
+            await _bearer_of(identity, given, sent_with)
+        except RakeezaError:
+            return False
+        return True
+
+    return holds
+
+
+def server_sent(
+    events: AsyncIterator[StoredEvent],
+    *,
+    heartbeat: float = HEARTBEAT,
+    holds: Callable[[], Awaitable[bool]] | None = None,
+) -> StreamingResponse:
     """Events as a stream that a browser's EventSource reads.
 
     The caller reads `Last-Event-ID` and begins `events` after that cursor.
@@ -162,15 +246,19 @@ def server_sent(events: AsyncIterator[StoredEvent], *, heartbeat: float = HEARTB
     Args:
         events: ends with the stream; closed when the reader goes.
         heartbeat: seconds of silence until a comment line is sent.
+        holds: whether the reader is let in still, as `still_bears` asks; the stream ends when he is not.
 
     Source: WHATWG HTML, section 9.2 (server-sent events).
     """
     # Proxies such as nginx would hold the stream back.
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_frames(events, heartbeat), media_type="text/event-stream", headers=headers)
+    frames = _frames(events, heartbeat, holds)
+    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
 
 
-async def _frames(events: AsyncIterator[StoredEvent], heartbeat: float) -> AsyncIterator[bytes]:
+async def _frames(
+    events: AsyncIterator[StoredEvent], heartbeat: float, holds: Callable[[], Awaitable[bool]] | None
+) -> AsyncIterator[bytes]:
     waiting: asyncio.Queue[StoredEvent | None] = asyncio.Queue(_READ_AHEAD)
 
     async def pump() -> None:
@@ -186,15 +274,26 @@ async def _frames(events: AsyncIterator[StoredEvent], heartbeat: float) -> Async
     # A task of its own: when the reader goes, this generator is cancelled again and again until it ends, and
     # `events` could not close what it holds.
     pumping = asyncio.create_task(pump())
+    pause, silent = heartbeat if holds is None else min(heartbeat, _BETWEEN_LOOKS), 0.0
     try:
         while True:
+            event, came = None, True
             try:
-                event = await asyncio.wait_for(waiting.get(), heartbeat)
+                event = await asyncio.wait_for(waiting.get(), pause)
             except TimeoutError:
-                if pumping.done():
-                    break
-                yield b": still here\n\n"
+                came = False
+            # After what was waited for: nothing is told that came when he was shut out.
+            if holds is not None and not await holds():
+                return
+            if not came and pumping.done():
+                break
+            if not came:
+                silent += pause
+                if silent >= heartbeat:
+                    silent = 0.0
+                    yield b": still here\n\n"
                 continue
+            silent = 0.0
             if event is None:
                 break
             data = {"subject": event.subject, "at": event.at.isoformat(), **event.payload}
@@ -216,7 +315,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
         # RFC 6750, section 3: no error code where no token was sent.
         sent = "authorization" in request.headers
         headers["WWW-Authenticate"] = f'Bearer {REALM}, error="invalid_token"' if sent else f"Bearer {REALM}"
-    if isinstance(error, PermissionDenied):
+    if type(error) is PermissionDenied:
+        # RFC 6750, section 3.1. What has a type of its own lacks something else, and no wider token helps.
         headers["WWW-Authenticate"] = f'Bearer {REALM}, error="insufficient_scope"'
     return JSONResponse(document, document["status"], headers, PROBLEM)
 

@@ -18,12 +18,12 @@ PROBLEM = "application/problem+json"
 _log = logging.getLogger(__name__)
 
 _Headers = list[tuple[bytes, bytes]]
-# What a response says unless it says otherwise itself. Our problems and records hold both languages.
-_DEFAULTS = (
+DEFAULTS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"content-language", b"en, ar"),
 )
+"""What a response says unless it says otherwise itself. Our problems and records hold both languages."""
 
 
 class Guard:
@@ -132,4 +132,4 @@ class _Exchange:
 def _completed(headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
     given = [(name.lower(), value) for name, value in headers if name.lower() != b"server"]
     names = {name for name, _ in given}
-    return [*given, *(default for default in _DEFAULTS if default[0] not in names)]
+    return [*given, *(default for default in DEFAULTS if default[0] not in names)]

@@ -6,7 +6,7 @@ Source: draft-ietf-httpapi-idempotency-key-header, as far as it is settled.
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,14 +32,14 @@ _KEY = re.compile(r'"?([!#-\[\]-~]{1,128})"?')
 # Rows that one call of `expire` deletes at most, so that no transaction is long.
 _BATCH = 10_000
 
-_TAKE = text(
-    """
+TAKEN = """
     INSERT INTO idempotency (caller, key, fingerprint, status, body)
-    VALUES (:caller, :key, :fingerprint, 0, '{}')
+    SELECT :caller, :key, :fingerprint, 0, CAST('{{}}' AS jsonb) WHERE {condition}
     ON CONFLICT DO NOTHING
     RETURNING 1
-    """
-)
+"""
+"""What takes a key, for a larger statement that asks for more; of the parameters of `Take`."""
+_TAKE = text(TAKEN.format(condition="true"))
 _KEPT = text("SELECT fingerprint, status, body FROM idempotency WHERE caller = :caller AND key = :key")
 _KEEP = text(
     """
@@ -57,6 +57,10 @@ _EXPIRE = text(
     ))
     """
 )
+
+
+Take = Callable[[Mapping[str, Any]], bool]
+"""Takes a key, given `caller`, `key` and `fingerprint`; whether it was free."""
 
 
 class KeptAnswer(Base):
@@ -107,7 +111,12 @@ def fingerprint(method: str, path: str, body: object) -> bytes:
 
 
 def once(
-    session: Session, caller: Caller, key: str | None, fingerprint: bytes, action: Callable[[], Answer]
+    session: Session,
+    caller: Caller,
+    key: str | None,
+    fingerprint: bytes,
+    action: Callable[[], Answer],
+    take: Take | None = None,
 ) -> Answer:
     """Do a write, or give the answer it got the first time.
 
@@ -120,14 +129,17 @@ def once(
         key: the `Idempotency-Key` header.
         fingerprint: of the request; see `fingerprint`. It is kept as long as the answer.
         action: does the write in this session.
+        take: takes the key by a larger statement, in this session; what it raises undoes the write.
 
     Raises:
         Malformed: there is no key, or it is not 1 to 128 visible ASCII characters.
         IdempotencyMismatch: the key was used before with another request.
     """
     mine = {"caller": caller.actor, "key": bare_key(key)}
+    words = {**mine, "fingerprint": fingerprint}
     # Waits on the index while another transaction holds this key; then it is ours, or an answer is there.
-    if session.execute(_TAKE, {**mine, "fingerprint": fingerprint}).first() is None:
+    free = take(words) if take is not None else session.execute(_TAKE, words).first() is not None
+    if not free:
         kept = session.execute(_KEPT, mine).one()
         # One that was kept before fingerprints had a key is not known any more. To give the answer that this
         # key has is then safe; to refuse a repetition, or to do it twice, is not.

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from foundation.errors import FieldError, SettingsError
 from foundation.secret import Secret, SecretFile
+from foundation.settings_backend import Backend as Backend
+from foundation.settings_section import Section as Section
 
 FILE_NAME = "rakeeza.toml"
 PREFIX = "RAKEEZA_"
@@ -34,12 +36,6 @@ def _default_folder() -> Path:
         return Path("/var/lib/rakeeza")
     home = os.environ.get("XDG_DATA_HOME")
     return (Path(home) if home else Path.home() / ".local" / "share") / "rakeeza"
-
-
-class Section(BaseModel):
-    """Base of a section: unknown options are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Platform(Section):
@@ -81,6 +77,33 @@ class Http(Section):
     )
     max_body: int = Field(1_000_000, ge=1_000, description="Largest request body, in bytes.")
     max_file: int = Field(50_000_000, ge=1_000, description="Largest document that is put, in bytes.")
+    centre_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Part of a process's CPU that one centre has while others work; 1 holds nobody back.",
+    )
+
+
+class Tls(Section):
+    """The API's face over TLS, where clients may show certificates."""
+
+    host: str = Field("127.0.0.1", description="Address the API listens on over TLS.")
+    port: Port | None = Field(
+        None, description="Port the API listens on over TLS; 0 takes a free one, without it there is none."
+    )
+    certificate: Path | None = Field(
+        None,
+        description="PEM file with the API's certificate and those above it; by default our authority's own.",
+    )
+    key: Path | None = Field(
+        None, description="PEM file with its key; without it the key is in the certificate's file."
+    )
+    names: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1"),
+        min_length=1,
+        description="Names and addresses that our authority's certificate of the API is for.",
+    )
 
 
 class Identity(Section):
@@ -155,18 +178,6 @@ class Pkcs11(Section):
     pin_secret: str = Field("pkcs11-pin", description="Name of the secret that is the PIN of its user.")
 
 
-class Backend(Section):
-    """A back-end that checks and messages go through, under the name that definitions call it by.
-
-    These sections have names of their own, `[backends.NAME]`, and stand only in the file.
-    """
-
-    url: str = Field(pattern=r"^https?://[^\s]+$", description="URL that questions are posted to.")
-    driver: str = Field("rest_registry", description="Module of `integrations/backends` that speaks with it.")
-    timeout: float = Field(10.0, gt=0, le=120, description="Seconds to wait for it at each step of a call.")
-    secret: str | None = Field(None, description="Name of the secret that is sent as bearer token.")
-
-
 class Webhooks(Section):
     """What is sent to those who subscribed."""
 
@@ -200,6 +211,7 @@ class Settings(Section):
     platform: Platform = Platform()
     database: Database = Database()
     http: Http = Http()
+    tls: Tls = Tls()
     identity: Identity = Identity()
     collector: Collector = Collector()
     prometheus: Prometheus = Prometheus()

@@ -1,14 +1,14 @@
 """Short-lived signed tokens: JSON Web Tokens under one key of the platform.
 
-Source: RFC 7519 (JWT), RFC 7518 section 3.4 (ES256), RFC 8725 (best practice: one algorithm, pinned).
+Source: RFC 7519 (JWT), RFC 7518 section 3.4 (ES256), RFC 8725 (best practice: one algorithm, pinned),
+RFC 7800 (what a token is bound to).
 """
 
-import base64
 import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from foundation.chain import canonical
+from foundation.client_keys import key_thumbprint
+from foundation.confirmation import BY_CERTIFICATE, BY_KEY, Confirmation
 from foundation.errors import NotAuthenticated
 from foundation.secret import Secret, SecretFile
 
@@ -32,6 +33,8 @@ _REQUIRED = ["iss", "aud", "sub", "roles", "iat", "exp", "jti"]
 # Tokens whose signature was found good are believed until they expire: checking one costs 100 us of a CPU.
 _MOST_VERIFIED = 10_000
 _ASK_AGAIN = "Ask for a new one at /v1/oauth/token."
+_ASK_AGAIN_AR = "اطلب رمزًا جديدًا."
+_MALFORMED_AR = "تعذّرت قراءة رمز الدخول"
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,12 @@ class Claims:
     Args:
         subject: whom it names.
         roles: what its bearer may do at most.
+        bound_to: whose holder its bearer has to be; None lets any bearer in.
     """
 
     subject: str
     roles: frozenset[str]
+    bound_to: Confirmation | None = None
 
 
 class Tokens:
@@ -77,16 +82,19 @@ class Tokens:
         self._verified: dict[bytes, tuple[float, Claims]] = {}
         self._lock = threading.Lock()
 
-    def issue(self, subject: str, roles: Iterable[str]) -> AccessToken:
+    def issue(self, subject: str, roles: Iterable[str], bound_to: Confirmation | None = None) -> AccessToken:
         """A new token.
 
         Args:
             subject: whom it names: "client/centre-7", "person/amal".
             roles: what its bearer may do.
+            bound_to: the certificate or key without which nobody may use it.
+
+        Source: RFC 7800, section 3.1; RFC 8705, section 3.1.
         """
         now = int(time.time())
         named = sorted(roles)
-        claims = {
+        claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": subject,
@@ -95,6 +103,8 @@ class Tokens:
             "exp": now + self._lifetime,
             "jti": uuid.uuid4().hex,
         }
+        if bound_to is not None:
+            claims["cnf"] = {bound_to.kind: bound_to.value}
         key, kid = self._key
         signed = jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": kid})
         return AccessToken(Secret(signed), self._lifetime, tuple(named))
@@ -107,15 +117,15 @@ class Tokens:
                 sentence says which.
         """
         if not token.isascii():
-            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
+            raise _refused("is malformed", _MALFORMED_AR)
         known = self.verified(token)
         if known is not None:
             return known
         claims = self._checked(token)
         subject, roles = claims["sub"], claims["roles"]
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN)
-        found = Claims(str(subject), frozenset(roles))
+            raise _refused("is malformed", _MALFORMED_AR)
+        found = Claims(str(subject), frozenset(roles), _bound_to(claims))
         self._remember(token, int(claims["exp"]) + LEEWAY, found)
         return found
 
@@ -152,25 +162,26 @@ class Tokens:
             # Its signature held, or another error would have come first.
             unchecked = jwt.decode(token, options={"verify_signature": False})
             at = datetime.fromtimestamp(unchecked["exp"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            raise NotAuthenticated(f"The token expired at {at}.", remedy=_ASK_AGAIN) from error
+            raise _refused(f"expired at {at}", f"انتهت صلاحية رمز الدخول في {at}") from error
         except jwt.ImmatureSignatureError as error:
             raise NotAuthenticated(
                 "The token was issued in the future.",
                 remedy="Set the clocks of all machines right.",
+                message_ar="رمز الدخول صادر بوقت لم يأتِ بعد؛ اضبط ساعات الأجهزة.",
             ) from error
         except jwt.InvalidSignatureError as error:
-            raise NotAuthenticated("The token was not signed by this platform.", remedy=_ASK_AGAIN) from error
+            raise _refused("was not signed by this platform", "رمز الدخول ليس بتوقيع هذه المنصة") from error
         except (jwt.InvalidAlgorithmError, jwt.InvalidAudienceError, jwt.InvalidIssuerError) as error:
-            raise NotAuthenticated("The token is not one of this platform.", remedy=_ASK_AGAIN) from error
+            raise _refused("is not one of this platform", "رمز الدخول ليس لهذه المنصة") from error
         except jwt.InvalidTokenError as error:
-            raise NotAuthenticated("The token is malformed.", remedy=_ASK_AGAIN) from error
+            raise _refused("is malformed", _MALFORMED_AR) from error
 
     @cached_property
     def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
         pem = self._secrets.get_or_make(_KEY_NAME, _new_signing_key).reveal()
         key = serialization.load_pem_private_key(pem.encode(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return key, _thumbprint(key.public_key())
+        return key, key_thumbprint(key.public_key())
 
 
 def _digest(token: str) -> bytes:
@@ -185,12 +196,17 @@ def _new_signing_key() -> Secret:
     return Secret(pem.decode())
 
 
-def _thumbprint(key: ec.EllipticCurvePublicKey) -> str:
-    # RFC 7638: SHA-256 over the required members of the JWK, in lexicographic order, without spaces.
-    numbers = key.public_numbers()
-    x, y = (_base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
-    return _base64url(hashlib.sha256(canonical({"crv": "P-256", "kty": "EC", "x": x, "y": y})).digest())
+def _bound_to(claims: Mapping[str, Any]) -> Confirmation | None:
+    if "cnf" not in claims:
+        return None
+    # One that cannot be read binds the token to what nobody holds; it must not bind it to nothing.
+    for kind in (BY_CERTIFICATE, BY_KEY):
+        if isinstance(claims["cnf"], dict) and list(claims["cnf"]) == [kind]:
+            return Confirmation(kind, str(claims["cnf"][kind]))
+    raise _refused("is malformed", _MALFORMED_AR)
 
 
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _refused(reason: str, arabic: str) -> NotAuthenticated:
+    return NotAuthenticated(
+        f"The token {reason}.", remedy=_ASK_AGAIN, message_ar=f"{arabic}؛ {_ASK_AGAIN_AR}"
+    )

@@ -1,21 +1,18 @@
 """The port to government back-ends: one question, one reply, and two ways not to get one.
 
-A reply is "passed" or "failed". Whatever else happens is no reply: `BackendUnavailable` says that nothing is
-known yet, `BackendRejection` that the question itself is wrong. Neither is ever read as "failed".
+A reply is "passed" or "failed", with a word that says why; a driver may say beforehand which words there are.
+Whatever else happens is no reply: `BackendUnavailable` says that nothing is known yet, `BackendRejection`
+that the question itself is wrong. Neither is ever read as "failed": a source that is down is none of its
+words.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from types import ModuleType
+from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
 from foundation.definitions import Bilingual
-from foundation.errors import NotFound, Refused, Unavailable
-from foundation.registry import driver_modules
-from foundation.secret import SecretFile
-from foundation.settings import Backend as BackendSettings
-from foundation.settings import Settings
+from foundation.errors import Refused, Unavailable
 
 
 class BackendUnavailable(Unavailable):
@@ -79,6 +76,11 @@ class Question:
     backend: str
     parameters: Mapping[str, str] = field(repr=False)
 
+    @property
+    def purpose(self) -> str:
+        """What it is asked for: the case and its check, as "case/SC-2026-000001/check/register"."""
+        return self.key.rpartition("/")[0]
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -88,13 +90,30 @@ class Reply:
         passed: yes or no.
         at: when it answered, aware.
         code: its reason, in one word; "" where it gives none.
-        text: its reason as people read it.
+        text: its reason as people read it; it may say something of a person, and so does not print.
+        age: how long ago it answered this, where the answer was kept.
     """
 
     passed: bool
     at: datetime
     code: str = ""
-    text: Bilingual | None = None
+    text: Bilingual | None = field(default=None, repr=False)
+    age: timedelta = timedelta()
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What holds for all answers of a driver; its module has it as `NATURE`.
+
+    Args:
+        answers: every word that it can answer, and whether that is "passed"; None leaves the words to the
+            back-end.
+        keep: how long an answer may be kept at most, by its word; a word that does not stand here is asked
+            for each time.
+    """
+
+    answers: Mapping[str, bool] | None = None
+    keep: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -108,37 +127,3 @@ class Backend(Protocol):
             BackendRejection: the question itself is wrong.
         """
         ...
-
-
-def open_backends(
-    settings: Settings, secrets: SecretFile, clock: Callable[[], datetime]
-) -> dict[str, Backend]:
-    """Every back-end of the settings, by name. A driver is one module of `integrations.backends`.
-
-    Raises:
-        NotFound: the settings name a driver that there is not.
-    """
-    modules: dict[str, ModuleType] = {}
-    if settings.backends:
-        modules = driver_modules("integrations.backends", (), "rakeeza.backends")
-    return {
-        name: _open(modules, name, section, secrets, clock) for name, section in settings.backends.items()
-    }
-
-
-def _open(
-    modules: Mapping[str, ModuleType],
-    name: str,
-    section: BackendSettings,
-    secrets: SecretFile,
-    clock: Callable[[], datetime],
-) -> Backend:
-    module = modules.get(section.driver)
-    if module is None:
-        raise NotFound(
-            f"There is no back-end driver {section.driver!r}.",
-            place=f"backends.{name}.driver",
-            remedy=f"Known: {', '.join(sorted(modules)) or 'none'}.",
-        )
-    opened: Backend = module.open_backend(name, section, secrets, clock)
-    return opened

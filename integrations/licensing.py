@@ -23,12 +23,15 @@ from foundation.registry import Registry
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from foundation.working_time import DEFAULT, load_calendars
+from integrations.bill_presentment import open_presenter
 from integrations.cases import fees, invoices, notices, payments, stays
 from integrations.cases.application import Reader
 from integrations.cases.definitions import Definitions
 from integrations.cases.engine import Engine
 from integrations.cases.moves import Effects
+from integrations.desks.bills import BillsDesk
 from integrations.desks.cases import Cases
+from integrations.desks.centres import CentresDesk
 from integrations.desks.closures import follow_closures
 from integrations.desks.desk import Desk
 from integrations.desks.files import FilesDesk
@@ -37,6 +40,8 @@ from integrations.desks.licences import LicencesDesk
 from integrations.desks.money import Money
 from integrations.desks.outside import Outside
 from integrations.desks.people import PeopleDesk
+from integrations.desks.settlements import SettlementsDesk
+from integrations.desks.shifts import ShiftsDesk
 from integrations.licences import outcomes
 from integrations.licences.keyring import Keyring
 from integrations.licences.reissue import REISSUE_JOB, Reissue
@@ -111,6 +116,10 @@ class Licensing:
         self.files = FilesDesk(desk)
         self.people = PeopleDesk(desk)
         self.money = Money(desk)
+        self.bills = BillsDesk(desk, self.money, open_presenter(settings, secrets, clock))
+        self.centres = CentresDesk(desk)
+        self.settlements = SettlementsDesk(desk)
+        self.shifts = ShiftsDesk(desk)
         self.licences = LicencesDesk(desk, settings)
         self._reissue = Reissue(database, office, clock)
         jobs.register(REISSUE_JOB, self._reissue.step)
@@ -133,6 +142,7 @@ class Licensing:
             self._reissue.follow,
             lambda: keep_here(self._database, self._settings.platform.folder),
             self.outside.resume,
+            self.bills.follow,
             lambda: self.people.retain(_AT_ONCE),
             lambda: self._gather_stays(stop),
             self._expire,

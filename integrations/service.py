@@ -85,6 +85,7 @@ class Service(Strict):
         own_words: with "none" nothing is kept that anybody says in words of his own: texts of the form have a
             pattern, comments are chosen among reasons, a file is called as its document is, and no document
             is taken that no action will look at.
+        test: for the software of test centres; nothing of it is real (see `integrations.rules_of_tests`).
     """
 
     code: Name
@@ -112,6 +113,8 @@ class Service(Strict):
     retention: Retention
     # None and not a word: the content of a definition without the key stays what it was.
     own_words: Literal["none"] | None = None
+    # None and not false, for the same reason.
+    test: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Service":
@@ -121,6 +124,11 @@ class Service(Strict):
                 [_broken(place, reason) for place, reason in faults],
             )
         return self
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is for the software of test centres, and nothing of it is real."""
+        return self.test is True
 
     @cached_property
     def fields(self) -> dict[str, PlainField]:
@@ -327,6 +335,11 @@ def _check_parents(services: Registry[Service]) -> None:
                 raise DefinitionError(
                     f"The parent {code!r} of the service {above.code!r} is not there.",
                     remedy=f"Add the service {code!r}, or take the parent away.",
+                )
+            if services.get(code).is_test:
+                raise DefinitionError(
+                    f"The parent {code!r} of the service {above.code!r} is a test service.",
+                    remedy="A licence hangs on a real one.",
                 )
             if code in seen:
                 raise DefinitionError(

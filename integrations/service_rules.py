@@ -26,6 +26,7 @@ from integrations.form import (
 )
 from integrations.party_rules import broken_parties
 from integrations.procedure import LicenceStatus, Outcome, Procedure, Term
+from integrations.rules_of_tests import broken_tests
 
 if TYPE_CHECKING:
     from integrations.service import Service
@@ -67,6 +68,7 @@ def broken_rules(service: "Service") -> list[Fault]:
         *broken_parties(service),
         *broken_bars(service),
         *broken_conditions(service),
+        *broken_tests(service),
     ]
     # What is wrong for two procedures alike is one fault.
     return list(dict.fromkeys(faults)) or list(dead_ends(service))

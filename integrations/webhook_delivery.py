@@ -16,6 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from foundation.calendar import today
 from foundation.database import Database
 from foundation.errors import InvalidInput, RakeezaError, Unavailable
 from foundation.events import StoredEvent, newest, read
@@ -40,7 +41,7 @@ _SPARE = 15.0
 # Events that are not this subscription's are only remembered, until there are so many: then it is noted.
 _REMEMBERED = 1_000
 
-# A client that was shut out is told nothing; its events wait.
+# A client that was shut out is told nothing, nor a centre without a contract in force; their events wait.
 _DUE = text(
     """
     SELECT webhook.* FROM webhook
@@ -48,6 +49,12 @@ _DUE = text(
     WHERE webhook.state IN ('active', 'failing') AND webhook.next_at <= :now
       AND (webhook.leased_until IS NULL OR webhook.leased_until < clock_timestamp())
       AND webhook.cursor IS DISTINCT FROM :newest AND api_client.enabled IS NOT FALSE
+      AND NOT EXISTS (
+          SELECT FROM centre WHERE centre.code = api_client.client_id
+              AND (centre.state <> 'active' OR NOT EXISTS (
+                  SELECT FROM centre_contract AS agreed WHERE agreed.centre = centre.code
+                      AND agreed.ended_at IS NULL AND :day BETWEEN agreed.first_day AND agreed.last_day))
+      )
     ORDER BY webhook.next_at, webhook.id
     """
 )
@@ -153,7 +160,9 @@ class Delivery:
         self._is_behind = False
         with self.database.transaction() as session:
             last = newest(session)
-            rows = session.execute(_DUE, {"now": self.clock(), "newest": last}).mappings().all()
+            now = self.clock()
+            words = {"now": now, "day": today(now=now), "newest": last}
+            rows = session.execute(_DUE, words).mappings().all()
         # One page after the other: all of them together may be more than memory should hold.
         for subscription in map(webhooks.subscription_of, rows):
             page = self._first_page(subscription, last)

@@ -257,6 +257,17 @@ def rotate(session: Session, vault: Vault, subscription: Subscription, at: datet
     return find(session, subscription.id, None)
 
 
+def interrupt(session: Session, client: str) -> None:
+    """Let who is delivering to a client stop with the message that is under way; see `Lease.holds`.
+
+    Args:
+        client: as the audit trail names it.
+    """
+    session.execute(
+        text("UPDATE webhook SET generation = generation + 1 WHERE client = :client"), {"client": client}
+    )
+
+
 def _change(session: Session, subscription: Subscription, what: str, words: Mapping[str, Any]) -> None:
     session.execute(
         text(f"UPDATE webhook SET {what}, generation = generation + 1 WHERE id = :id"),

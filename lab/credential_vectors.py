@@ -30,6 +30,7 @@ from foundation.wire.status_list import (
     sign_list,
 )
 from foundation.wire.verdict_words import WORDS, age_words
+from integrations.licences.sealing import code_of_test
 
 _NOW = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 _URI = "https://licences.example.gov.sa/v1/status-lists/0"
@@ -162,6 +163,7 @@ def _broken(keys: _Keys, text: str, message: bytes) -> list[dict[str, Any]]:
         "a letter that base45 has not": text[:20] + "a" + text[21:],
         "nothing after its mark": PREFIX,
         "no zlib": PREFIX + base45.b45encode(message).decode(),
+        "the code of a test": code_of_test("TESTL-2026-000001"),
         "bytes after the packed ones": PREFIX + base45.b45encode(zlib.compress(message) + b"x").decode(),
         "bytes after the message": packed(message + b"\0"),
         "no CBOR": packed(b"\xff" * 40),

@@ -46,9 +46,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Faces:
-    """Base URLs of the running platform."""
+    """Base URLs of the running platform; `tls` is the API's face for those who show certificates."""
 
     api: str
+    tls: str
     collector: str
     prometheus: str
     logs: Path
@@ -77,10 +78,11 @@ class Municipality:
         self.guard = guard
         self.settings_file = folder / "rakeeza.toml"
         self.accounts: dict[str, Account] = {}
-        ports = {section: free_port() for section in ("http", "collector", "prometheus")}
+        ports = {section: free_port() for section in ("http", "tls", "collector", "prometheus")}
         urls = {section: f"http://127.0.0.1:{port}" for section, port in ports.items()}
         logs = folder / "platform" / "log"
-        self.faces = Faces(urls["http"], urls["collector"], urls["prometheus"], logs)
+        tls = f"https://localhost:{ports['tls']}"
+        self.faces = Faces(urls["http"], tls, urls["collector"], urls["prometheus"], logs)
         # What an earlier lab in this folder said and printed would be taken for this one's.
         (folder / "serve.log").unlink(missing_ok=True)
         shutil.rmtree(folder / "kiosk", ignore_errors=True)
@@ -151,6 +153,7 @@ class Municipality:
             ("Kiosk screen", self.kiosk.url),
             ("Receipts", str(self.kiosk.devices.paper)),
             ("API", f"{self.faces.api}/openapi.json"),
+            ("SOAP", f"{self.faces.api}/v1/soap?wsdl"),
             ("Readings", f"{self.faces.collector}/probe?target=lab-server"),
             ("Prometheus", f"{self.faces.prometheus}/graph?g0.expr=system_agent_uptime_seconds"),
             ("Files and logs", str(self.folder)),

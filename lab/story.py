@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import base45  # type: ignore[import-untyped] # it ships no types
 
 from lab.case_story import APPLICATION, CaseStory
+from lab.centre_story import CentreStory
 from lab.municipality import Municipality
 from lab.observing import Api, Observation, Step, contains, holding, output, same
 from lab.receiver import receiving
@@ -50,6 +51,7 @@ class Story:
             review,
             pay,
             suspend,
+            *CentreStory(self._lab, self._api, self._cases).steps(),
             close,
         ]
 

@@ -56,6 +56,8 @@ CALLERS: dict[str, tuple[str, ...]] = {
         *("search_delegations", "end_delegation", "subscribe", "list_webhooks", "unsubscribe"),
         *("replay_webhook", "pause_webhook", "resume_webhook", "rotate_webhook_secret", "verify", "keys"),
         *("verify_code", "status_list", "status_lists", "certificates"),
+        # As a counter without a contract: what such a centre signs, the tests of its clients ask.
+        *("get_centre", "get_centre_report", "list_shifts", "open_shift", "move_shift", "close_shift"),
     ),
     "reviewer": (
         *("inbox", "assign", "take_action", "comment", "list_comments", "get_case", "list_parked_calls"),
@@ -326,6 +328,7 @@ def _settings(known: Known, operations: Sequence[str]) -> str:
         "webhook": "ids",
         "delegation": "ids",
         "call": "ids",
+        "shift": "ids",
         "code": "codes",
         "action": "actions",
     }

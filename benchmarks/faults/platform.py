@@ -34,7 +34,7 @@ class Served:
         roles: that run.
         apis: processes of the API, which share its port.
         clients: roles for each of which there is a client of the API, with a token.
-        further: more sections of the settings.
+        further: more options of the settings, by section.
     """
 
     def __init__(
@@ -48,23 +48,24 @@ class Served:
     ) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
-        self._settings = folder / "rakeeza.toml"
+        self.settings = folder / "rakeeza.toml"
         sections: dict[str, Mapping[str, Any]] = {
             "platform": {"folder": str(folder / "platform")},
             "database": {"url": database},
             "http": {"port": self.port},
             "identity": {"token_lifetime": 86_400},
-            **further,
         }
+        for section, options in further.items():
+            sections[section] = {**sections.get(section, {}), **options}
         lines = []
         for name, options in sections.items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
-        self._settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.tokens: dict[str, str] = {}
         secrets = {role: self._client(role) for role in clients}
-        self.processes = {role: Process(role, self._settings) for role in roles}
+        self.processes = {role: Process(role, self.settings) for role in roles}
         for number in range(2, apis + 1):
-            self.processes[f"api-{number}"] = Process("api", self._settings)
+            self.processes[f"api-{number}"] = Process("api", self.settings)
         self.await_api()
         for role, secret in secrets.items():
             grant = {"grant_type": "client_credentials"}
@@ -108,7 +109,7 @@ class Served:
             process.stop()
 
     def _client(self, role: str) -> str:
-        command = [sys.executable, "-m", "console", "--settings", str(self._settings), "identity", "client"]
+        command = [sys.executable, "-m", "console", "--settings", str(self.settings), "identity", "client"]
         done = subprocess.run(
             [*command, "add", f"{role}-1", "--role", role, "--format", "json"],
             cwd=_ROOT,

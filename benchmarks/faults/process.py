@@ -61,6 +61,11 @@ class Process:
         self._start()
 
     @property
+    def number(self) -> int:
+        """Its process's number."""
+        return self._number
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return not self._ended.is_set()

@@ -1,6 +1,7 @@
 """Manage people and API clients, and what they may do."""
 
 import json
+from datetime import UTC, datetime
 
 import click
 
@@ -100,6 +101,34 @@ def list_clients(ctx: click.Context, output: str) -> None:
             for row in platform.identity.clients(session)
         ]
     print_table("API clients", ("client_id", "title", "roles", "places", "enabled", "created"), rows, output)
+
+
+@client.command()
+@click.option(
+    "--within",
+    type=click.IntRange(min=0, max=3_650),
+    default=30,
+    show_default=True,
+    help="Days from now in which they end.",
+)
+@format_option
+@click.pass_context
+def expiring(ctx: click.Context, within: int, output: str) -> None:
+    """List the certificates of API clients that end soon, and whether the client has a later one."""
+    # Not at the top: certificates take long to import, and no other command here needs them.
+    from integrations.centres import certificates
+
+    with open_platform(ctx) as platform, platform.database.transaction() as session:
+        rows = [
+            (
+                each.certificate.serial,
+                each.certificate.client_id,
+                each.certificate.not_after.astimezone(UTC).isoformat(timespec="seconds"),
+                each.renewed,
+            )
+            for each in certificates.expiring(session, within, datetime.now(UTC))
+        ]
+    print_table("Certificates", ("serial", "client_id", "not_after", "renewed"), rows, output)
 
 
 @client.command()

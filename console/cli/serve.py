@@ -45,6 +45,8 @@ def command(ctx: click.Context, roles: str) -> None:
 
 def _show(faces: "Faces") -> None:
     click.echo(f"API         {faces.api}")
+    if faces.secured is not None:
+        click.echo(f"API by TLS  {faces.secured}")
     click.echo(f"Collector   {faces.collector}/metrics")
     click.echo(f"Prometheus  {faces.prometheus}")
     click.echo(f"Logs        {faces.logs}")

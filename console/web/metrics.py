@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter, Response
 from prometheus_client import (
@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foundation.database import Database
 from foundation.errors import RakeezaError
 from integrations.cases.stays import StayCollector
+from integrations.centres.certificate_metrics import CertificateCollector
+from integrations.resilience.look_ups import BackendCollector
 
 _log = logging.getLogger(__name__)
 
@@ -89,25 +91,29 @@ class Cases(Collector):
         return [*found, readable]
 
 
-def registries(database: Database) -> tuple[CollectorRegistry, ...]:
+def registries(database: Database, backends: Sequence[str] = ()) -> tuple[CollectorRegistry, ...]:
     """All that a platform's `/metrics` shows: what this process did, and what the database knows.
 
     Args:
         database: migrated.
+        backends: names in the settings.
     """
     kept = CollectorRegistry()
     kept.register(Cases(StayCollector(database)))
+    kept.register(BackendCollector(database, backends))
+    kept.register(CertificateCollector(database))
     return PROCESS, kept
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database, backends: Sequence[str] = ()) -> APIRouter:
     """The route that Prometheus scrapes.
 
     Args:
         database: migrated.
+        backends: names in the settings.
     """
     routes = APIRouter()
-    shown = registries(database)
+    shown = registries(database, backends)
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> Response:

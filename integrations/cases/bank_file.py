@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from lxml import etree  # type: ignore[import-untyped]  # it carries no types
+from lxml import etree
 
 from foundation.calendar import today
 from foundation.errors import InvalidInput, Malformed, RakeezaError, TooLarge

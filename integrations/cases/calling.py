@@ -23,9 +23,12 @@ from integrations.cases.engine import Engine
 from integrations.municipality import Office
 from integrations.procedure import Check
 
+_NO_FAILURE = frozenset({"busy", "pending"})
+
 _log = logging.getLogger(__name__)
 
-_QUEUE = "calls"
+QUEUE = "calls"
+"""Queue of the calls."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class _Failure:
     reason: str
     final: bool = False
     retry_after: float | None = None
+    # One that was not sent for want of a place, or that somebody has to decide first, has not failed.
+    tried: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Calling:
 
     def register(self) -> None:
         """Take the job `calls.JOB`, in a queue of its own: a worker may be given to it alone."""
-        self.office.jobs.register(calls.JOB, self.make, queue=_QUEUE)
+        self.office.jobs.register(calls.JOB, self.make, queue=QUEUE)
 
     def make(self, payload: Mapping[str, Any], _attempt: int) -> None:
         """Make one attempt at a call; the handler of `calls.JOB`."""
@@ -120,7 +125,9 @@ class Calling:
             return backend.ask(question)
         except BackendUnavailable as error:
             _log.info("%s: %s", question.key, error)
-            return _Failure(error.reason, retry_after=error.retry_after)
+            return _Failure(
+                error.reason, retry_after=error.retry_after, tried=error.reason not in _NO_FAILURE
+            )
         except BackendRejection as error:
             _log.warning("%s: %s", question.key, error)
             return _Failure(error.reason, final=True)
@@ -150,10 +157,12 @@ class Calling:
             self.engine.answer(session, case, at, call.name, answer, reply.code or None)
 
     def _unanswered(self, session: Session, case: Case, call: Call, failure: _Failure, at: datetime) -> None:
-        if failure.final or call.attempts + 1 >= call.attempts_most:
-            calls.park(session, case, call, at, failure.reason)
+        if failure.final or (failure.tried and call.attempts + 1 >= call.attempts_most):
+            calls.park(session, case, call, at, failure.reason, awaits=not failure.final)
         else:
-            again = calls.postpone(session, call, at, failure.reason, failure.retry_after)
+            again = calls.postpone(
+                session, call, at, failure.reason, failure.retry_after, counts=failure.tried
+            )
             self.office.jobs.enqueue_all(session, [again])
 
 

@@ -27,8 +27,8 @@ JOB = "case.call"
 """Job that makes one attempt at a call. Payload: key, attempt (those made before it), and of a notice case,
 name and words."""
 PARKED = "case.call_parked"
-"""A call got no answer and waits for a person. Payload: service, procedure, place, centre, call, name,
-attempts, reason."""
+"""A call got no answer and waits, until its back-end answers again or for a person. Payload: service,
+procedure, place, centre, call, name, attempts, reason."""
 RETRIED = "case.call_retried"
 """A person put a parked call back. Payload: as of `case.call_parked`, and by."""
 
@@ -38,6 +38,12 @@ State = Literal["waiting", "answered", "parked", "dropped"]
 _FIRST_WAIT, _FACTOR, _LONGEST_WAIT = 2.0, 3.0, 3_600.0
 # What should have been asked so long ago has lost its job, and gets a new one.
 _OVERDUE = timedelta(minutes=10)
+# A call that one back-end cannot answer, while it answers others, is not asked for ever without a pause.
+_REST = timedelta(minutes=10)
+_MOST_AT_ONCE = 200
+# Seconds that a call waits that has not failed: a part of the time that it waited already. For a place it is
+# not as long as for a decision.
+_SHARE, _LONGEST_FOR_PLACE = 0.25, 120.0
 
 # A case that comes into a state again asks again: what was asked before, of another form, is dropped.
 _ASK = text(
@@ -63,13 +69,14 @@ _FIND = "SELECT * FROM case_call WHERE key = :key"
 _END = text(
     """
     UPDATE case_call SET state = :state, attempts = :attempts, reason = :reason, next_at = NULL,
-        answer = CAST(:answer AS jsonb), answered_at = :answered_at
+        answer = CAST(:answer AS jsonb), answered_at = :answered_at, awaits_since = :awaits_since
     WHERE key = :key
     """
 )
 _AGAIN = text(
     """
-    UPDATE case_call SET state = 'waiting', attempts = :attempts, reason = :reason, next_at = :next
+    UPDATE case_call SET state = 'waiting', attempts = :attempts, reason = :reason, next_at = :next,
+        awaits_since = NULL
     WHERE key = :key
     """
 )
@@ -83,6 +90,26 @@ _LOST = text(
           AND job.args #>> '{payload,key}' = case_call.key
     )
     RETURNING key, attempts
+    """
+)
+# Some at a time: a back-end that has just come back must not be thrown down again. Where nobody asks one that
+# is away, one call tries it.
+_ANSWERABLE = text(
+    """
+    UPDATE case_call SET state = 'waiting', attempts = 0, next_at = :now, awaits_since = NULL
+    WHERE state = 'parked' AND id IN (
+        (SELECT call.id FROM case_call AS call JOIN backend_standing AS stands USING (backend)
+         WHERE call.state = 'parked' AND stands.unanswered_since IS NULL
+           AND call.awaits_since < LEAST(stands.answered_at, :before)
+         ORDER BY call.id LIMIT :most)
+        UNION ALL
+        (SELECT min(call.id) FROM case_call AS call JOIN backend_standing AS stands USING (backend)
+         WHERE call.state = 'parked' AND stands.unanswered_since IS NOT NULL AND call.awaits_since < :before
+           AND NOT EXISTS (SELECT 1 FROM case_call AS other
+                           WHERE other.state = 'waiting' AND other.backend = call.backend)
+         GROUP BY call.backend)
+    )
+    RETURNING key
     """
 )
 _FORGET = text(
@@ -109,6 +136,7 @@ class Call:
         reason: of the last attempt that failed, in one word, or why it was dropped.
         words: what a message says, none of it personal.
         answer: passed, code and text, as the back-end gave them.
+        awaits_since: of a parked one that is asked again as soon as its back-end answers anybody.
     """
 
     id: int
@@ -126,6 +154,7 @@ class Call:
     answer: dict[str, Any] | None
     asked_at: datetime
     answered_at: datetime | None
+    awaits_since: datetime | None
 
     @property
     def number(self) -> str:
@@ -208,9 +237,20 @@ def parked(session: Session, after: int, limit: int) -> list[Call]:
 
 
 def end(
-    session: Session, call: Call, state: State, at: datetime, *, reason: str | None, reply: Reply | None
+    session: Session,
+    call: Call,
+    state: State,
+    at: datetime,
+    *,
+    reason: str | None,
+    reply: Reply | None,
+    awaits: bool = False,
 ) -> None:
-    """Let a call be over: answered, or dropped or parked with a reason."""
+    """Let a call be over: answered, or dropped or parked with a reason.
+
+    Args:
+        awaits: it is parked until its back-end answers again, and not until a person says so.
+    """
     answer: dict[str, Any] | None = None
     if reply is not None:
         answer = {"passed": reply.passed, "code": reply.code}
@@ -224,30 +264,40 @@ def end(
             "attempts": call.attempts + (state != "dropped"),
             "reason": reason,
             "answer": None if answer is None else json.dumps(answer, ensure_ascii=False),
-            "answered_at": at if reply is not None else None,
+            # An answer that was kept is as old as it is.
+            "answered_at": at - reply.age if reply is not None else None,
+            "awaits_since": at if awaits else None,
         },
     )
 
 
-def park(session: Session, case: Case, call: Call, at: datetime, reason: str) -> None:
-    """Leave a call to a person."""
-    end(session, call, "parked", at, reason=reason, reply=None)
+def park(session: Session, case: Case, call: Call, at: datetime, reason: str, *, awaits: bool) -> None:
+    """Leave a call to a person, or to the day on which its back-end answers again. Args: as of `end`."""
+    end(session, call, "parked", at, reason=reason, reply=None, awaits=awaits)
     publish(session, PARKED, case.context, _told(case, call, reason, call.attempts + 1))
 
 
-def postpone(session: Session, call: Call, at: datetime, reason: str, wait_s: float | None) -> NewJob:
+def postpone(
+    session: Session, call: Call, at: datetime, reason: str, wait_s: float | None, counts: bool = True
+) -> NewJob:
     """Let a call be asked again later.
 
     Args:
         wait_s: seconds that the back-end asks to be left alone.
+        counts: whether what failed is one of its attempts.
 
     Returns:
         The job of the next attempt.
     """
-    attempts = call.attempts + 1
-    seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR ** (attempts - 1))
-    # Calls that failed together must not come back together.
-    seconds = max(seconds * random.uniform(0.8, 1.2), wait_s or 0.0)
+    attempts = call.attempts + counts
+    if counts:
+        seconds = min(_LONGEST_WAIT, _FIRST_WAIT * _FACTOR ** (attempts - 1))
+    else:
+        waited = (at - call.asked_at).total_seconds()
+        longest = _LONGEST_FOR_PLACE if reason == "busy" else _LONGEST_WAIT
+        seconds = min(longest, max(_FIRST_WAIT, _SHARE * waited))
+    # Calls that failed together must not come back together. How long it wants to be left alone nobody signs.
+    seconds = max(seconds * random.uniform(0.8, 1.2), min(wait_s or 0.0, _LONGEST_WAIT))
     moment = at + timedelta(seconds=seconds)
     session.execute(_AGAIN, {"key": call.key, "attempts": attempts, "reason": reason, "next": moment})
     return NewJob(JOB, {"key": call.key, "attempt": attempts}, at=moment)
@@ -281,6 +331,13 @@ def lost(session: Session, at: datetime) -> list[NewJob]:
     """New jobs for calls that are long due and have none."""
     rows = session.execute(_LOST, {"now": at, "before": at - _OVERDUE, "job": JOB})
     return [NewJob(JOB, {"key": row.key, "attempt": row.attempts}) for row in rows]
+
+
+def answerable(session: Session, at: datetime) -> list[NewJob]:
+    """New jobs for calls that were parked while their back-end was away, and that answers again."""
+    words = {"now": at, "before": at - _REST, "most": _MOST_AT_ONCE}
+    rows = session.execute(_ANSWERABLE, words)
+    return [NewJob(JOB, {"key": row.key, "attempt": 0}) for row in rows]
 
 
 def forget(session: Session) -> int:

@@ -53,6 +53,7 @@ class Case:
         entered_at: when it came into its state.
         promised_for: what the applicant was told.
         closed_at: when it reached a final state.
+        clerk: who opened it for a centre with a contract; see `integrations.centres.rules`.
     """
 
     id: int
@@ -84,6 +85,7 @@ class Case:
     changed_at: datetime
     closed_at: datetime | None
     erased_at: datetime | None
+    clerk: str | None = None
 
     @property
     def context(self) -> str:

@@ -64,11 +64,12 @@ CASES = Table(
     Column("changed_at", MOMENT, nullable=False),
     Column("closed_at", MOMENT),
     Column("erased_at", MOMENT),
+    Column("clerk", Text),
 )
 
 COLUMNS = tuple(field.name for field in fields(Case))
 """Columns of a case, in the order of its fields."""
-_LASTING = frozenset({"id", "number", "service", "procedure", "centre", "subject", "submitted_at"})
+_LASTING = frozenset({"id", "number", "service", "procedure", "centre", "subject", "submitted_at", "clerk"})
 _CHANGING = tuple(name for name in COLUMNS if name not in _LASTING)
 _GIVEN = tuple(name for name in COLUMNS if name != "id")
 _JSON = frozenset({"form", "done", "checks", "periods"})

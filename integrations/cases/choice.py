@@ -8,6 +8,8 @@ from foundation.errors import Conflict, FieldError, InvalidInput, NotFound, Perm
 from foundation.identity import Caller
 from integrations.cases import facts, periods
 from integrations.cases.case import Case, Work
+from integrations.cases.numbers import is_test
+from integrations.centres import rules
 from integrations.flow import Action, Effect, Flow
 from integrations.procedure import Channel, Procedure, Requirement
 from integrations.service import Service
@@ -23,24 +25,28 @@ def possible(work: Work, actions: Sequence[Action]) -> list[Action]:
 
 
 def open_to(work: Work) -> list[Action]:
-    """The actions that the caller of a work may take now; those that a payment takes are not his."""
+    """The actions that the caller of a work may take now; what a payment takes is his of a test alone."""
     caller, case = work.caller, work.case
+    test = is_test(case.number)
     his = [
         action
         for action in work.flow.actions
         if action.taker == "role"
-        and action.effect != "settle"
+        and (action.effect != "settle" or test)
         and caller.roles.intersection(action.roles)
-        and not (action.four_eyes and caller.actor == case.centre)
+        and not (action.four_eyes and opened_by(case, caller))
     ]
     return possible(work, his)
 
 
-def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -> list[Action]:
+def named(
+    flow: Flow, caller: Caller, name: str | None, effect: Effect | None, test: bool = False
+) -> list[Action]:
     """The actions that a caller means and may take in some state.
 
     Args:
         name, effect: one of them says which.
+        test: no bank pays for this case; who opened it says that it is paid.
 
     Raises:
         NotFound: the flow has no such action for a caller to take.
@@ -56,7 +62,7 @@ def named(flow: Flow, caller: Caller, name: str | None, effect: Effect | None) -
         raise NotFound(
             f"This procedure has no action {wanted!r}.", message_ar="ليس في هذا الإجراء خطوة بهذا الاسم."
         )
-    if name is not None and any(action.effect == "settle" for action in meant):
+    if name is not None and not test and any(action.effect == "settle" for action in meant):
         raise NotFound(
             f"{name!r} is taken by a payment, not by decision.",
             remedy="Notify the payment instead.",
@@ -83,13 +89,34 @@ def chosen(work: Work, meant: Sequence[Action]) -> Action:
             remedy="Read the case to see where it stands.",
             message_ar=f"المعاملة {number} في حالة «{state.ar}» ولا يمكن فيها «{title.ar}».",
         )
-    if able[0].four_eyes and work.caller.actor == work.case.centre:
+    if able[0].four_eyes and opened_by(work.case, work.caller):
         raise PermissionDenied(
             f"{able[0].title.en!r} is not for who opened the case.",
             remedy="A second person takes it.",
             message_ar=f"«{able[0].title.ar}» لا ينفذها من فتح المعاملة؛ ينفذها شخص آخر.",
         )
+    if able[0].four_eyes and rules.may_be_one_of(work.session, work.caller, _applying(work)):
+        raise PermissionDenied(
+            f"{able[0].title.en!r} is not for who applies or acts for him, nor for a clerk who may be he.",
+            remedy="A second person takes it, whom the municipality has enrolled with his identifier.",
+            message_ar=f"«{able[0].title.ar}» لا ينفذها صاحب الطلب ولا من ينوب عنه ولا موظف لم تُسجَّل هويته؛ "
+            "ينفذها شخص آخر.",
+        )
     return able[0]
+
+
+def _applying(work: Work) -> list[bytes]:
+    # Blind indexes of the applicant, and of who acts for him.
+    said = work.applicant
+    if "actor_identifier" not in said:
+        return [work.case.subject]
+    return [work.case.subject, work.office.vault.subject(said["actor_kind"], said["actor_identifier"])]
+
+
+def opened_by(case: Case, caller: Caller) -> bool:
+    """Whether a caller is who opened a case: of a centre its clerk, or one who cannot be told from him."""
+    unknown = case.clerk is None or caller.clerk is None
+    return caller.actor == case.centre and (unknown or case.clerk == caller.clerk)
 
 
 def check_version(case: Case, seen: int | None) -> None:

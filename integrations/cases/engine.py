@@ -34,7 +34,8 @@ from integrations.cases.case import Case, Work
 from integrations.cases.definitions import Definitions
 from integrations.cases.invoices import Invoice, Payment
 from integrations.cases.moves import CLOCK, SYSTEM, Effects, Moves
-from integrations.cases.numbers import next_number
+from integrations.cases.numbers import is_test, next_number
+from integrations.centres import rules
 from integrations.flow import Action, Effect
 from integrations.licences import admission, outcomes
 from integrations.licences import licence as licences
@@ -82,7 +83,8 @@ class Engine:
 
         Raises:
             PermissionDenied: the caller may not open it, here, or the applicant may not act on the licence.
-            Conflict: the licences do not allow it, or such a case is open on the licence.
+            Conflict: the licences do not allow it, such a case is open on the licence, or the centre's quota
+                is used up.
             InvalidInput: its licence could never be sealed.
         """
         asked = service.procedures[procedure]
@@ -92,6 +94,7 @@ class Engine:
         applicant = application.applicant or opening.holder(self._office, licence)
         case = opening.new_case(service, procedure, caller, application, at, licence, parent)
         case.subject = self._office.vault.subject(applicant["kind"], applicant["identifier"])
+        case.clerk = rules.clerk_of(session, caller)
         work = Work(
             session, case, service, self._office, caller, at, applicant, application.private, licence, parent
         )
@@ -104,11 +107,14 @@ class Engine:
         if asked.promise is not None:
             time = self._office.working_time(session, case.place)
             case.promised_for = clock.ends(asked.promise, at, time)
-        # Last before the first write: others who open a case wait for this number's transaction.
+        # Last before the first write: others who open a case wait for this number's transaction, and others
+        # of the centre for its quota's.
+        rules.count(session, caller, service.code)
         case.number = next_number(session, service.numbers.case, work.day)
         case.personal, digests = journal.sealed(self._office.vault, work)
         did = self._moves.enter(work, first)
         case_store.insert(session, case)
+        rules.opened(session, caller, case.id, service.code, work.at)
         written = copy.copy(case)
         journal.moved(work, first.name, "", {"application": digests, **did}, {})
         self._moves.ask(work, first)
@@ -148,7 +154,7 @@ class Engine:
         """
         flow = self._definitions.of(session, case).flow_of(case.procedure)
         # The role first: whoever may not act learns nothing of the state.
-        meant = choice.named(flow, caller, name, effect)
+        meant = choice.named(flow, caller, name, effect, is_test(case.number))
         choice.check_version(case, version)
         work = self.work(session, case, caller, at, lock=True)
         work.paid, work.comment = paid, comment

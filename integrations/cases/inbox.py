@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from foundation.errors import Malformed
 from foundation.identity import Role
 from integrations.cases.case import Case
+from integrations.cases.numbers import TEST_SERIES
 
 Whose = Literal["all", "mine", "unassigned"]
 MOST_COUNTED = 1_000
@@ -219,6 +220,9 @@ def _branches(wanted: Wanted, waiting: Sequence[str]) -> tuple[list[str], dict[s
 
 def _filters(wanted: Wanted, named: Callable[[str], str]) -> str:
     service = f" AND service = {named(wanted.service)}" if wanted.service is not None else ""
+    if wanted.everything and wanted.service is None:
+        # Nobody but its centre waits for a test.
+        service = f" AND number NOT LIKE '{TEST_SERIES}%'"
     if wanted.whose == "mine":
         at = f" AND place = {named(wanted.place)}" if wanted.place is not None else ""
         return f"{service}{at} AND assignee = {named(wanted.actor)}"

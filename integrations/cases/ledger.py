@@ -1,8 +1,10 @@
 """The ledger: double entry, added to in the transaction that causes a posting, never changed.
 
 Accounts: `receivable` (bills), `bank`, `revenue:FEE`, `vat`, `suspense` (paid, and nobody knows yet for
-what), `refunds_payable` (owed back). A posting is one statement of several rows; the database refuses one
-whose debits are not its credits, and any change of what stands there (migration 0012). Table: `case_ledger`.
+what), `refunds_payable` (owed back), `centre_share` (what service centres earn), `payable:CENTRE` (owed to
+one), `settlement:CENTRE` (what stands in its statements), `treasury` (transferred for them). A posting is one
+statement of several rows; the database refuses one whose debits are not its credits, and any change of what
+stands there (migration 0012). Table: `case_ledger`.
 
 A posting's `day` is the day the money moved, by the bank's word, or the bill was made: what a statement of
 the bank has. Its `at` is the moment we wrote it down.
@@ -100,7 +102,8 @@ class Posting:
     """One balanced transaction.
 
     Args:
-        kind: bill, void, payment, assigned, returned, refund_sent, refund_failed.
+        kind: bill, void, payment, assigned, returned, refund_sent, refund_failed, share, share_back, settled,
+            transferred.
         subject: what it is about, such as case/SC-2026-000001.
         reference: the bill's number, or the bank's reference of a payment or refund.
         day: when the money moved, or the bill was made.

@@ -16,6 +16,7 @@ from foundation.definitions import Bilingual
 from foundation.errors import Conflict, RakeezaError
 from integrations.cases.case import Case
 from integrations.cases.case_store import CASES
+from integrations.cases.numbers import is_test
 from integrations.service import Service
 
 _OPEN = (
@@ -59,6 +60,13 @@ def target(new: Service, case: Case, private: Mapping[str, Any], states: Mapping
     Raises:
         Conflict: the new definition does not know its procedure, its state or a field of its form.
     """
+    if new.is_test != is_test(case.number):
+        kind = "a test" if is_test(case.number) else "real"
+        raise Conflict(
+            f"The case {case.number} is {kind}, and {new.code} is not.",
+            remedy="Let it end under the definition that it has.",
+            message_ar=f"لا تنتقل المعاملة {case.number} بين التجريبي والحقيقي.",
+        )
     if case.procedure not in new.procedures:
         raise _unknown(case, Bilingual(ar="الإجراء", en="procedure"), case.procedure)
     state = states.get(case.state, case.state)

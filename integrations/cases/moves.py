@@ -24,6 +24,7 @@ from integrations.cases import (
 )
 from integrations.cases.case import Work
 from integrations.cases.definitions import Definitions
+from integrations.centres import share
 from integrations.flow import Action, Effect
 from integrations.municipality import Office
 
@@ -62,6 +63,8 @@ class Moves:
         bars.check_before(work, action)
         if action.effect is not None:
             did = {**did, **self._effects[action.effect](work)}
+        if action.effect == "fulfil" and work.case.clerk is not None:
+            did = {**did, **share.accrue(work)}
         did = {**did, **deadlines.turn_ended(work, action)}
         stayed = self._stayed(work) if action.to != before else {}
         did = {**did, **self.enter(work, action, edited)}

@@ -11,6 +11,13 @@ from foundation.database import Base
 
 BILLS = Sequence("case_bill_seq", metadata=Base.metadata)
 
+TEST_SERIES = "TEST"
+"""How the prefixes of a test service's numbers begin, and those of no other."""
+# The two digits of a year that no bill of ours is of.
+_NO_YEAR = "00"
+TEST_BILLS = f"{_NO_YEAR}%"
+"""The numbers of tests' bills, as a pattern of SQL's LIKE."""
+
 _NUMBER = re.compile(r"[A-Z]{2,5}-[0-9]{4}-[0-9]{6,9}")
 
 
@@ -59,6 +66,11 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
+def is_test(number: str) -> bool:
+    """Whether a case or a licence of this number is a test, whatever its service has become."""
+    return number.startswith(TEST_SERIES)
+
+
 def next_bill_number(session: Session, day: date) -> str:
     """The next bill number: two digits of the year, ten that count, a check digit.
 
@@ -73,6 +85,17 @@ def bill_number(count: int, day: date) -> str:
     """The bill number that a count of the sequence makes on a day."""
     digits = f"{day.year % 100:02}{count:010}"
     return digits + luhn.calc_check_digit(digits)
+
+
+def bill_number_of_test(count: int) -> str:
+    """The number of a test's bill: of no year, and its check digit is wrong, so that no bank takes it."""
+    digits = f"{_NO_YEAR}{count:010}"
+    return digits + str((int(luhn.calc_check_digit(digits)) + 1) % 10)
+
+
+def is_test_bill(text: str) -> bool:
+    """Whether a text can be the number of a test's bill."""
+    return re.fullmatch(rf"{_NO_YEAR}[0-9]{{11}}", text) is not None and not luhn.is_valid(text)
 
 
 def is_bill_number(text: str) -> bool:

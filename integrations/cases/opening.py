@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from foundation.errors import Conflict
+from foundation.errors import Conflict, FieldError, InvalidInput
 from foundation.identity import Caller
 from integrations.cases import case_store, facts
 from integrations.cases.application import Application
@@ -123,3 +123,22 @@ def refuse_second(work: Work) -> None:
             remedy="End it first.",
             message_ar=f"على الرخصة {work.licence.number} معاملة «{title.ar}» مفتوحة برقم {number}.",
         )
+
+
+def licence_needed(issues: bool) -> InvalidInput:
+    """Why an application is refused that names a licence though none is asked, or none though one is.
+
+    Args:
+        issues: none is asked.
+    """
+    if issues:
+        en, ar = (
+            "This procedure is about no licence that is there; leave its number out.",
+            "هذا الإجراء لا يتعلق برخصة قائمة؛ احذف رقم الرخصة.",
+        )
+    else:
+        en, ar = (
+            "This procedure is about a licence; give its number.",
+            "هذا الإجراء على رخصة قائمة؛ اذكر رقمها.",
+        )
+    return InvalidInput(en, fields=(FieldError("/licence", en, detail_ar=ar),), message_ar=ar)

@@ -15,6 +15,7 @@ from integrations.cases.case import MOMENT, MONEY
 from integrations.cases.invoices import Invoice, Payment
 from integrations.cases.ledger import Posting, moment
 from integrations.cases.money import amount_text
+from integrations.cases.numbers import TEST_BILLS
 
 Found = tuple[Payment, str | None]
 """A payment, and the number of the case whose bill it is of, if it is of one."""
@@ -42,8 +43,9 @@ PAYMENTS = Table(
 
 _COLUMNS = ", ".join(f"payment.{field.name}" for field in fields(Payment))
 # Of two notices of one reference at the same moment, the second waits here for the first's transaction.
+# Money that names the bill of a test is real, and of no bill that we know.
 _KEEP = text(
-    """
+    f"""
     WITH kept AS (
         INSERT INTO case_payment (reference, bill_number, amount, status, outcome, late, settles, credited,
                                   refunding, paid_at, day, client, from_file, received_at)
@@ -55,6 +57,7 @@ _KEEP = text(
     SELECT (SELECT id FROM kept) AS id, file.number
     FROM (VALUES (1)) AS one (row)
     LEFT JOIN case_invoice AS invoice ON invoice.bill_number = :bill_number
+        AND invoice.bill_number NOT LIKE '{TEST_BILLS}'
     LEFT JOIN case_file AS file ON file.id = invoice.case_id
     """
 )
@@ -106,7 +109,8 @@ _JUDGED = text(
 _BY_REFERENCE = f"""
     SELECT {_COLUMNS}, file.number FROM case_payment AS payment
     LEFT JOIN case_invoice AS invoice ON invoice.id = payment.invoice_id OR
-        (payment.invoice_id IS NULL AND invoice.bill_number = payment.bill_number)
+        (payment.invoice_id IS NULL AND invoice.bill_number = payment.bill_number
+         AND invoice.bill_number NOT LIKE '{TEST_BILLS}')
     LEFT JOIN case_file AS file ON file.id = invoice.case_id
 """
 _FOUND = text(_BY_REFERENCE + "WHERE payment.reference = :reference")

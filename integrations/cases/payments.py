@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from foundation import audit
@@ -27,6 +28,7 @@ from integrations.cases.invoices import Invoice, Payment
 from integrations.cases.judgement import Judgement, Outcome, judge
 from integrations.cases.ledger import Posting, Row
 from integrations.cases.money import amount_text
+from integrations.cases.numbers import is_test
 from integrations.cases.payment_store import Found, facts
 from integrations.cases.refunds import Reason
 from integrations.service import Service
@@ -44,6 +46,12 @@ _REASONS: dict[Outcome, Reason] = {
     Outcome.LATE: "late",
     Outcome.HELD: "void",
 }
+
+
+_TEST_PAID = text(
+    "UPDATE case_invoice SET credited = amount, state = 'settled', settled_at = :at "
+    "WHERE case_id = :case AND state = 'open' RETURNING bill_number, amount"
+)
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,8 @@ def receive(session: Session, till: Till, notice: Notice, caller: Caller, at: da
 
 def settle(work: Work) -> Mapping[str, JSON]:
     """Effect `settle`: the bill of the payment is paid. It issues nothing."""
+    if is_test(work.case.number):
+        return _settle_test(work)
     assert work.paid is not None, "a bill is settled by a payment"
     payment, invoice = work.paid
     source = ledger.SUSPENSE if payment.invoice_id is not None else ledger.BANK
@@ -136,6 +146,12 @@ def settle(work: Work) -> Mapping[str, JSON]:
         "reference": payment.reference,
         "outcome": payment.outcome,
     }
+
+
+def _settle_test(work: Work) -> Mapping[str, JSON]:
+    # By word of the centre: no money moves, and no payment is kept.
+    row = work.session.execute(_TEST_PAID, {"case": work.case.id, "at": work.at}).one()
+    return {"bill_number": row.bill_number, "amount": amount_text(row.amount)}
 
 
 def assign(

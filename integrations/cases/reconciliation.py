@@ -271,6 +271,22 @@ def movements(session: Session, entries: Sequence[Entry], day: date) -> list[Kno
     return [Known(*row) for row in session.execute(_MOVEMENTS, words)]
 
 
+_CHANNEL = text("SELECT reference FROM case_payment WHERE client = :client AND reference = ANY(:references)")
+
+
+def of_channel(
+    session: Session, client: str, known: Sequence[Known], entries: Sequence[Entry]
+) -> list[Known]:
+    """Of the movements those that one client told of, and those that its file names: others are not in it.
+
+    Args:
+        client: as the audit trail names it.
+    """
+    words = {"client": client, "references": [each.reference for each in known]}
+    told = set(session.execute(_CHANNEL, words).scalars()) | {entry.reference for entry in entries}
+    return [each for each in known if each.direction == "credit" and not each.back and each.reference in told]
+
+
 def _at_bank(entries: Iterable[Entry], told: Sequence[Known]) -> dict[Key, list[Entry]]:
     # Not every bank marks a refund that comes back: it comes under the reference that we gave the refund.
     refunds = {each.reference for each in told if each.direction == "debit"}

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from foundation.database import Base, Database
 from foundation.errors import RakeezaError
 from foundation.events import StoredEvent, newest, read
+from integrations.cases.numbers import is_test
 
 _log = logging.getLogger(__name__)
 
@@ -197,6 +198,8 @@ def _count(session: Session, events: Sequence[StoredEvent]) -> None:
         key = _key(said)
         stayed, working = _whole(said, "stayed_s"), _whole(said, "working_s")
         if event.kind != _MOVED or key is None or stayed is None or working is None:
+            continue
+        if is_test(event.subject.removeprefix("case/")):
             continue
         if key not in rows:
             rows[key] = session.get(StayRow, key) or _new(session, key)

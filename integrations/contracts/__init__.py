@@ -9,6 +9,9 @@ from fastapi import FastAPI
 
 LICENSING = Path(__file__).parent / "licensing.openapi.yaml"
 
+ARABIC = "x-summary-ar"
+"""Member of an operation: its summary in Arabic."""
+
 _JSON = "application/json"
 
 
@@ -33,7 +36,9 @@ def promised(operation_id: str) -> dict[str, Any]:
     operation = _operations()[operation_id]
     answers = {int(code): _shallow(answer) for code, answer in operation["responses"].items()}
     headers = [resolved(each) for each in _parameters(operation) if each["in"] == "header"]
-    extra: dict[str, Any] = {"parameters": headers} if headers else {}
+    extra: dict[str, Any] = {ARABIC: operation.get(ARABIC, "")}
+    if headers:
+        extra["parameters"] = headers
     body = operation.get("requestBody")
     if body is not None and _JSON not in body["content"]:
         # It passes the framework by, which then cannot describe it.
@@ -46,7 +51,7 @@ def promised(operation_id: str) -> dict[str, Any]:
         "description": operation.get("description", ""),
         "status_code": min(answers),
         "responses": answers,
-        "openapi_extra": extra or None,
+        "openapi_extra": extra,
     }
 
 

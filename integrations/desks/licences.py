@@ -16,6 +16,7 @@ from foundation.wire.paper_certificates import PaperCertificates
 from foundation.wire.verification import verify_by
 from integrations.cases import case_store
 from integrations.cases.case_store import CASES
+from integrations.cases.numbers import is_test
 from integrations.cases.opening import place_of
 from integrations.cases.parties import SEE_THEIR_OWN
 from integrations.desks.desk import Desk
@@ -23,7 +24,7 @@ from integrations.licences import licence as licences
 from integrations.licences import views
 from integrations.licences.admission import STATUS_TITLES
 from integrations.licences.certificate import own_certificates, paper_keys
-from integrations.licences.licence import VERSIONS, Licence
+from integrations.licences.licence import VERSIONS, Licence, LicenceIsTest
 from integrations.licences.outcomes import DOCUMENT_JOB
 from integrations.licences.papers import DOCUMENT_ATTEMPTS, Papers
 from integrations.licences.status_lists import Published, StatusLists
@@ -68,20 +69,30 @@ class LicencesDesk:
         object.__setattr__(self, "lists", lists)
         office.jobs.register(DOCUMENT_JOB, papers.make, attempts=DOCUMENT_ATTEMPTS)
 
-    def licence(self, number: str) -> dict[str, Any]:
+    def licence(self, number: str, caller: Caller | None = None) -> dict[str, Any]:
         """What the public part of a licence's paper shows, and how it stands today.
+
+        Args:
+            caller: who asks; the platform itself without. A test is shown to its own centre alone.
 
         Raises:
             NotFound: there is none.
         """
         with self.desk.database.transaction() as session:
-            return views.public(licences.of_number(session, number), self.desk.today())
+            licence = licences.of_number(session, number)
+            if is_test(number) and caller is not None:
+                self._check_own(session, caller, licence)
+            return views.public(licence, self.desk.today())
 
     def verify(self, number: str) -> dict[str, Any]:
         """What anyone may know of a licence: its status now, since when; whichever version's code he holds.
 
-        Raises as `licence` does.
+        Raises:
+            LicenceIsTest: the number is of a test, whether or not there is such a one.
+            NotFound: there is no such licence.
         """
+        if is_test(number):
+            raise LicenceIsTest(number)
         with self.desk.database.transaction() as session:
             return views.verification(licences.of_number(session, number), self.desk.today())
 

@@ -68,7 +68,7 @@ class Money:
         if caller.kind != "system":
             caller.require(Role.PAYMENT, Role.FINANCE, Role.CENTRE, Role.AUDITOR)
         with self.desk.database.transaction() as session:
-            invoice = invoices.by_number(session, number)
+            invoice = invoices.by_number(session, number, tests=caller.roles == {Role.CENTRE})
             case = case_store.by_id(session, invoice.case_id)
             presented = invoices.invoice_view(case.number, invoice)
             if not _sees_money(caller):
@@ -219,6 +219,7 @@ class Money:
         books: tuple[str, bytes],
         day: date,
         take_in: bool = False,
+        client: str | None = None,
     ) -> Report:
         """Compare the engine, a bank's file and a ledger export; nothing is changed by it alone.
 
@@ -226,6 +227,8 @@ class Money:
             bank, books: name and content of the bank's file and of the export.
             take_in: take in payments of the file that we were never notified of, and note refunds that the
                 bank has carried out; the report is then of before, and says what a person has to look at.
+            client: whose file it is, as the audit trail names it: a payment system has only the payments that
+                it told us of itself. None is the bank's, which has all that moved.
 
         Raises:
             Malformed, InvalidInput, TooLarge: a file that cannot be read whole.
@@ -238,6 +241,10 @@ class Money:
         posted = ledger.read_export(books[1], books[0])
         with self.desk.database.transaction() as session:
             known = reconciliation.movements(session, entries, day)
+            if client is not None:
+                known = reconciliation.of_channel(session, client, known, entries)
+                told = {each.reference for each in known} | {entry.reference for entry in entries}
+                posted = [row for row in posted if row.reference in told and not row.refund]
         report = reconciliation.compare(known, entries, posted, day)
         return replace(report, left=self._take_in(caller, report)) if take_in else report
 

@@ -15,13 +15,15 @@ from foundation.identity import Caller, Role
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from integrations import event_sight, webhooks
-from integrations.backend import open_backends
+from integrations.backend_drivers import open_backends
 from integrations.cases import calls, case_store
 from integrations.cases.calling import Calling
 from integrations.cases.case import Case
 from integrations.cases.views import cursor, read_cursor
 from integrations.desks.desk import Desk
 from integrations.outgoing import Outgoing
+from integrations.resilience.circuits import CircuitNews
+from integrations.resilience.look_ups import LookUps, Standing, standings
 from integrations.webhook_delivery import Delivery
 from integrations.webhooks import Subscription
 
@@ -51,7 +53,9 @@ class Outside:
     ) -> None:
         self._desk = desk
         self._vault = desk.office.vault
-        backends = open_backends(settings, secrets, desk.clock)
+        news, look_ups = CircuitNews(desk.database), LookUps(desk.database, desk.clock)
+        backends = open_backends(settings, secrets, desk.clock, news.tell, look_ups.note)
+        self._places = {name: section.places for name, section in settings.backends.items()}
         self._calling = Calling(
             desk.database, desk.definitions, desk.engine, desk.office, backends, desk.clock
         )
@@ -59,6 +63,16 @@ class Outside:
         sent = settings.webhooks
         self._outgoing = outgoing or Outgoing(sent.allow_private, sent.timeout)
         self._delivery = Delivery(desk.database, self._vault, self._outgoing, sent.attempts, desk.clock)
+
+    @property
+    def threads(self) -> int:
+        """Threads that calls are made with: while every back-end hangs in all its places, one is free."""
+        return sum(self._places.values()) + 1
+
+    def standings(self) -> list[Standing]:
+        """How each back-end of the settings stands; nothing of anybody is in it."""
+        with self._desk.database.transaction() as session:
+            return standings(session, sorted(self._places))
 
     def calls(self, caller: Caller, number: str) -> list[dict[str, Any]]:
         """The calls of a case, in the order they were asked.
@@ -119,7 +133,9 @@ class Outside:
         return self._desk.once(caller, key, "retry", str(call), {}, act)
 
     def resume(self) -> int:
-        """Put back the calls whose worker was killed or whose job is lost: their keys make it safe.
+        """Put back the calls whose worker was killed, whose job is lost, or whose back-end answers again.
+
+        Their keys make it safe.
 
         Returns:
             How many were put back.
@@ -127,10 +143,11 @@ class Outside:
         jobs = self._desk.office.jobs
         with self._desk.database.transaction() as session:
             stalled = jobs.put_back(session, calls.JOB)
-            lost = calls.lost(session, self._desk.clock())
-            jobs.enqueue_all(session, lost)
+            at = self._desk.clock()
+            again = [*calls.lost(session, at), *calls.answerable(session, at)]
+            jobs.enqueue_all(session, again)
             calls.forget(session)
-        return stalled + len(lost)
+        return stalled + len(again)
 
     def webhooks(self, caller: Caller) -> list[dict[str, Any]]:
         """The caller's subscriptions, without their secrets; the platform's own callers see all."""

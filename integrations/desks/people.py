@@ -19,6 +19,7 @@ from foundation.personal import masked
 from integrations.cases import calls, case_store, choice, copies, delegations, privacy, views
 from integrations.cases.delegations import Delegation, Grant
 from integrations.cases.faults import Checked, check_message, field, refused
+from integrations.centres import apart
 from integrations.desks.desk import Desk
 from integrations.identifiers import fault
 
@@ -108,6 +109,7 @@ class PeopleDesk:
         check_message(said)
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
+            apart.refuse_tests(session, caller)
             given = self._read(said)
             made = delegations.grant(session, self.desk.office.vault, given, caller.actor, at)
             return self._view(made)
@@ -124,6 +126,7 @@ class PeopleDesk:
         _require(caller, Role.CENTRE, Role.PRIVACY)
 
         def act(session: Session, at: datetime) -> dict[str, Any]:
+            apart.refuse_tests(session, caller)
             delegations.end(session, delegations.locked(session, number), caller, at)
             return self._view(delegations.locked(session, number))
 
@@ -136,6 +139,7 @@ class PeopleDesk:
         subject = vault.subject(kind, identifier)
         hides = Role.PRIVACY not in caller.roles and caller.kind != "system"
         with self.desk.database.transaction() as session:
+            apart.refuse_tests(session, caller)
             found = delegations.of_person(session, subject)
         return [{**self._view(each), **_people(self.desk, each, subject, hides)} for each in found]
 

@@ -114,7 +114,7 @@ class PaperKeys:
         builder = x509.CertificateSigningRequestBuilder().subject_name(self._subject())
         for extension, critical in _uses():
             builder = builder.add_extension(extension, critical)
-        return builder.sign(_Key(self._signer()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+        return builder.sign(SignerKey(self._signer()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def install(self, pem: str) -> PaperKey:
         """Take a certificate that an authority made, and sign with it from now on.
@@ -214,7 +214,7 @@ class PaperKeys:
 
     def _self_signed(self, signer: Signer) -> str:
         now = self._clock().replace(minute=0, second=0, microsecond=0)
-        key = _Key(signer)
+        key = SignerKey(signer)
         builder = (
             x509.CertificateBuilder()
             .subject_name(self._subject())
@@ -295,7 +295,7 @@ def _certificate(pem: str, municipality: str) -> PaperCertificate:
 def _same_key(certificate: x509.Certificate, signer: Signer) -> bool:
     public = certificate.public_key()
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return public.public_bytes(*form) == _Key(signer).public_key().public_bytes(*form)
+    return public.public_bytes(*form) == SignerKey(signer).public_key().public_bytes(*form)
 
 
 def _uses() -> tuple[tuple[x509.ExtensionType, bool], ...]:
@@ -323,7 +323,7 @@ def _unusable(reason: str) -> SettingsError:
     )
 
 
-class _Key(ec.EllipticCurvePrivateKey):
+class SignerKey(ec.EllipticCurvePrivateKey):
     """A signer as the library of certificates wants its keys: it gives signatures, and never itself."""
 
     def __init__(self, signer: Signer) -> None:
@@ -357,10 +357,10 @@ class _Key(ec.EllipticCurvePrivateKey):
     def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> bytes:
         raise NotImplementedError
 
-    def __copy__(self) -> "_Key":
+    def __copy__(self) -> "SignerKey":
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Key":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SignerKey":
         return self
 
 

@@ -106,6 +106,7 @@ class LicenceDocument:
         copy: number of the replacement copy of a lost paper; 0 is the original.
         parts: what follows the lines: fields under titles, and tables.
         notes: what the holder has to observe.
+        test: it is no licence, and each page says so across all that stands on it.
     """
 
     number: str
@@ -121,6 +122,7 @@ class LicenceDocument:
     copy: int = 0
     parts: tuple[Part | TablePart, ...] = ()
     notes: tuple[Bilingual, ...] = ()
+    test: bool = False
 
 
 def render(licence: LicenceDocument, fonts: Path) -> bytes:
@@ -213,6 +215,7 @@ def _data(licence: LicenceDocument) -> dict[str, Any]:
         "dates": [_dated(label, day) for label, day in days],
         "url": _clean(licence.verify_url) if licence.verify_url else None,
         "qr": Symbol(licence.credential).svg(),
+        "test": licence.test,
     }
 
 

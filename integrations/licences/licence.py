@@ -309,6 +309,19 @@ def status_on(licence: Licence, day: date) -> LicenceStatus:
     return "expired" if licence.status == "valid" and day > licence.valid_to else licence.status
 
 
+class LicenceIsTest(NotFound):
+    """The number is of a test: it is no licence, whoever asks."""
+
+    titles = ("Test, no licence", "تجربة وليست رخصة")
+
+    def __init__(self, number: str) -> None:
+        super().__init__(
+            f"{number} is the number of a test. It is no licence.",
+            remedy="Do not accept it.",
+            message_ar=f"الرقم {number} رقم تجريبي وليس رخصة؛ لا تعتمده.",
+        )
+
+
 def absent(number: str) -> NotFound:
     """What is told of a licence that is not there, or not there for this caller."""
     shown = number if is_number(number) else "of this number"

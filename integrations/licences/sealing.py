@@ -97,6 +97,14 @@ def claims(
     )
 
 
+def code_of_test(number: str) -> str:
+    """What the code of a test's paper says: to a person that it is a test, and to every verifier nothing.
+
+    It is no packed message, so that none has to know of tests to refuse it, and signed by nobody.
+    """
+    return f"{PREFIX}TEST - NO LICENCE - {number}"
+
+
 def sealed(content: LicenceClaims, key: Signer) -> str:
     """The credential.
 

@@ -24,7 +24,7 @@ class Served:
     def __init__(self, folder: Path, sections: Mapping[str, Mapping[str, Any]]) -> None:
         self.folder = folder
         self.settings_file = folder / "rakeeza.toml"
-        self.ports = {name: free_port() for name in ("http", "collector", "prometheus")}
+        self.ports = {name: free_port() for name in ("http", "tls", "collector", "prometheus")}
         merged: dict[str, dict[str, Any]] = {"platform": {"folder": str(folder / "platform")}}
         for name, port in self.ports.items():
             merged[name] = {"port": port}

@@ -42,7 +42,7 @@ def test_a_trail_that_was_written_anew_is_found_by_the_noted_seal(
 ) -> None:
     noted = rakeeza("audit", "seal").out.strip()
     with database.transaction() as session:
-        session.execute(text("TRUNCATE audit, audit_head, audit_seal, api_client"))
+        session.execute(text("TRUNCATE audit, audit_head, audit_seal, api_client CASCADE"))
     rakeeza("identity", "client", "add", "centre-1", "--role", "centre")
     rakeeza("audit", "seal")
     assert rakeeza("audit", "verify").code == 0

@@ -74,6 +74,7 @@ def silent_registry(tmp_path: Path, settings_file: Path) -> Iterator[Registry]:
     with registry() as running, settings_file.open("a") as file:
         file.write(f"[licences]\nfolders = [{json.dumps(str(folder))}]\n")
         file.write(f"[backends.commerce]\nurl = {json.dumps(running.url)}\ntimeout = 120\n")
+        file.write(f"places = {roles._AT_ONCE}\n")
         file.flush()
         running.behave("slow", seconds=600)
         yield running
@@ -124,7 +125,7 @@ def test_back_ends_that_hang_do_not_hold_the_papers(settings_file: Path, silent_
             under_way = [silent_registry.asked(call["key"]) for (call,) in calls]
             return sum(under_way) == roles._AT_ONCE
 
-        until(hang, "every thread of the calls hangs")
+        until(hang, "every place of the back-end hangs")
         licence = issued(platform)
         until(lambda: paper(platform, licence), "the paper")
         assert paper(platform, licence).startswith(b"%PDF")

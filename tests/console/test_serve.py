@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -30,6 +32,19 @@ def test_everything_it_serves_answers(platform: Served) -> None:
     assert httpx.get(f"{platform.api}/healthz", timeout=PATIENCE).json()["status"] == "ok"
     assert httpx.get(f"{collector}/targets", timeout=PATIENCE).json() == []
     until(lambda: httpx.get(f"{prometheus}/-/ready", timeout=PATIENCE).is_success)
+
+
+def test_the_api_answers_by_tls_under_a_certificate_of_our_authority(
+    platform: Served, tmp_path: Path
+) -> None:
+    found = httpx.get(f"{platform.api}/.well-known/rakeeza-centres.cer", timeout=PATIENCE)
+    (tmp_path / "authority.pem").write_text(ssl.DER_cert_to_PEM_cert(found.content))
+    url = f"https://localhost:{platform.ports['tls']}"
+    assert f"API by TLS  {url}\n" in platform.log.read_text()
+    known = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+    assert httpx.get(f"{url}/healthz", verify=known, timeout=PATIENCE).json()["status"] == "ok"
+    with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+        httpx.get(f"{url}/healthz", timeout=PATIENCE)
 
 
 def test_a_second_serve_in_the_same_folder_is_refused_in_one_sentence(platform: Served) -> None:

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import httpx
 import uvicorn
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
+from starlette.types import ASGIApp
 
 from foundation import errors
 from foundation.database import Database
@@ -29,7 +30,7 @@ FILE_LIMIT = 10_000
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
+def served(app: ASGIApp) -> Iterator[str]:
     """The application on a port of its own; its URL."""
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, loop="uvloop", http="httptools", log_config=None, server_header=False)

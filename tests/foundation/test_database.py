@@ -23,6 +23,7 @@ from foundation.errors import (
     RakeezaError,
     SettingsError,
     Unavailable,
+    problem,
 )
 from foundation.settings import load
 from tests.own_server import OwnServer
@@ -240,6 +241,11 @@ def test_an_error_of_the_driver_becomes_ours(
     assert type(caught.value) is kind
     assert caught.value.message.startswith(message)
     assert caught.value.place.startswith(database.place)
+    # Callers are told, in both languages, and nothing of what is inside.
+    said = problem(caught.value)
+    assert said["detail"]
+    assert said["detail_ar"]
+    assert not any(each in str(said) for each in (database.place, "PostgreSQL", "pair_pkey", "shift_during"))
     cause = caught.value.__cause__
     original = cause.orig if isinstance(cause, sqlalchemy.exc.DBAPIError) else cause
     assert isinstance(original, driver)

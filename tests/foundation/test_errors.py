@@ -70,3 +70,16 @@ def test_an_error_without_a_row_of_its_own_speaks_as_its_parent() -> None:
 
     assert problem(PrinterGone("No printer."))["type"] == "urn:rakeeza:problem:device-unreachable"
     assert exit_code(PrinterGone("No printer.")) == 75
+
+
+def test_an_error_with_titles_of_its_own_speaks_under_its_own_name_with_its_parents_status() -> None:
+    class ShiftClosed(errors.Conflict):
+        titles = ("No open shift", "لا توجد وردية مفتوحة")
+
+    class NightShiftClosed(ShiftClosed):
+        pass
+
+    for kind in (ShiftClosed, NightShiftClosed):
+        document = problem(kind("Open a shift."))
+        assert (document["type"], document["status"]) == ("urn:rakeeza:problem:shift-closed", 409)
+        assert (document["title"], document["title_ar"]) == ShiftClosed.titles

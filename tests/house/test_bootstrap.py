@@ -1,11 +1,16 @@
 """script/bootstrap on machines that are not ours: another PATH, another project of the same shape."""
 
+import base64
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +138,39 @@ def test_a_package_whose_hash_is_another_is_not_installed(clone: Path) -> None:
     assert outcome.returncode == 1
     assert "DO NOT MATCH THE HASHES" in outcome.stderr
     assert not (clone / ".venv/bootstrapped").exists()
+
+
+def _lock_for_node(clone: Path, dependencies: dict[str, str], packages: dict[str, Any]) -> Path:
+    client = clone / "tests/clients/node"
+    client.mkdir(parents=True, exist_ok=True)
+    said = {"name": "client", "version": "1.0.0", "dependencies": dependencies}
+    (client / "package.json").write_text(json.dumps(said))
+    lock = {**said, "lockfileVersion": 3, "requires": True, "packages": {"": said, **packages}}
+    (client / "package-lock.json").write_text(json.dumps(lock))
+    return client / "node_modules"
+
+
+def test_the_packages_of_nodes_client_are_installed_once(clone: Path) -> None:
+    modules = _lock_for_node(clone, {}, {})
+    assert "packages of tests/clients/node" in _bootstrap(clone).stdout
+    assert _bootstrap(clone).stdout == ""
+    shutil.rmtree(modules)
+    assert "packages of tests/clients/node" in _bootstrap(clone).stdout
+
+
+def test_a_package_of_node_whose_hash_is_another_is_not_installed(clone: Path) -> None:
+    known = base64.b64encode(bytes(64)).decode()
+    thing = {"version": "1.0.0", "resolved": "file:thing.tgz", "integrity": f"sha512-{known}"}
+    modules = _lock_for_node(clone, {"thing": "file:thing.tgz"}, {"node_modules/thing": thing})
+    with tarfile.open(modules.parent / "thing.tgz", "w:gz") as archive:
+        words = b'{"name": "thing", "version": "1.0.0"}'
+        entry = tarfile.TarInfo("package/package.json")
+        entry.size = len(words)
+        archive.addfile(entry, io.BytesIO(words))
+    outcome = _bootstrap(clone)
+    assert outcome.returncode == 1
+    assert "EINTEGRITY" in outcome.stderr
+    assert not (modules / "bootstrapped").exists()
 
 
 def test_elsewhere_it_names_exactly_the_programs_that_are_missing(clone: Path, tmp_path: Path) -> None:

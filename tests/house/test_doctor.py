@@ -22,6 +22,7 @@ CHECKS = [
     "clock",
     "time source",
     "services",
+    "back-ends",
     "device models",
     "playbooks",
     "fonts",

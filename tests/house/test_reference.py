@@ -39,7 +39,7 @@ def test_every_command_that_a_text_names_exists() -> None:
         if file.parts[0] in {"tests", "CHANGELOG.md"} or file.suffix not in {".py", ".md"}:
             continue
         text = (ROOT / file).read_text(encoding="utf-8")
-        for words in re.findall(r"(?:`|with: |with \"|Run )rakeeza ((?:[a-z]+(?: |\b))+)", text):
+        for words in re.findall(r"(?:`|with: |with \"|Run )rakeeza ((?:[a-z]+(?:-[a-z]+)*(?: |\b))+)", text):
             name = ["rakeeza"]
             for word in words.split():
                 if not isinstance(COMMANDS.get(" ".join(name)), click.Group):

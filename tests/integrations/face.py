@@ -2,20 +2,21 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator, FormatChecker
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.bootstrap import declared_roles
-from foundation.http import create_app
+from foundation.http import create_app, handed_over
 from foundation.http_tokens import token_router
-from foundation.identity import Identity
+from foundation.identity import Caller, Identity
 from foundation.secret import SecretFile
 from integrations import contracts
 from integrations.entrypoints import rest, verify
@@ -46,13 +47,33 @@ CLIENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 CENTRE, OTHER, KIOSK, BANK, REVIEWER = "centre-1", "centre-2", "kiosk-1", "bank", "reviewer"
 
 
+Vouched = dict[bytes, Callable[[], Caller]]
+"""By the header `Authorization` of their requests, callers whose signatures were checked before."""
+
+
+class Checked:
+    """Hands over the callers of requests that somebody has vouched for.
+
+    Args:
+        vouched: filled by whoever vouches.
+    """
+
+    def __init__(self, app: ASGIApp, vouched: Vouched) -> None:
+        self._app, self._vouched = app, vouched
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = dict(scope.get("headers", ())).get(b"authorization")
+        caller = self._vouched.get(told) if told is not None else None
+        await self._app(scope if caller is None else handed_over(scope, caller()), receive, send)
+
+
 @dataclass
 class Face:
     """The API and its clients.
 
     Args:
         anyone: speaks with the server, without a token.
-        tokens: of each client of `CLIENTS`.
+        tokens: of each client of `CLIENTS`, and of those whom `vouch` named.
     """
 
     desk: Desk
@@ -60,6 +81,16 @@ class Face:
     app: FastAPI
     anyone: httpx.Client
     tokens: dict[str, str]
+    vouched: Vouched = field(default_factory=dict)
+
+    def vouch(self, name: str, caller: Callable[[], Caller]) -> None:
+        """Let requests of a name be taken for a caller's whose signatures were checked.
+
+        Args:
+            caller: with a proof of its own for each request.
+        """
+        self.tokens[name] = f"checked-{name}"
+        self.vouched[f"Bearer {self.tokens[name]}".encode()] = caller
 
     def call(
         self, who: str | None, method: str, path: str, body: Any = None, **headers: str
@@ -196,13 +227,15 @@ def open_face(desk: Desk) -> Iterator[Face]:
     app.include_router(rest.router(desk.licensing, identity))
     app.include_router(verify.router(desk.licensing))
     contracts.describe(app)
+    vouched: Vouched = {}
+    app.add_middleware(Checked, vouched=vouched)
     tokens = {}
     for client, (of, places) in CLIENTS.items():
         with desk.database.transaction() as session:
             secret = identity.add_client(session, client, of, client, places=places)
         tokens[client] = identity.token(client, secret).token.reveal()
     with served(app) as url, httpx.Client(base_url=url, timeout=60) as anyone:
-        yield Face(desk, identity, app, anyone, tokens)
+        yield Face(desk, identity, app, anyone, tokens, vouched)
 
 
 def _dashed(headers: Mapping[str, str]) -> dict[str, str]:

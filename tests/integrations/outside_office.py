@@ -43,6 +43,7 @@ KNOWN, UNKNOWN = "4030123456", "4030000000"
 IDENTIFIER, MOBILE, OWNER = "1058529940", "+966501234567", "نورة بنت عبدالعزيز القحطاني"
 APPLICANT = {"kind": "national_id", "identifier": IDENTIFIER, "name": OWNER, "mobile": MOBILE}
 
+ASKS = "{register: register, holder: applicant.identifier}"
 DEFINITION = """\
 code: stand
 version: 1
@@ -204,14 +205,18 @@ def open_office(
     webhooks: Webhooks | None = None,
     outgoing: Outgoing | None = None,
     attempts: int = 3,
+    asks: str = ASKS,
+    sections: Mapping[str, Backend] | None = None,
 ) -> OutsideOffice:
     """An office whose secrets lie in a folder.
 
     Args:
         backends: URL by name.
         attempts: of its question.
+        asks: what its question sends, as the definition has it.
+        sections: back-ends with more settings than a URL.
     """
-    written = DEFINITION.replace("attempts: 3", f"attempts: {attempts}")
+    written = DEFINITION.replace("attempts: 3", f"attempts: {attempts}").replace(ASKS, asks)
     service = parse_yaml(written, "stand.yaml", Service)
     services: Services[Service] = Services("service")
     services.add(service.code, service, "stand.yaml")
@@ -230,7 +235,10 @@ def open_office(
     desk = Desk(database, known, engine, office, lambda: now[-1])
     settings = Settings(
         platform=Platform(folder=folder),
-        backends={name: Backend(url=url, timeout=2) for name, url in backends.items()},
+        backends={
+            **{name: Backend(url=url, timeout=2) for name, url in backends.items()},
+            **(sections or {}),
+        },
         webhooks=webhooks or Webhooks(),
     )
     LicencesDesk(desk, settings)

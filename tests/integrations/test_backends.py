@@ -18,7 +18,9 @@ from foundation.guard import free_port
 from foundation.secret import Secret, SecretFile
 from foundation.settings import Backend as Section
 from foundation.settings import Settings, backend_options, load
-from integrations.backend import Backend, BackendRejection, BackendUnavailable, Question, open_backends
+from integrations import json_client
+from integrations.backend import Backend, BackendRejection, BackendUnavailable, Question
+from integrations.backend_drivers import open_backends
 from integrations.backends import rest_registry
 from lab.registry import Mode, Registry, registry
 
@@ -120,8 +122,12 @@ def test_an_answer_that_was_lost_is_got_by_asking_again(subject: Subject) -> Non
     assert subject.acted(question.key) == 1
 
 
-def _registry_at(url: str, token: Callable[[], str] | None = None) -> rest_registry.RestRegistry:
-    return rest_registry.RestRegistry("commerce", url, TIMEOUT, token, _clock)
+def _registry_at(url: str, folder: Path, token: str | None = None) -> Backend:
+    secrets = _secrets(folder)
+    if token is not None:
+        secrets.set("token", Secret(token))
+    section = Section(url=url, timeout=TIMEOUT, secret=None if token is None else "token")
+    return rest_registry.open_backend("commerce", section, secrets, _clock)
 
 
 def _reason(backend: Backend) -> tuple[str, int | None]:
@@ -169,21 +175,29 @@ JSON_TYPE = {"Content-Type": "application/json"}
         (200, b'{"passed": 1}', JSON_TYPE, "wrong_shape"),
         (200, b"{}", JSON_TYPE, "wrong_shape"),
         (200, b'{"passed": true, "code": "two words"}', JSON_TYPE, "wrong_shape"),
+        (200, b'{"passed": true, "code": "1058529940"}', JSON_TYPE, "wrong_shape"),
+        (200, b'{"passed": true, "code": "id1058529940"}', JSON_TYPE, "wrong_shape"),
+        (200, b'{"passed": false, "passed": true}', JSON_TYPE, "malformed"),
+        (200, b'{"passed": true, "question": "case/another/check/a/1"}', JSON_TYPE, "not_ours"),
         (200, b'{"passed": true}' + b" " * 70_000, JSON_TYPE, "too_large"),
         (204, b"", {}, "unexpected_status"),
         (302, b"", {"Location": "http://127.0.0.1:9/"}, "unexpected_status"),
         (500, b"", {}, "server"),
         (503, b"", {}, "server"),
         (400, b"", {}, "status_400"),
-        (404, b"", {}, "status_404"),
-        *((status, b"", {}, reason) for status, reason in rest_registry.STATUSES.items()),
+        (422, b"", {}, "status_422"),
+        # A gateway says these of all questions while its back-end is away.
+        (404, b"", {}, "unexpected_status"),
+        (405, b"", {}, "unexpected_status"),
+        (410, b"", {}, "unexpected_status"),
+        *((status, b"", {}, reason) for status, reason in json_client.STATUSES.items()),
     ],
 )
 def test_every_reply_that_is_no_answer_is_named(
-    status: int, body: bytes, headers: dict[str, str], reason: str
+    status: int, body: bytes, headers: dict[str, str], reason: str, tmp_path: Path
 ) -> None:
     with _answering(status, body, headers) as url:
-        assert _reason(_registry_at(url)) == (reason, status)
+        assert _reason(_registry_at(url, tmp_path)) == (reason, status)
 
 
 @pytest.mark.parametrize(
@@ -197,17 +211,17 @@ def test_every_reply_that_is_no_answer_is_named(
         ("-1", None),
     ],
 )
-def test_a_back_end_may_say_when_to_come_again(header: str, seconds: float | None) -> None:
+def test_a_back_end_may_say_when_to_come_again(header: str, seconds: float | None, tmp_path: Path) -> None:
     with (
         _answering(429, b"", {"Retry-After": header}) as url,
         pytest.raises(BackendUnavailable) as caught,
     ):
-        _registry_at(url).ask(_question())
+        _registry_at(url, tmp_path).ask(_question())
     assert caught.value.retry_after == seconds
 
 
-def test_nobody_listening_is_unavailable() -> None:
-    assert _reason(_registry_at(f"http://127.0.0.1:{free_port()}/")) == ("connect", None)
+def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
+    assert _reason(_registry_at(f"http://127.0.0.1:{free_port()}/", tmp_path)) == ("connect", None)
 
 
 def test_the_table_has_a_row_for_every_way_an_exchange_can_fail() -> None:
@@ -215,14 +229,14 @@ def test_the_table_has_a_row_for_every_way_an_exchange_can_fail() -> None:
         return {kind, *(found for child in kind.__subclasses__() for found in below(child))}
 
     for kind in below(httpx.HTTPError):
-        reason, message = next(rest_registry.FAILURES[c] for c in kind.__mro__ if c in rest_registry.FAILURES)
+        reason, message = next(json_client.FAILURES[c] for c in kind.__mro__ if c in json_client.FAILURES)
         assert reason
         assert message.endswith(".")
 
 
 def test_a_wrong_or_missing_token_is_ours_to_mend_and_no_answer(running: Registry, tmp_path: Path) -> None:
     running.behave("answer")
-    assert _reason(_registry_at(running.url, lambda: "wrong")) == ("credentials", 401)
+    assert _reason(_registry_at(running.url, tmp_path, "wrong")) == ("credentials", 401)
     section = Section(url=running.url, secret="absent")
     missing = open_backends(Settings(backends={"commerce": section}), _secrets(tmp_path), _clock)
     assert _reason(missing["commerce"]) == ("credentials", None)
@@ -234,10 +248,10 @@ def test_a_driver_that_there_is_not_is_named(tmp_path: Path) -> None:
         open_backends(settings, _secrets(tmp_path), _clock)
 
 
-def test_both_errors_say_what_to_do(running: Registry) -> None:
+def test_both_errors_say_what_to_do(running: Registry, tmp_path: Path) -> None:
     running.behave("reject", times=1)
     with pytest.raises(RakeezaError) as caught:
-        _registry_at(running.url, lambda: "t0ken").ask(_question("case/1/check/says/1"))
+        _registry_at(running.url, tmp_path, "t0ken").ask(_question("case/1/check/says/1"))
     assert caught.value.remedy
     assert json.dumps(problem(caught.value), ensure_ascii=False).count("رفضت") == 2
 

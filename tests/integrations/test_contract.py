@@ -1,5 +1,6 @@
 """What is served is the contract, and the contract holds together."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from foundation.identity import Identity
 from foundation.secret import SecretFile
 from integrations import contracts
 from integrations.entrypoints import rest, verify
+from integrations.service import load_services
 from tests.integrations.desk import DEFINITIONS, open_desk
 
 METHODS = {"get", "post", "put", "delete"}
@@ -127,6 +129,68 @@ def test_every_operation_names_its_refusals(path: str, method: str, operation: d
     if any(each["name"] == "after" for each in parameters):
         assert "400" in codes
     assert len([code for code in codes if code < "300"]) == 1
+
+
+def _endless(schema: Any, place: str) -> Iterator[str]:
+    """Places of a schema that let any number of characters, digits or items pass."""
+    if not isinstance(schema, dict):
+        return
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    told = schema.keys() & {"maxLength", "enum", "const", "format"}
+    # A pattern ends where nothing in it may be repeated without end; a sign that is escaped or listed repeats
+    # nothing.
+    pattern = re.sub(r"\\.|\[[^\]]*\]", "x", schema.get("pattern", "*"))
+    if "string" in kinds and not told and ("*" in pattern or "+" in pattern):
+        yield place
+    if "array" in kinds and "maxItems" not in schema:
+        yield place
+    if "integer" in kinds and not schema.keys() & {"maximum", "enum", "const"}:
+        yield place
+    for name, part in schema.get("properties", {}).items():
+        yield from _endless(part, f"{place}/{name}")
+    yield from _endless(schema.get("items"), f"{place}/*")
+    for key in ("oneOf", "anyOf"):
+        for part in schema.get(key, ()):
+            yield from _endless(part, place)
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=NAMES)
+def test_whatever_a_caller_sends_has_a_limit(path: str, method: str, operation: dict[str, Any]) -> None:
+    asked = contracts.resolved(operation)
+    places = {each["name"]: each["schema"] for each in asked.get("parameters", ())}
+    for kind, content in asked.get("requestBody", {}).get("content", {}).items():
+        # Bytes are limited as a whole, and a file's type says no more.
+        if kind == "application/json":
+            places["body"] = content["schema"]
+    endless = [place for name, schema in places.items() for place in _endless(schema, name)]
+    assert endless == [], f"{method} {path}"
+
+
+def test_what_may_go_on_without_end_is_found() -> None:
+    wrong = {
+        "a": {"type": "string"},
+        "b": {"type": "string", "pattern": "^[a-z]+$"},
+        "c": {"type": "array", "items": {"type": "string", "maxLength": 3}},
+        "d": {"type": ["integer", "null"], "minimum": 1},
+        "e": {"type": "array", "maxItems": 2, "items": {"type": "string", "pattern": "^a*$"}},
+    }
+    right = {"f": {"type": "string", "pattern": "^[*+]{2}\\+$"}, "g": {"type": "string", "format": "date"}}
+    found = list(_endless({"type": "object", "properties": {**wrong, **right}}, "body"))
+    assert found == ["body/a", "body/b", "body/c", "body/d", "body/e/*"]
+
+
+def test_every_example_is_right() -> None:
+    found: dict[tuple[str, str], Any] = {}
+    for _, _, operation in OPERATIONS:
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            for name, example in content.get("examples", {}).items():
+                Draft202012Validator(contracts.resolved(content["schema"])).validate(example["value"])
+                found[operation["operationId"], name] = example["value"]
+    # What the contract leaves to the service is right too.
+    application = found["submit", "issue"]
+    service = load_services(()).get(application["service"]).for_clients()
+    Draft202012Validator(service["procedures"]["issue"]["form"]).validate(application["form"])
 
 
 def test_names_of_operations_are_their_own() -> None:

@@ -41,6 +41,13 @@ LET_IN: dict[str, frozenset[str]] = {
     "delegate": CENTRES,
     "search_delegations": CENTRES | {"privacy"},
     "end_delegation": CENTRES | {"privacy"},
+    "get_centre": CENTRES,
+    "get_centre_report": CENTRES,
+    "list_shifts": CENTRES,
+    # Whose contract it is: a counter of the municipality has none.
+    "open_shift": frozenset(),
+    "move_shift": frozenset(),
+    "close_shift": frozenset(),
     "copy_subject": frozenset({"privacy"}),
     "erase": frozenset({"privacy"}),
     "subscribe": CENTRES,
@@ -79,6 +86,9 @@ BODIES: dict[str, Any] = {
         "capacity": "manager",
     },
     "search_delegations": SUBJECT,
+    "open_shift": {"float": "0"},
+    "move_shift": {"direction": "in", "amount": "1.00", "reason": "x"},
+    "close_shift": {"counted": "0"},
     "copy_subject": SUBJECT,
     "subscribe": {"url": "http://127.0.0.1:9/"},
     "replay_webhook": {"since": "2026-01-01T00:00:00Z"},
@@ -86,6 +96,7 @@ BODIES: dict[str, Any] = {
 }
 QUERIES = {
     "get_ledger": "?from=2026-11-22&to=2026-11-22",
+    "get_centre_report": "?from=2026-11-22&to=2026-11-22",
     "put_document": "?name=scan.png",
 }
 FILLED = {
@@ -97,6 +108,7 @@ FILLED = {
     "{delegation}": "999",
     "{webhook}": "999",
     "{call}": "999",
+    "{shift}": "999",
 }
 
 

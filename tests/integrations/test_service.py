@@ -23,6 +23,7 @@ def test_the_product_and_the_definitions_of_the_tests_are_services() -> None:
     assert load_services([DEFINITIONS]).names() == [
         "advertising_licence", "building_permit", "demolition_permit", "digit_trade_licence", "exam_card",
         "excavation_permit", "health_card", "seasonal_card", "shop_licence", "sign_permit",
+        "test_permit",
     ]  # fmt: skip
 
 

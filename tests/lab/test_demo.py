@@ -47,6 +47,10 @@ def test_the_demo_observes_every_step_and_leaves_nothing_behind(lab_folder: Path
         "a part is paid: nothing is issued",
         "who proposes a suspension cannot decide it",
         "the holder objects and is upheld",
+        "its certificate holds under the municipality's authority",
+        "its licence verifies for everyone",
+        "the journal names the clerk",
+        "once suspended it is refused at once",
         "engine, bank and ledger agree, and a halala off is found",
         "the trail is whole, and holds the seal noted before",
     ):

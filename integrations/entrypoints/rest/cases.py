@@ -45,7 +45,9 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
         found = [
             service.summary()
             for service in licensing.services.items()
-            if channel is None or any(channel in each.channels for each in service.procedures.values())
+            # A test service is in no list that anybody chooses from; test centres are told its code.
+            if not service.is_test
+            and (channel is None or any(channel in each.channels for each in service.procedures.values()))
         ]
         return JSONResponse({"items": found})
 

@@ -20,10 +20,10 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
     anyone = Depends(authenticated(identity))
     scanner = Depends(authenticated(identity, *_SCAN))
 
-    @routes.get("/licences/{number}", dependencies=[scanner], **promised("get_licence"))
-    def get_licence(number: Number) -> JSONResponse:
+    @routes.get("/licences/{number}", **promised("get_licence"))
+    def get_licence(number: Number, caller: Caller = scanner) -> JSONResponse:
         """The public part of a licence's paper."""
-        return JSONResponse(licensing.licences.licence(number))
+        return JSONResponse(licensing.licences.licence(number, caller))
 
     @routes.get("/licences/{number}/history", **promised("get_history"))
     def get_history(number: Number, caller: Caller = anyone) -> JSONResponse:

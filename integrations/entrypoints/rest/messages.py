@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from foundation.errors import Malformed
 from foundation.http_faults import fault
 from foundation.idempotency import HEADER
+from integrations.centres.proof import DEVICE
 
 _CENTURY = r"^20[0-9]{2}-"
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -20,6 +21,7 @@ _AMOUNT = r"^([1-9][0-9]{0,11}(\.[0-9]{1,2})?|0\.([1-9][0-9]?|0[1-9]))$"
 _REFERENCE = r"^[A-Za-z0-9._/-]{1,64}$"
 _CURSOR = r"^[0-9]{1,19}-[0-9]{1,18}$"
 _MOST_ID = 2**53 - 1
+_DEVICE = r"[a-z][a-z0-9_-]{0,31}"
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 
 
@@ -268,6 +270,12 @@ class Replay(_Body):
 
 
 async def _key(request: Request) -> str | None:
+    if not re.fullmatch(_DEVICE, request.headers.get(DEVICE, "none")):
+        raise Malformed(
+            "Centre-Device is no code of a device.",
+            remedy="Send the code that the municipality enrolled the device under, or none.",
+            message_ar="قيمة Centre-Device ليست رمز جهاز؛ أرسل الرمز الذي سُجّل به الجهاز.",
+        )
     # Read past the framework: `once` tells a missing key as every other fault of a key, with status 400.
     return request.headers.get(HEADER)
 

@@ -1,9 +1,9 @@
 """What is told to others and asked of them: events, webhooks, calls to back-ends."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from foundation.http import authenticated, server_sent
+from foundation.http import authenticated, server_sent, still_bears
 from foundation.identity import Caller, Identity, Role
 from integrations.contracts import promised
 from integrations.entrypoints.rest.messages import (
@@ -27,11 +27,12 @@ def add(routes: APIRouter, licensing: Licensing, identity: Identity) -> None:
     watcher = Depends(authenticated(identity, Role.REVIEWER, Role.ADMINISTRATOR, Role.AUDITOR))
 
     @routes.get("/events", response_class=Response, **promised("events"))
-    def events(last_event: LastEvent, caller: Caller = anyone) -> Response:
+    def events(request: Request, last_event: LastEvent, caller: Caller = anyone) -> Response:
         """Events of the cases that the caller may see, as they happen (server-sent events)."""
         # Where it begins is settled now: what happens until the stream is read is in it.
         start = last_event or licensing.outside.newest()
-        return server_sent(licensing.outside.events(caller, start))
+        following = licensing.outside.events(caller, start)
+        return server_sent(following, holds=still_bears(request, identity))
 
     @routes.post("/webhooks", **promised("subscribe"))
     def subscribe(body: Subscription, caller: Caller = centre, key: Key = None) -> JSONResponse:

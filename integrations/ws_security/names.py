@@ -1,0 +1,31 @@
+"""Names of the standards that the profile rests on: namespaces, and the URIs of types and algorithms."""
+
+_OASIS = "http://docs.oasis-open.org/wss"
+_WSS_2004 = f"{_OASIS}/2004/01/oasis-200401-wss"
+_MESSAGE_SECURITY = f"{_WSS_2004}-soap-message-security-1.0"
+
+SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
+WSSE = f"{_WSS_2004}-wssecurity-secext-1.0.xsd"
+WSSE_11 = f"{_OASIS}/oasis-wss-wssecurity-secext-1.1.xsd"
+WSU = f"{_WSS_2004}-wssecurity-utility-1.0.xsd"
+DS = "http://www.w3.org/2000/09/xmldsig#"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+XOP = "http://www.w3.org/2004/08/xop/include"
+
+EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
+"""Exclusive canonical XML 1.0 without comments; also the namespace of its InclusiveNamespaces."""
+
+BASE64 = f"{_MESSAGE_SECURITY}#Base64Binary"
+PASSWORD_DIGEST = f"{_WSS_2004}-username-token-profile-1.0#PasswordDigest"
+X509_V3 = f"{_WSS_2004}-x509-token-profile-1.0#X509v3"
+SUBJECT_KEY = f"{_WSS_2004}-x509-token-profile-1.0#X509SubjectKeyIdentifier"
+THUMBPRINT = f"{_OASIS}/oasis-wss-soap-message-security-1.1#ThumbprintSHA1"
+
+WSU_ID = f"{{{WSU}}}Id"
+BINARY_TOKEN = f"{{{WSSE}}}BinarySecurityToken"
+SECURITY = f"{{{WSSE}}}Security"
+TOKEN_REFERENCE = f"{{{WSSE}}}SecurityTokenReference"
+USERNAME_TOKEN = f"{{{WSSE}}}UsernameToken"
+TIMESTAMP = f"{{{WSU}}}Timestamp"
+SIGNATURE = f"{{{DS}}}Signature"
