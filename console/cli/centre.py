@@ -19,6 +19,15 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _COLUMNS = ("code", "title", "state", "since", "contract", "last day", "today", "this month")
 _REASON = click.option("--reason", required=True, help="Why; it stands in the centre's journal.")
+# Those of the list of revocations (RFC 5280, section 5.3.1).
+_WHY_REVOKED = (
+    "key-compromise",
+    "superseded",
+    "affiliation-changed",
+    "cessation-of-operation",
+    "privilege-withdrawn",
+    "unspecified",
+)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -191,6 +200,18 @@ def rotate_key(ctx: click.Context, code: str, request: Path, out: Path | None, r
     else:
         out.write_text(pem, encoding="ascii")
         click.echo(f"{out}: the certificate of {code}.")
+
+
+@command.command("revoke-key")
+@click.argument("code")
+@click.argument("serial")
+@click.option("--reason", required=True, type=click.Choice(_WHY_REVOKED), help="Why.")
+@click.pass_context
+def revoke_key(ctx: click.Context, code: str, serial: str, reason: str) -> None:
+    """Let the certificate SERIAL of a centre count no more, at once; its key is never certified again."""
+    with open_platform(ctx) as platform:
+        platform.licensing.centres.revoke_certificate(caller(), code, serial, reason.replace("-", "_"))
+    click.echo(f"{code}: the certificate {serial} counts no more.")
 
 
 @command.command()

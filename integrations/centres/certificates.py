@@ -82,7 +82,7 @@ class Certificates:
     def issue(
         self, session: Session, client_id: str, request: str, at: datetime, *, actor: str = "system"
     ) -> ClientCertificate:
-        """A certificate for the key of a request.
+        """A certificate for the key of a request; those that are in force go on until they end.
 
         Args:
             client_id: of the API client; a centre's code is its client id.
@@ -96,30 +96,27 @@ class Certificates:
             InvalidInput: its key is of a kind or size that is not taken.
             Conflict: the key is another client's or was revoked, or too many certificates are in force.
         """
-        return self._issue(session, client_id, request, at, actor, None)
-
-    def renew(
-        self, session: Session, serial: str, request: str, at: datetime, *, actor: str = "system"
-    ) -> ClientCertificate:
-        """A certificate that follows another of the same client; the old one goes on until it ends.
-
-        Args:
-            serial: of the old one.
-
-        Raises:
-            NotFound: there is no certificate of this serial.
-            Conflict: as `issue`; or the old one is revoked.
-            Malformed, InvalidInput: as `issue`.
-        """
-        old = _of_serial(session, serial)
-        if old.state(at) is State.REVOKED:
+        key = requested_key(request)
+        _client(session, client_id)
+        mark = key_thumbprint(key)
+        session.execute(_KEY, {"key": mark})
+        _check_key(session, client_id, mark)
+        in_force = held(session, client_id, at)
+        if len(in_force) >= MOST_AT_ONCE:
             raise Conflict(
-                f"The certificate {old.serial} is revoked and cannot be renewed.",
-                place=f"client {old.client_id}",
-                remedy="Issue a new one for a new key.",
-                message_ar="الشهادة ملغاة ولا يمكن تجديدها؛ أصدر شهادة جديدة لمفتاح جديد.",
+                f"{client_id} has {MOST_AT_ONCE} certificates in force already.",
+                place=f"client {client_id}",
+                remedy="Revoke those that are not used any more.",
+                message_ar="بلغت الشهادات السارية لهذا المركز الحد الأعلى؛ ألغِ ما لا يُستخدم منها.",
             )
-        return self._issue(session, old.client_id, request, at, actor, old.serial)
+        latest = certificate_for(session, in_force[0].thumbprint) if in_force else None
+        renews = None if latest is None else latest.serial
+        made = _row(self._authority.certify(key, client_id, at), client_id, mark, at, actor, renews)
+        session.add(made)
+        session.flush()
+        told = {"serial": made.serial, "thumbprint": made.thumbprint, "not_after": _text(made.not_after)}
+        _record(session, client_id, actor, "certificate_issued", {**told, "renews": renews})
+        return made
 
     def crl(self, session: Session, at: datetime) -> bytes:
         """The list of revocations at a moment, DER."""
@@ -128,28 +125,6 @@ class Certificates:
     def authority_der(self) -> bytes:
         """The authority's own certificate, DER."""
         return self._authority.certificate.public_bytes(Encoding.DER)
-
-    def _issue(
-        self, session: Session, client_id: str, request: str, at: datetime, actor: str, renews: str | None
-    ) -> ClientCertificate:
-        key = requested_key(request)
-        _client(session, client_id)
-        mark = key_thumbprint(key)
-        session.execute(_KEY, {"key": mark})
-        _check_key(session, client_id, mark)
-        if len(held(session, client_id, at)) >= MOST_AT_ONCE:
-            raise Conflict(
-                f"{client_id} has {MOST_AT_ONCE} certificates in force already.",
-                place=f"client {client_id}",
-                remedy="Revoke those that are not used any more.",
-                message_ar="بلغت الشهادات السارية لهذا المركز الحد الأعلى؛ ألغِ ما لا يُستخدم منها.",
-            )
-        made = _row(self._authority.certify(key, client_id, at), client_id, mark, at, actor, renews)
-        session.add(made)
-        session.flush()
-        told = {"serial": made.serial, "thumbprint": made.thumbprint, "not_after": _text(made.not_after)}
-        _record(session, client_id, actor, "certificate_issued", {**told, "renews": renews})
-        return made
 
 
 def standing(session: Session, thumbprint: str, at: datetime | None = None) -> ClientCertificate | None:
@@ -198,6 +173,16 @@ def revoke(
         told = {"serial": found.serial, "thumbprint": found.thumbprint, "reason": reason}
         _record(session, found.client_id, actor, "certificate_revoked", told)
     return found
+
+
+def revoke_of(
+    session: Session, client_id: str, serial: str, reason: str, at: datetime, *, actor: str = "system"
+) -> ClientCertificate:
+    """Revoke a certificate of one client; another's is not found. Else as `revoke`."""
+    found = _of_serial(session, serial)
+    if found.client_id != client_id:
+        raise _unknown(serial)
+    return revoke(session, found.serial, reason, at, actor=actor)
 
 
 def revoke_all(session: Session, client_id: str, reason: str, at: datetime, *, actor: str = "system") -> int:
@@ -343,13 +328,17 @@ def _of_serial(session: Session, serial: str, *, locked: bool = False) -> Client
         ClientCertificate, number, with_for_update=True if locked else None, populate_existing=locked
     )
     if found is None:
-        raise NotFound(
-            f"There is no certificate of serial {serial[:64]}.",
-            place="serial",
-            remedy="Give it in hexadecimal digits, as the certificate has it.",
-            message_ar="لا توجد شهادة بهذا الرقم التسلسلي.",
-        )
+        raise _unknown(serial)
     return found
+
+
+def _unknown(serial: str) -> NotFound:
+    return NotFound(
+        f"There is no certificate of serial {serial[:64]}.",
+        place="serial",
+        remedy="Give it in hexadecimal digits, as the certificate has it.",
+        message_ar="لا توجد شهادة بهذا الرقم التسلسلي.",
+    )
 
 
 def _record(session: Session, client_id: str, actor: str, action: str, details: Mapping[str, JSON]) -> None:

@@ -223,6 +223,14 @@ class CentresDesk:
 
         return self._changed(caller, code, act)[1]
 
+    def revoke_certificate(self, caller: Caller, code: str, serial: str, reason: str) -> None:
+        """Let a certificate of a centre count no more, at once. Raises as `certificates.revoke` does."""
+
+        def act(session: Session, centre: Centre, at: datetime) -> None:
+            certificates.revoke_of(session, centre.code, serial, reason, at, actor=caller.actor)
+
+        self._changed(caller, code, act)
+
     def add_device(self, caller: Caller, code: str, device: str, branch: str, title: str) -> dict[str, Any]:
         """Enrol a device of a branch. Raises as `devices.add` does."""
 

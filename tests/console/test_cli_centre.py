@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
+from integrations.centres.authority import REASONS
 from tests.console.rakeeza_types import Done, Rakeeza
 from tests.integrations.centre_office import CONTRACT, a_national_id
 
@@ -105,6 +106,38 @@ def test_a_clerk_and_his_key_and_a_device_are_stopped(
     shown = rakeeza("centre", "show", "centre-7", "--json").rows
     assert shown["clerks"][0]["active"]
     assert shown["devices"][0]["active"]
+
+
+def test_one_certificate_is_revoked_and_the_others_go_on(
+    rakeeza: Rakeeza, contract: Path, tmp_path: Path
+) -> None:
+    _add(rakeeza, contract)
+    stolen, kept = (
+        x509.load_pem_x509_certificate(
+            rakeeza("centre", "rotate-key", "centre-7", str(_request(tmp_path))).out.encode()
+        )
+        for _ in range(2)
+    )
+    asked = ("centre", "revoke-key", "centre-7", f"{stolen.serial_number:x}", "--reason")
+    assert rakeeza(*asked, "because").code == 2
+    assert rakeeza(*asked, "key-compromise").code == 0
+    shown = rakeeza("centre", "show", "centre-7", "--json").rows["certificates"]
+    assert {int(each["serial"], 16): each["state"] for each in shown} == {
+        stolen.serial_number: "revoked",
+        kept.serial_number: "active",
+    }
+    assert rakeeza("centre", "revoke-key", "centre-7", "ab", "--reason", "superseded").code == 66
+
+
+def test_each_reason_of_the_list_of_revocations_can_be_given(
+    rakeeza: Rakeeza, contract: Path, tmp_path: Path
+) -> None:
+    _add(rakeeza, contract)
+    for reason in REASONS:
+        pem = rakeeza("centre", "rotate-key", "centre-7", str(_request(tmp_path))).out.encode()
+        serial = f"{x509.load_pem_x509_certificate(pem).serial_number:x}"
+        asked = ("centre", "revoke-key", "centre-7", serial, "--reason", reason.replace("_", "-"))
+        assert rakeeza(*asked).code == 0
 
 
 def test_a_centre_is_suspended_resumed_and_ended(rakeeza: Rakeeza, contract: Path, tmp_path: Path) -> None:

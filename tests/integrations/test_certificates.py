@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import pytest
 from cryptography import x509
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from foundation import audit, events
 from foundation.client_keys import State, key_thumbprint, thumbprint
@@ -29,6 +28,7 @@ from integrations.centres.certificates import (
     of_client,
     revoke,
     revoke_all,
+    revoke_of,
     revoked,
     standing,
     watch,
@@ -157,23 +157,27 @@ def test_a_key_belongs_to_one_client_and_a_revoked_one_to_none(office: Office) -
 
 def test_a_renewed_certificate_goes_on_until_its_end(office: Office) -> None:
     old = office.issue(at=NOW - LIFETIME + 10 * DAY)
-
-    def renew(session: Session) -> ClientCertificate:
-        return office.certificates.renew(session, old.serial, request_for(new_key()), NOW)
-
-    new = office.do(renew)
-    assert (new.renews, new.client_id) == (old.serial, "centre-7")
+    new = office.issue()
+    assert (old.renews, new.renews, new.client_id) == (None, old.serial, "centre-7")
     keys = office.do(held, "centre-7", NOW)
     assert [each.thumbprint for each in keys] == [new.thumbprint, old.thumbprint]
-    office.revoke(old)
-    with pytest.raises(Conflict, match="is revoked and cannot be renewed"):
-        office.do(renew)
-    with pytest.raises(NotFound, match="no certificate"):
-        office.do(office.certificates.renew, "ab", request_for(new_key()), NOW)
     assert [each.serial for each in office.do(of_client, "centre-7")] == [
         new.serial,
         old.serial,
     ]
+    office.revoke(old)
+    office.revoke(new)
+    # What was revoked is followed by nothing: the next one is a beginning.
+    assert office.issue().renews is None
+
+
+def test_a_certificate_is_revoked_for_its_own_client_alone(office: Office) -> None:
+    made = office.issue()
+    with pytest.raises(NotFound, match="no certificate"):
+        office.do(revoke_of, "centre-8", made.serial, "key_compromise", NOW)
+    assert [each.thumbprint for each in office.do(held, "centre-7", NOW)] == [made.thumbprint]
+    assert office.do(revoke_of, "centre-7", made.serial, "key_compromise", NOW).revoked_at == NOW
+    assert office.do(held, "centre-7", NOW) == []
 
 
 def test_what_cannot_be_certified_leaves_nothing_behind(office: Office) -> None:
