@@ -89,6 +89,8 @@ def test_who_used_up_his_budget_is_refused_while_another_works(monkeypatch: pyte
 
 
 def test_a_debt_is_paid_back_in_a_second_beside_others_and_sooner_alone() -> None:
+    in_turn = []
+
     async def act(admission: Admission, clock: Clock) -> None:
         for alone, seconds in ((False, 0.9), (True, 0.9 / ALONE)):
             other = [] if alone else (await started(1, admission, QUIET))[0]
@@ -96,12 +98,14 @@ def test_a_debt_is_paid_back_in_a_second_beside_others_and_sooner_alone() -> Non
             clock.now += seconds
             # At once: the clock stands still, and waiting would have no end.
             await work(admission, clock, FLOOD, 0.01)
+            in_turn.append(alone)
             for task in other:
                 task.cancel()
                 await asyncio.wait({task})
             clock.now += 60
 
     run(act)
+    assert in_turn == [False, True]
 
 
 def test_a_waiting_request_goes_on_when_the_budget_fills() -> None:
@@ -118,16 +122,20 @@ def test_a_waiting_request_goes_on_when_the_budget_fills() -> None:
 
 
 def test_time_that_several_share_is_charged_to_each_in_part() -> None:
+    in_turn = []
+
     async def act(admission: Admission, clock: Clock) -> None:
         others, _ = await started(PLACES - 1, admission, QUIET)
         # A quarter of it is his: something is left, where all of it would have used everything up.
         await work(admission, clock, FLOOD, BURST * 2)
         await work(admission, clock, FLOOD, 0.0)
+        in_turn.append(FLOOD)
         for task in others:
             task.cancel()
         await asyncio.wait(others)
 
     run(act)
+    assert in_turn == [FLOOD]
 
 
 def request(headers: list[tuple[bytes, bytes]], path: str = "/v1/cases") -> Scope:

@@ -69,6 +69,7 @@ def test_one_value_in_two_parts_is_one(database: Database) -> None:
 def test_senders_do_not_use_up_each_others_nonces(database: Database) -> None:
     accept(database, "centre-7", [b"nonce"], now())
     accept(database, "centre-8", [b"nonce"], now())
+    assert rows(database) == 2
 
 
 def test_a_message_is_taken_in_its_time_only(database: Database) -> None:

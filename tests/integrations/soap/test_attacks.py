@@ -109,6 +109,7 @@ def test_a_gzip_bomb_in_chunks_is_refused_as_it_unfolds(town: SoapTown) -> None:
     answer = said(town.http.post(town.url + PATH, content=pieces, headers=headers), SOAP_11)
 
     refused(answer, "too-large")
+    assert answer.json["status"] == 413
 
 
 SMUGGLED = {

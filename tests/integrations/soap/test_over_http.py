@@ -20,6 +20,7 @@ from tests.integrations.soap.soap_client import (
     PATH,
     SOAP_11,
     SOAP_12,
+    OverSoap,
     Said,
     asked,
     content_type,
@@ -70,6 +71,9 @@ def test_what_rest_is_tried_with_gets_the_same_answers_by_soap(api: Face) -> Non
     # Written for REST, to the fields, ETags, kept answers and refusals that they look at.
     for by_rest in (many, correcting, anothers, changed_meanwhile, renewing):
         by_rest(api)
+    transport = api.anyone._transport
+    assert isinstance(transport, OverSoap)
+    assert transport.sent > 20
 
 
 def test_centre_and_office_speak_of_a_case_by_soap(api: Face) -> None:

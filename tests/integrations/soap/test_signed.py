@@ -171,7 +171,8 @@ def test_whom_the_records_do_not_bear_out_is_refused(town: SoapTown) -> None:
     # A device that nothing vouches for.
     town.refused(town.signed(*submit(), username=f"{BADR}@{CODE}/counter-1"), *failed)
     # A key that is not the certificate's.
-    town.refused(town.signed(*submit(), kit=stranger), "not-authenticated", "wsse:FailedCheck")
+    answer = town.refused(town.signed(*submit(), kit=stranger), "not-authenticated", "wsse:FailedCheck")
+    assert answer.json["status"] == 401
 
 
 def test_what_was_changed_on_its_way_or_is_out_of_its_time_is_refused(town: SoapTown) -> None:
@@ -194,12 +195,14 @@ def test_a_write_needs_the_clerk_and_a_read_does_not(town: SoapTown) -> None:
 def test_a_token_beside_a_signed_message_is_not_looked_at(town: SoapTown) -> None:
     message = town.signed(*submit(), secret="another")
 
-    town.refused(
+    answer = town.refused(
         message,
         "not-authenticated",
         "wsse:FailedAuthentication",
         {"Authorization": f"Bearer {town.town.token(town.town.kits[CODE])}"},
     )
+
+    assert answer.json["status"] == 401
 
 
 def test_what_the_municipality_takes_away_is_gone_with_the_next_message(
