@@ -39,6 +39,8 @@ _LOOP = """\
       title: {ar: أحداث كثيرة, en: Many events}
       purpose: {ar: قياس كلفة الأحداث, en: Measures what events cost}
       risk: reads
+      approval: none
+      window: always
       targets: [host]
   tasks:
     - name: Loop

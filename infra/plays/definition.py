@@ -21,6 +21,8 @@ from foundation.registry import definition_files
 from infra.plays.revision import playbook_files, revision_of
 
 Value = bool | int | float | str
+Risk = Literal["reads", "low", "medium", "high"]
+Window = Literal["always", "change"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 # Ansible and the block itself own these names; a parameter of that name would steer the connection.
@@ -165,15 +167,30 @@ class About(Strict):
         purpose: what it does, in a sentence or two.
         risk: `reads` changes nothing; `low` cannot interrupt a service; `medium` may for a moment; `high` may
             for long, or cannot be undone.
+        approval: whether a second engineer has to approve what a check showed, before it is done.
+        window: `always`, or `change`: only while a change window of its hosts' sites is open.
+        slices: whether a run on many hosts may be cut into parts that are played at the same time; not where
+            hosts follow one another (`serial`) or one acts for all (`run_once`).
         targets: kinds of asset it may run on.
         parameters: what an engineer may set, by name.
     """
 
     title: Bilingual
     purpose: Bilingual
-    risk: Literal["reads", "low", "medium", "high"]
+    risk: Risk
+    approval: Literal["none", "needed"]
+    window: Window
+    slices: bool = False
     targets: tuple[Kind, ...] = Field(min_length=1)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.risk == "high" and self.approval == "none":
+            raise ValueError("a play of high risk needs an approval")
+        if self.risk in ("medium", "high") and self.window == "always":
+            raise ValueError(f"a play of {self.risk} risk needs the window `change`")
+        return self
 
     @field_validator("parameters")
     @classmethod

@@ -88,6 +88,8 @@ HEAD = """\
       title: {ar: اختبار, en: Test}
       purpose: {ar: للاختبار فقط, en: For the tests only}
       risk: low
+      approval: none
+      window: always
       targets: [host]
       parameters:
         seconds:

@@ -1,0 +1,22 @@
+"""Secret variables of a run, as they may lie in its folder: sealed, and their passwords never on a disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from foundation.secret import Secret
+
+
+@dataclass(frozen=True)
+class PlaySecrets:
+    """What a run needs to read its secret variables.
+
+    Args:
+        files: sealed by ansible-vault, by path relative to the inventory's folder, such as
+            `group_vars/site_dc-1/vault.yml`.
+        passwords: of the vaults, by vault id.
+        values: every secret text within, to be masked wherever the run says anything.
+    """
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    passwords: Mapping[str, Secret] = field(default_factory=dict)
+    values: frozenset[str] = frozenset()
