@@ -17,6 +17,10 @@ from pydantic.fields import FieldInfo
 from foundation.errors import FieldError, SettingsError
 from foundation.secret import Secret, SecretFile
 from foundation.settings_backend import Backend as Backend
+from foundation.settings_infra import Changes as Changes
+from foundation.settings_infra import Mail as Mail
+from foundation.settings_infra import Plays as Plays
+from foundation.settings_section import Port as Port
 from foundation.settings_section import Section as Section
 
 FILE_NAME = "rakeeza.toml"
@@ -28,7 +32,6 @@ def _secret(value: Any) -> Any:
 
 
 SecretText = Annotated[Secret, BeforeValidator(_secret)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _default_folder() -> Path:
@@ -130,56 +133,6 @@ class Prometheus(Section):
     port: Port = Field(9090, description="Port the private Prometheus listens on; 0 takes a free one.")
     scrape_interval: float = Field(15.0, ge=0.5, description="Seconds between two readings of a device.")
     retention: int = Field(90, ge=1, description="Days of history kept.")
-
-
-class Plays(Section):
-    """Ansible."""
-
-    folders: tuple[Path, ...] = Field(
-        (), description="More folders with playbooks, searched after the product's own."
-    )
-    keep_runs: int = Field(200, ge=1, description="Runs whose artifacts are kept.")
-    keep_days: int = Field(365, ge=1, description="Days after which a run's artifacts go, however few there are.")
-    keep_megabytes: int = Field(
-        2_000, ge=10, description="Artifacts of all runs together, in MB; the oldest go when there are more."
-    )
-    forks: int = Field(20, ge=1, le=500, description="Hosts that one run works on at the same time.")
-    slice_hosts: int = Field(
-        100, ge=1, le=10_000, description="Hosts of one part of a run that may be cut into parts."
-    )
-    at_once: int = Field(4, ge=1, le=100, description="Runs performed at the same time at one site.")
-    sites: tuple[str, ...] = Field(
-        (), description="Sites whose runs this machine's worker performs; none is every site, and what has none."
-    )
-    secrets_folders: tuple[Path, ...] = Field(
-        (), description="Folders with secret variables: GROUP or HOST, .vault.yml (ansible-vault) or .age."
-    )
-    age_identities: tuple[Path, ...] = Field((), description="Files with the age keys that open .age files.")
-    notify: tuple[str, ...] = Field(
-        (), description="Who is told of plays: mailto:NAME@HOST, or the https URL of a webhook."
-    )
-
-
-class Changes(Section):
-    """Change windows and freezes."""
-
-    folders: tuple[Path, ...] = Field(
-        (), description="More folders with change calendars, searched after the product's own."
-    )
-    calendar: str = Field("municipality", description="Name of the change calendar that holds.")
-
-
-class Mail(Section):
-    """The mail server that notices are given to."""
-
-    host: str | None = Field(None, description="Mail server (SMTP); without it no mail is sent.")
-    port: Port = Field(587, description="Port of the mail server.")
-    security: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="starttls, tls from the first byte, or none (loopback only)."
-    )
-    user: str | None = Field(None, description="Name we sign in with; without it we do not sign in.")
-    password_secret: str = Field("mail-password", description="Name of the secret that is its password.")
-    sender: str = Field("rakeeza@localhost", description="Address that notices come from.")
 
 
 class Licences(Section):
