@@ -15,9 +15,7 @@ class Plays(Section):
         (), description="More folders with playbooks, searched after the product's own."
     )
     keep_runs: int = Field(200, ge=1, description="Runs whose artifacts are kept.")
-    keep_days: int = Field(
-        365, ge=1, description="Days after which a run's artifacts go, however few there are."
-    )
+    keep_days: int = Field(365, ge=1, description="Days that a run's artifacts are kept.")
     keep_megabytes: int = Field(
         2_000, ge=10, description="Artifacts of all runs together, in MB; the oldest go when there are more."
     )
@@ -26,12 +24,10 @@ class Plays(Section):
         100, ge=1, le=10_000, description="Hosts of one part of a run that may be cut into parts."
     )
     at_once: int = Field(4, ge=1, le=100, description="Runs performed at the same time at one site.")
-    threads: int = Field(
-        8, ge=1, le=100, description="Runs that one worker process performs at the same time."
-    )
+    threads: int = Field(8, ge=1, le=100, description="Runs that one worker performs at the same time.")
     sites: tuple[str, ...] = Field(
         (),
-        description="Sites whose runs this machine's worker performs; none is every site, and what has none.",
+        description="Sites whose runs this worker performs; none is every site, and hosts of none.",
     )
     secrets_folders: tuple[Path, ...] = Field(
         (), description="Folders with secret variables: GROUP or HOST, .vault.yml (ansible-vault) or .age."
