@@ -75,6 +75,7 @@ class Plays:
         parameters: Mapping[str, object] | None = None,
         check: bool = False,
         diff: bool = False,
+        schedule: str | None = None,
         enqueue: bool = True,
     ) -> int:
         """Ask for a run, in the caller's transaction.
@@ -86,6 +87,7 @@ class Plays:
             parameters: its parameters, by name; text or typed.
             check: change nothing.
             diff: show how files change.
+            schedule: that asks for it.
             enqueue: let a worker perform it; otherwise the caller calls `perform`.
 
         Returns:
@@ -107,6 +109,9 @@ class Plays:
             check_mode=check,
             diff=diff,
             requested_by=requested_by,
+            schedule=schedule,
+            risk=playbook.about.risk,
+            targets=hosts,
             state="queued",
         )
         session.add(run)

@@ -32,6 +32,7 @@ def upgrade() -> None:
             ADD COLUMN retry_of bigint CONSTRAINT fk_play_run_retry_of REFERENCES play_run (id),
             ADD COLUMN schedule text,
             ADD COLUMN lease bigint,
+            ADD COLUMN turn integer NOT NULL DEFAULT 0,
             DROP CONSTRAINT ck_play_run_state,
             ADD CONSTRAINT ck_play_run_state CHECK (
                 state IN (
