@@ -43,6 +43,7 @@ def test_ansible_reads_the_groups_by_kind_site_and_municipality(inventory: Inven
         "kind_host": {"db-1", "db-2"},
         "kind_kiosk": {"kiosk-1"},
         "site_dc-1": {"db-1", "db-2"},
+        "rack_rack-1": {"db-1"},
         "municipality_riyadh": {"db-1", "db-2", "kiosk-1"},
     }
     variables = seen["_meta"]["hostvars"]["db-1"]
