@@ -19,4 +19,13 @@ class PlaySecrets:
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     passwords: Mapping[str, Secret] = field(default_factory=dict)
-    values: frozenset[str] = frozenset()
+    # Not shown by repr(): it would end in a log with the first assertion that fails.
+    values: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def __or__(self, other: "PlaySecrets") -> "PlaySecrets":
+        """These and those; of two files or passwords of one name, those."""
+        return PlaySecrets(
+            {**self.files, **other.files},
+            {**self.passwords, **other.passwords},
+            self.values | other.values,
+        )
