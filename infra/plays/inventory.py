@@ -374,7 +374,6 @@ def _literal(value: Any) -> Any:
 
 def _ssh_options(known_hosts: str) -> str:
     options = {
-        "UserKnownHostsFile": f'"{known_hosts}"',
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
@@ -382,4 +381,6 @@ def _ssh_options(known_hosts: str) -> str:
         # Nobody is there to type anything: a question is a refusal.
         "BatchMode": "yes",
     }
-    return " ".join(f"-o {name}={value}" for name, value in options.items())
+    # Two quotes: Ansible takes away the outer, and ssh else takes a blank for the start of another file.
+    first = f"-o 'UserKnownHostsFile=\"{known_hosts}\"'"
+    return " ".join([first, *(f"-o {name}={value}" for name, value in options.items())])

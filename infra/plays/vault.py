@@ -6,7 +6,7 @@ hosts, sealed; what was opened stays in memory, to be masked wherever the run sa
 
 import json
 import secrets as random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def load_secrets(
     secrets: SecretFile,
     identities: Sequence[Path],
     hosts: Iterable[str] | None = None,
-    resealing: Resealing | None = None,
+    resealing: Callable[[], Resealing] | None = None,
 ) -> PlaySecrets:
     """The secret variables that concern some hosts.
 
@@ -61,7 +61,7 @@ def load_secrets(
         secrets: keeps the passwords of the vaults, as `vault-password-<vault id>`.
         identities: files with the keys that open what age sealed.
         hosts: the hosts of the run; every host of the inventory by default.
-        resealing: for what age sealed; a password of this once by default.
+        resealing: asked where there is something that age sealed; a password of this once by default.
 
     Raises:
         DefinitionError: a file is named for nobody, twice there, open to others, not sealed, damaged, of
@@ -76,6 +76,7 @@ def load_secrets(
         **dict.fromkeys(inventory.groups_of(chosen), "group_vars"),
     }
     passwords = _Passwords(secrets)
+    again: Resealing | None = None
     files: dict[str, bytes] = {}
     values: set[str] = set()
     for file in _named_files(folders, inventory):
@@ -88,9 +89,9 @@ def load_secrets(
             files[f"{target}/vault.yml"] = content
         else:
             plain = open_age(content, identities, place)
-            resealing = resealing or _once()
-            passwords.used[resealing.vault_id] = resealing.password
-            files[f"{target}/age.yml"] = seal(plain, resealing.password, resealing.vault_id)
+            again = again or (resealing or _once)()
+            passwords.used[again.vault_id] = again.password
+            files[f"{target}/age.yml"] = seal(plain, again.password, again.vault_id)
         values |= _values(plain, place) | _found_within(plain, place, passwords)
     return PlaySecrets(files, passwords.used, frozenset(values))
 

@@ -153,7 +153,7 @@ def test_what_age_sealed_has_another_password_every_time(vault: Vault) -> None:
     assert len(first.passwords) == len(second.passwords) == 1
     assert set(first.passwords).isdisjoint(second.passwords)
     assert set(first.passwords.values()).isdisjoint(second.passwords.values())
-    kept = vault.load(resealing=Resealing("export", PASSWORD))
+    kept = vault.load(resealing=lambda: Resealing("export", PASSWORD))
     sealed = kept.files["host_vars/db-1/age.yml"]
     assert (sealed_id(sealed, ""), open_sealed(sealed, PASSWORD, "")) == ("export", b"token: a word\n")
 
