@@ -81,6 +81,8 @@ def _write(platform: "Platform", out: Path, found: Inventory, playbooks: list[Pl
     from infra.plays.export import export, export_resealing
     from infra.plays.vault import load_secrets
 
+    # Refused while it can be mended: a folder without a host helps nobody when the platform is down.
+    found.limited(None)
     options = platform.settings.plays
     secrets = load_secrets(
         options.secrets_folders,

@@ -1,9 +1,11 @@
 """Files sealed by age, opened by the program of that name."""
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 from foundation.errors import DefinitionError, RakeezaError, SettingsError, Unavailable
 
@@ -58,14 +60,19 @@ def open_age(sealed: bytes, identities: Sequence[Path], place: str) -> bytes:
 def _check(identity: Path) -> None:
     try:
         mode = identity.stat().st_mode
-        with identity.open("rb"):
-            pass
+        readable = S_ISREG(mode) and os.access(identity, os.R_OK)
     except OSError as error:
         raise SettingsError(
             f"The age identity cannot be read ({error.strerror}).",
             place=str(identity),
             remedy="Correct plays.age_identities.",
         ) from None
+    if not readable:
+        raise SettingsError(
+            "The age identity is no file that we may read.",
+            place=str(identity),
+            remedy="Let the platform's user own it, or correct plays.age_identities.",
+        )
     if mode & 0o077:
         raise SettingsError(
             f"The age identity is open to others (mode {mode & 0o777:04o}).",

@@ -3,6 +3,7 @@
 Nothing in it names a place of this machine but the private keys, and `-e rakeeza_keys=FOLDER` moves those.
 """
 
+import contextlib
 import os
 import secrets as random
 import shutil
@@ -149,13 +150,19 @@ def _sync(folder: Path) -> None:
     for parent, folders, files in os.walk(folder, topdown=False):
         for name in files:
             path = Path(parent, name)
-            path.chmod(0o600)
+            _close(path, 0o600)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         for name in folders:
-            Path(parent, name).chmod(0o700)
+            _close(Path(parent, name), 0o700)
             sync_folder(Path(parent, name))
     sync_folder(folder)
+
+
+def _close(path: Path, mode: int) -> None:
+    # Some file systems of sticks know no modes, and say so in this way.
+    with contextlib.suppress(PermissionError):
+        path.chmod(mode)
 
 
 def _readme(exported: Exported, playbooks: Sequence[Playbook]) -> str:

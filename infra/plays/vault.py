@@ -4,11 +4,11 @@ A file is named for a group or a host: `site_dc-1.vault.yml`, `db-1.age`. Of a r
 hosts, sealed; what was opened stays in memory, to be masked wherever the run says anything.
 """
 
-import json
 import secrets as random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from stat import S_ISREG
 
 import yaml
 
@@ -17,11 +17,20 @@ from foundation.secret import Secret, SecretFile
 from infra.plays.age import open_age
 from infra.plays.inventory import Inventory
 from infra.plays.secrets import PlaySecrets
-from infra.plays.vault_format import find_sealed, is_sealed, open_sealed, password_name, seal, sealed_id
+from infra.plays.vault_format import (
+    Sealed,
+    find_sealed,
+    is_sealed,
+    open_sealed,
+    password_name,
+    seal,
+    sealed_id,
+)
 
 _VAULT, _AGE = ".vault.yml", ".age"
 # Shorter texts would be masked in every second word that a run says.
 _LEAST, _LEAST_LINE = 6, 8
+_FRAME = "-----"
 _READ_AS_ANOTHER = (".yml", ".yaml", ".json")
 
 
@@ -92,7 +101,7 @@ def load_secrets(
             again = again or (resealing or _once)()
             passwords.used[again.vault_id] = again.password
             files[f"{target}/age.yml"] = seal(plain, again.password, again.vault_id)
-        values |= _values(plain, place) | _found_within(plain, place, passwords)
+        values |= _values(plain, place) | _found_within(plain, place, passwords, variables=True)
     return PlaySecrets(files, passwords.used, frozenset(values))
 
 
@@ -110,13 +119,17 @@ def open_in_files(files: Mapping[str, bytes], secrets: SecretFile) -> PlaySecret
     passwords = _Passwords(secrets)
     values: set[str] = set()
     for path, content in sorted(files.items()):
-        values |= _found_within(content, path, passwords)
+        values |= _found_within(content, path, passwords, variables=_holds_variables(path))
     return PlaySecrets({}, passwords.used, frozenset(values))
 
 
 def vault_ids(files: Mapping[str, bytes]) -> set[str]:
     """Ids of the vaults whose passwords are needed to read some files."""
-    return {found.vault_id for content in files.values() for found in find_sealed(content)}
+    return {
+        found.vault_id
+        for path, content in files.items()
+        for found in _found(content, variables=_holds_variables(path))
+    }
 
 
 class _Passwords:
@@ -130,7 +143,9 @@ class _Passwords:
         vault_id = sealed_id(sealed, place)
         if vault_id not in self.used:
             try:
-                self.used[vault_id] = self._secrets.get(password_name(vault_id))
+                # Without the blanks around it, as Ansible reads a password from a file or a program.
+                kept = self._secrets.get(password_name(vault_id)).reveal()
+                self.used[vault_id] = Secret(kept.strip())
             except NotFound:
                 raise NotFound(
                     f"The password of the vault {vault_id!r} is not kept, so what it sealed cannot be read.",
@@ -196,13 +211,16 @@ def _files_of(folder: Path) -> Iterator[_File]:
 def _read(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
-        content = path.read_bytes()
+        # Not of a pipe, which could be waited for without end.
+        content = path.read_bytes() if S_ISREG(mode) else b""
     except OSError as error:
         raise DefinitionError(
             f"The file cannot be read ({error.strerror}).",
             place=str(path),
             remedy="Let the platform's user own it.",
         ) from error
+    if not S_ISREG(mode):
+        raise DefinitionError("This is no file.", place=str(path), remedy="Put the file itself here.")
     if mode & 0o007:
         raise DefinitionError(
             f"The file is open to everybody on this machine (mode {mode & 0o777:04o}).",
@@ -212,19 +230,29 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _found_within(content: bytes, path: str, passwords: _Passwords) -> set[str]:
+def _found_within(content: bytes, path: str, passwords: _Passwords, *, variables: bool) -> set[str]:
     values: set[str] = set()
-    for found in find_sealed(content):
+    for found in _found(content, variables=variables):
         place = path if is_sealed(content) else f"{path}:{found.line}"
         plain = passwords.opened(found.content, place)
-        values |= _forms(plain.decode("utf-8", "replace"))
-        if is_sealed(content) and path.endswith(_READ_AS_ANOTHER):
+        values |= _texts(plain.decode("utf-8", "replace"))
+        if is_sealed(content) and variables:
             values |= _values(plain, place)
     return values
 
 
+def _found(content: bytes, *, variables: bool) -> Iterator[Sealed]:
+    # A page or a template that shows how something sealed looks is no variable: Ansible opens nothing there.
+    if variables or is_sealed(content):
+        yield from find_sealed(content)
+
+
+def _holds_variables(path: str) -> bool:
+    return PurePath(path).suffix in ("", *_READ_AS_ANOTHER)
+
+
 def _values(plain: bytes, place: str) -> set[str]:
-    """Every scalar text of a YAML mapping, at any depth, in the forms in which it could be said."""
+    """Every scalar text of a YAML mapping, at any depth."""
     try:
         root = yaml.compose(plain, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -248,8 +276,8 @@ def _values(plain: bytes, place: str) -> set[str]:
         if node is None or id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            values |= _forms(node.value) | _forms(_as_number(node))
+        if isinstance(node, yaml.ScalarNode) and node.tag != "!vault":
+            values |= _texts(node.value) | _texts(_as_number(node))
         elif isinstance(node, yaml.MappingNode):
             waiting += [value for _, value in node.value]
         elif isinstance(node, yaml.SequenceNode):
@@ -267,15 +295,8 @@ def _as_number(node: yaml.ScalarNode) -> str:
         return ""
 
 
-def _forms(text: str) -> set[str]:
-    lines = text.splitlines()
-    parts = {text, text.strip()}
-    if len(lines) > 1:
-        parts |= {part for line in lines for part in (line, line.strip()) if len(part) >= _LEAST_LINE}
-    # Results of tasks are said as JSON, and errors of Python as it writes texts.
-    written = {form(part)[1:-1] for part in parts for form in (json.dumps, _json, repr)}
-    return {part for part in parts | written if len(part.strip()) >= _LEAST}
-
-
-def _json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _texts(text: str) -> set[str]:
+    # A program that reads a key prints it line by line. The frame is the same in every key.
+    lines = [line.strip() for line in text.splitlines()]
+    found = {line for line in lines if len(line) >= _LEAST_LINE and not line.startswith(_FRAME)}
+    return found | {text.strip()} if len(text.strip()) >= _LEAST else set()

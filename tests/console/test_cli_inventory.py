@@ -251,6 +251,16 @@ def test_secrets_are_sealed_in_the_folder_and_in_no_row_of_the_database(
             assert PASSWORD not in whole
 
 
+def test_an_inventory_without_a_host_is_not_carried_away(command: Command, tmp_path: Path) -> None:
+    with command.database.transaction() as session:
+        for name in ("lab-server", "switch-1"):
+            Assets().remove(session, name, actor="test")
+    done = command("--out", str(tmp_path / "export"))
+    assert "No asset is a host that plays can reach." in str(done.exception)
+    assert not (tmp_path / "export").exists()
+    assert command().stdout == "Hosts: none.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -19,6 +19,7 @@ from tests.infra.conftest import FakeAsset
 TEMPLATE = "{{ lookup('pipe', 'touch templated') }}"
 # Names that YAML takes for something else than a text, where nobody quotes them.
 ODD = ("2026", "1e3", "0x10", "0o7", "1.2", "yes", "null", "on", "true", "no.1", "2026-11-23", "خادم")
+ODD_TEXT = "\"quotes\" \\ back: # 'both' \t\n\x7f\x85\u2028\ufeff😀 {% raw %}"
 
 
 def reachable(number: int, **more: Any) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def inventory() -> Inventory:
         FakeAsset("db-1", "host", "rack-1", reachable(1), title=title),
         FakeAsset("vm-1", "host", "db-1", reachable(2)),
         FakeAsset("web-1", "host", "خزانة", reachable(3, ansible_user=TEMPLATE)),
-        FakeAsset("kiosk-1", "kiosk", "city", reachable(4)),
+        FakeAsset("kiosk-1", "kiosk", "city", reachable(4, ansible_user=ODD_TEXT)),
         FakeAsset("lonely", "host", None, {"ansible_host": "2001:db8::5"}),
         *(FakeAsset(name, "host", "dc-1", reachable(10 + n)) for n, name in enumerate(ODD)),
     ]
