@@ -28,6 +28,10 @@ class MailWaits(Unavailable):
     """The mail server took the letter neither in nor back; the same may succeed later."""
 
 
+class LetterWaits(MailWaits):
+    """This letter may be taken later; others may be taken now."""
+
+
 class MailRefused(Refused):
     """The mail server will never take this letter for this reader."""
 
@@ -88,7 +92,7 @@ ERRORS = (
         _NO_READER_AR,
         "Correct the recipient's address.",
     ),
-    Row(smtplib.SMTPRecipientsRefused, (), MailWaits, _NO_READER, _NO_READER_AR, _LATER),
+    Row(smtplib.SMTPRecipientsRefused, (), LetterWaits, _NO_READER, _NO_READER_AR, _LATER),
     Row(
         smtplib.SMTPDataError,
         ("5",),
@@ -97,7 +101,7 @@ ERRORS = (
         _NO_LETTER_AR,
         "Ask who runs the mail server why.",
     ),
-    Row(smtplib.SMTPDataError, (), MailWaits, _NO_LETTER, _NO_LETTER_AR, _LATER),
+    Row(smtplib.SMTPDataError, (), LetterWaits, _NO_LETTER, _NO_LETTER_AR, _LATER),
     Row(
         smtplib.SMTPNotSupportedError,
         (),

@@ -16,7 +16,7 @@ from foundation.definitions import Bilingual
 from foundation.errors import InvalidInput, NotFound, RakeezaError, SettingsError
 from foundation.guard import free_port
 from foundation.letter import Letter, check_address, composed
-from foundation.mail import ERRORS, MailRefused, MailServer, MailWaits, Row, translated
+from foundation.mail import ERRORS, LetterWaits, MailRefused, MailServer, MailWaits, Row, translated
 from foundation.secret import SecretFile
 from foundation.settings import Mail
 from tests.mail_office import (
@@ -130,14 +130,14 @@ def test_one_refused_recipient_loses_no_other(office: MailOffice, server: MailSe
     office.recipients = {"gone@amanah.example": "550 no such user", "full@amanah.example": "452 mailbox full"}
     names = ["gone", "noc", "full", "head"]
     found = post(server, *(letter(f"{name}@amanah.example", f"k-{name}") for name in names))
-    assert [type(error) for error in found] == [MailRefused, type(None), MailWaits, type(None)]
+    assert [type(error) for error in found] == [MailRefused, type(None), LetterWaits, type(None)]
     assert office.readers == ["noc@amanah.example", "head@amanah.example"]
     assert len(set(office.sessions)) == 1
     assert "550 no such user" in str(found[0])
     assert [error.retryable for error in found if error] == [False, True]
 
 
-@pytest.mark.parametrize(("answer", "kind"), [("451 later", MailWaits), ("554 spam", MailRefused)])
+@pytest.mark.parametrize(("answer", "kind"), [("451 later", LetterWaits), ("554 spam", MailRefused)])
 def test_a_refused_letter_is_told_by_what_the_server_answered(
     office: MailOffice, server: MailServer, answer: str, kind: type[RakeezaError]
 ) -> None:
