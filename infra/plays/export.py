@@ -31,6 +31,10 @@ nocows = True
 # Names of sites and municipalities are ours, with their hyphens.
 force_valid_group_names = ignore
 
+[inventory]
+# Another would read the whole of it too, to find that it is not its own.
+enable_plugins = yaml
+
 [ssh_connection]
 pipelining = True
 ssh_args = -F none -o ControlMaster=auto -o ControlPersist=60s
