@@ -1,0 +1,171 @@
+"""The playbook server_baseline, and what a second engineer sees of it from outside."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.machine import Machine
+from lab.machine_disk import make_key, public_key
+from lab.machines import Lab
+from tests.playbooks.conftest import Play, assert_second_run_changes_nothing
+
+BANNER = "Property of the municipality. Every login is recorded."
+# What the servers of these tests have from the start, so that no test waits for their download.
+FETCHED = ("chrony", "unattended-upgrades")
+
+
+@dataclass
+class Served:
+    """A server, a time server, and two engineers' keys."""
+
+    server: Machine
+    time_server: Machine
+    keys: dict[str, Path]
+    parameters: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def served(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("keys")
+    keys = {name: folder / name for name in ("sara", "omar")}
+    for name, path in keys.items():
+        make_key(path, name)
+    server = lab.boot("base-1", fetched=FETCHED)["base-1"]
+    time_server = lab.boot("base-time", packages=["chrony"])["base-time"]
+    settings = "local stratum 3\nallow\n"
+    time_server.ssh("tee", "/etc/chrony/conf.d/serves.conf", root=True, stdin=settings)
+    time_server.output("systemctl", "restart", "chrony", root=True)
+    parameters = {
+        "engineers": "\n".join(f"{name} {public_key(path)} {name}@desk" for name, path in keys.items()),
+        "management_networks": lab.network,
+        "open_ports": "443/tcp",
+        "time_servers": time_server.address,
+        "update_hour": 2,
+        "banner": BANNER,
+        "undo_after": 20,
+    }
+    yield Served(server, time_server, keys, parameters)
+    lab.remove(server, time_server)
+
+
+def answers(machine: Machine, port: int) -> bool:
+    """Whether a TCP port answers; a packet filter that drops says nothing at all."""
+    try:
+        socket.create_connection((machine.address, port), timeout=1).close()
+    except TimeoutError:
+        return False
+    except ConnectionRefusedError:
+        return True
+    return True
+
+
+def refused(answer: "subprocess.CompletedProcess[str]") -> bool:
+    return answer.returncode == 255 and "Permission denied" in answer.stderr
+
+
+def assert_verified(served: Served) -> None:
+    """What the head of the playbook promises, seen from outside."""
+    server = served.server
+    login = server.ssh("sudo", "-n", "id", "-u", user="sara", key=served.keys["sara"])
+    assert login.stdout.strip() == "0", login.stderr
+    assert BANNER in login.stderr
+    assert refused(server.ssh("true", user="root"))
+    assert refused(server.ssh("true", user="root", key=served.keys["sara"]))
+    assert refused(server.ssh("true", user="omar", key=served.keys["sara"]))
+    methods = server.ssh("true", user="sara", options=("-o", "PreferredAuthentications=none"))
+    assert "Permission denied (publickey)." in methods.stderr
+    assert (answers(server, 22), answers(server, 443), answers(server, 8080)) == (True, True, False)
+    sources = server.output("chronyc", "-n", "sources")
+    assert [line.split()[1] for line in sources.splitlines() if line.startswith("^*")] == [
+        served.time_server.address
+    ]
+    origins = server.output("apt-config", "dump", "Unattended-Upgrade::Origins-Pattern")
+    assert [line.partition('"')[2] for line in origins.splitlines() if "::Origins-Pattern::" in line] == [
+        'origin=Debian,codename=${distro_codename}-security,label=Debian-Security";'
+    ]
+    assert server.output("apt-config", "shell", "on", "APT::Periodic::Unattended-Upgrade").strip() == "on='1'"
+    timer = server.output("systemctl", "show", "-p", "TimersCalendar", "apt-daily-upgrade.timer")
+    assert "OnCalendar=*-*-* 02:00:00" in timer
+    assert timer.count("OnCalendar=") == 1
+
+
+def test_a_check_on_a_fresh_server_shows_the_changes_and_makes_none(served: Served, play: Play) -> None:
+    outcome = play("server_baseline", served.server, check=True, **served.parameters)
+    outcome.assert_good()
+    tasks = [task for _, task in outcome.changes]
+    for expected in ("Install what the baseline needs", "Compare sshd's settings", "Compare the packet filter"):
+        assert expected in tasks
+    assert served.server.ssh("id", "sara").returncode != 0
+    assert served.server.output("nft", "list", "ruleset", root=True) == ""
+    assert answers(served.server, 8080)
+
+
+def test_the_baseline_is_what_a_second_engineer_sees_and_holds_after_a_reboot(
+    lab: Lab, served: Served, play: Play
+) -> None:
+    server = served.server
+    play.twice("server_baseline", server, **served.parameters)
+    assert_verified(served)
+    before = server.boot_id()
+    server.ssh("systemctl", "reboot", root=True)
+    server.wait(other_boot=before)
+    assert_verified(served)
+    boots = server.output("journalctl", "--list-boots", "--no-pager", root=True)
+    assert before.replace("-", "") in boots
+    assert len(boots.splitlines()) >= 2
+    # Who comes from elsewhere is not let in: the other server is in no management network now.
+    narrowed = {**served.parameters, "management_networks": f"{lab.address}/32"}
+    play("server_baseline", server, **narrowed).assert_good()
+    knock = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{server.address}/22'"
+    assert served.time_server.ssh("sh", "-c", knock).returncode == 124
+    assert_second_run_changes_nothing(play, "server_baseline", server, **narrowed)
+
+
+def test_an_engineer_who_was_taken_off_the_list_is_locked_out(served: Served, play: Play) -> None:
+    server, keys = served.server, served.keys
+    assert server.ssh("true", user="omar", key=keys["omar"]).returncode == 0
+    fewer = {**served.parameters, "engineers": f"sara {public_key(keys['sara'])}"}
+    play.twice("server_baseline", server, **fewer)
+    assert server.ssh("true", user="omar", key=keys["omar"]).returncode == 255
+    assert server.ssh("true", user="sara", key=keys["sara"]).returncode == 0
+    # With another key left behind he is still locked.
+    server.ssh("tee", "/home/omar/.ssh/authorized_keys", root=True, stdin=public_key(keys["omar"]))
+    assert server.ssh("true", user="omar", key=keys["omar"]).returncode == 255
+
+
+def test_a_packet_filter_that_cuts_the_server_off_is_taken_back_by_the_server(
+    served: Served, play: Play
+) -> None:
+    server = served.server
+    play("server_baseline", server, **served.parameters).assert_good()
+    server.ssh("tee", "/etc/nftables.d/mistake.nft", root=True, stdin="tcp dport 22 drop\n")
+    opened = {**served.parameters, "open_ports": "443/tcp 8443/tcp"}
+    outcome = play("server_baseline", server, **opened)
+    result = outcome.hosts[server.name]
+    assert (result.state, result.task) == ("failed", "Say that the change was taken back")
+    assert "taken that back by itself and is reached again" in str(result.message)
+    # The old rules hold, now and for the next boot.
+    assert (answers(server, 22), answers(server, 8443)) == (True, False)
+    assert b"8443" not in server.fetch("/etc/nftables.conf")
+    server.ssh("rm", "/etc/nftables.d/mistake.nft", root=True)
+    play.twice("server_baseline", server, **opened)
+    assert answers(server, 8443)
+
+
+def test_a_play_that_would_shut_itself_out_changes_nothing(served: Served, play: Play) -> None:
+    server = served.server
+    elsewhere = play("server_baseline", server, **{**served.parameters, "management_networks": "192.0.2.0/24"})
+    result = elsewhere.hosts[server.name]
+    assert (result.state, result.task) == ("failed", "Check that the play comes from a management network")
+    assert "is in none of the networks 192.0.2.0/24" in str(result.message)
+    assert answers(server, 22)
+    sara = {"ansible_user": "sara", "ssh_key_file": str(served.keys["sara"])}
+    without = {**served.parameters, "engineers": f"omar {public_key(served.keys['omar'])}"}
+    outcome = play("server_baseline", server, attributes=sara, **without)
+    assert outcome.hosts[server.name].task == "Check that nobody locks himself out"
+    assert server.ssh("true", user="sara", key=served.keys["sara"]).returncode == 0
