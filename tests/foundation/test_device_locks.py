@@ -11,7 +11,7 @@ from foundation.database import Database
 from foundation.device_lease import Process
 from foundation.device_locks import DeviceHeld, DeviceLocks, LeaseLost
 from foundation.errors import DatabaseUnavailable, InvalidInput, problem
-from tests.foundation.device_lock_fixtures import Take, change, held
+from tests.foundation.device_lock_looks import Take, change, held
 
 pytest_plugins = ["tests.foundation.device_lock_fixtures"]
 

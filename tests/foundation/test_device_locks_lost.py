@@ -13,7 +13,7 @@ from foundation.database import Database
 from foundation.device_lease import Process
 from foundation.device_locks import DeviceHeld, DeviceLocks, Lease, LeaseLost
 from foundation.errors import DatabaseUnavailable, InvalidInput, NotFound
-from tests.foundation.device_lock_fixtures import Take, change, count, forget, held, waiting
+from tests.foundation.device_lock_looks import Take, change, count, forget, held, waiting
 from tests.processes import until
 
 pytest_plugins = ["tests.foundation.device_lock_fixtures"]
