@@ -257,7 +257,7 @@ def _config(run: dict[str, Any], folder: Path, private: Path, passwords: dict[st
 def _play(run: dict[str, Any], folder: Path, secrets: dict[str, Any], masking: Masking, pipe: int) -> None:
     private = Path(run["sockets"])
     reporter = Reporter(pipe, log := Log(folder / "output.log"), folder)
-    telling = Telling(masking, run["hosts"], (folder, private))
+    telling = Telling(masking, run["hosts"], folder, private)
     os.mkfifo(private / "ansible", 0o600)
     raw = os.open(private / "ansible", os.O_RDONLY | os.O_NONBLOCK)
     # So that it does not end before Ansible has opened it.

@@ -54,7 +54,8 @@ def difference(result: Mapping[str, Any], masking: Masking) -> Difference | None
     """The difference that a task's result tells of, without secrets; None if it tells of none.
 
     Args:
-        result: of the task; `diff` in it is a list of Ansible's parts.
+        result: of the task; `diff` in it is a list of Ansible's parts; `new_sha256` and `new_bytes` say what
+            is known of a new file that the parts do not show.
         masking: what must not be shown, nor be guessed from the digest.
     """
     sides: list[Mapping[str, Any]] = []
@@ -86,7 +87,7 @@ def _normal(part: Mapping[str, Any], result: Mapping[str, Any], masking: Masking
     if flags or odd:
         normal["unseen"] = flags + [f"The side {side!r} is not UTF-8" for side in odd]
         normal["facts"] = {
-            fact: str(result[fact]) for fact in ("checksum", "md5sum", "size") if result.get(fact) is not None
+            fact: str(result[fact]) for fact in ("new_sha256", "new_bytes") if result.get(fact) is not None
         }
         for side in ("before", "after"):
             if side in normal:
@@ -101,9 +102,9 @@ def _plain(side: Any) -> str:
         return ""
     if isinstance(side, Mapping):
         side = {key: value for key, value in side.items() if key not in _MOMENTS}
-    return (
-        side if isinstance(side, str) else _timeless(json.dumps(side, indent=1, sort_keys=True, default=str))
-    )
+    if isinstance(side, str):
+        return side
+    return _timeless(json.dumps(side, indent=1, sort_keys=True, default=str)) + "\n"
 
 
 def _timeless(text: str) -> str:

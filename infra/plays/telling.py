@@ -3,6 +3,7 @@
 Imports the standard library only: it runs in `ansible_process.py`.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,13 +35,15 @@ class Telling:
     Args:
         masking: what is never told.
         hosts: names of hosts, which are no secrets.
-        folders: the run's own folders.
+        folder: the run's folder.
+        private: the folder of what lives no longer than the run.
     """
 
-    def __init__(self, masking: Masking, hosts: Iterable[str], folders: Iterable[Path]) -> None:
+    def __init__(self, masking: Masking, hosts: Iterable[str], folder: Path, private: Path) -> None:
         self._masking = masking
+        self._project = folder / "project"
         self._hosts = frozenset(hosts)
-        self._folders = tuple(map(str, folders))
+        self._folders = (str(folder), str(private))
         self._warned: set[str] = set()
 
     def events(self, raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -93,8 +96,28 @@ class Telling:
             event["item"] = self.cut(str(result["item"]), 200)
         if any(words in message for words in _FULL) and any(folder in message for folder in self._folders):
             event["no_room"] = True
-        if result.get("diff") and (found := difference(result, self._masking)):
-            event["diff"], event["diff_digest"] = self.cut(found.text, _DIFF), found.digest
+        if result.get("diff"):
+            facts = (
+                self._new_file(result)
+                if any(isinstance(part, dict) and "src_binary" in part for part in result["diff"])
+                else {}
+            )
+            if found := difference({**result, **facts}, self._masking):
+                event["diff"], event["diff_digest"] = self.cut(found.text, _DIFF), found.digest
+
+    def _new_file(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Hash and size of the file that a task copies, found as Ansible finds it; nothing if not surely."""
+        name = str(result.get("src") or "")
+        places = (
+            [Path(name)] if name.startswith("/") else [self._project / name, self._project / "files" / name]
+        )
+        if name and not any(path.is_file() for path in places):
+            places = list(self._project.glob(f"roles/*/files/{name}"))
+        found = [path for path in places if path.is_file()]
+        if not name or len(found) != 1:
+            return {}
+        data = found[0].read_bytes()
+        return {"new_sha256": hashlib.sha256(data).hexdigest(), "new_bytes": len(data)}
 
 
 def log_lines(event: dict[str, Any]) -> Iterator[str]:

@@ -132,6 +132,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             told["item"] = _cut(self._get_item_label(result))
         if diff := result.get("diff"):
             told["diff"] = [_sized(part) for part in (diff if isinstance(diff, list) else [diff])]
+            # In a check the result itself does not name the file.
+            given = (result.get("invocation") or {}).get("module_args") or {}
+            told.setdefault("dest", told.get("path") or given.get("dest") or given.get("path"))
+            told["src"] = given.get("src")
         if warnings := result.get("warnings"):
             told["warnings"] = [_cut(warning) for warning in list(warnings)[:20]]
         return told
