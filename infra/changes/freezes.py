@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from foundation import audit
 from foundation.assets import Assets
+from foundation.bidi import plain
 from foundation.chain import JSON
 from foundation.database import Base
 from foundation.definitions import Bilingual
@@ -26,6 +27,7 @@ ADDED = "change.freeze_added"
 ENDED = "change.freeze_ended"
 """A freeze got an end, or an earlier one. Payload: as of `change.freeze_added`."""
 
+_LONGEST = 300
 _RISKS: tuple[Changing, ...] = ("low", "medium", "high")
 
 
@@ -101,7 +103,7 @@ class Freezes:
                 is none, or a risk that is none.
         """
         _check_span(starts_at, ends_at)
-        if not (reason.ar.strip() and reason.en.strip()):
+        if not (plain(reason.ar) and plain(reason.en)):
             raise InvalidInput(
                 "A freeze needs a reason in both languages.",
                 remedy="Whoever has to wait reads it.",
@@ -120,8 +122,9 @@ class Freezes:
             risks=_known_risks(risks),
             starts_at=starts_at,
             ends_at=ends_at,
-            reason_ar=reason.ar.strip(),
-            reason_en=reason.en.strip(),
+            # One line that turns nothing round: it is told in the middle of sentences.
+            reason_ar=plain(reason.ar, _LONGEST),
+            reason_en=plain(reason.en, _LONGEST),
             declared_by=actor,
             declared_at=datetime.now(UTC),
         )

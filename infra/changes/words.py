@@ -1,7 +1,8 @@
 """What people read of windows and freezes: moments in both calendars, and why something waits."""
 
+import contextlib
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from foundation.calendar import HijriDate, format_date, hijri
@@ -79,6 +80,31 @@ def read_clock(text: str) -> int:
             message_ar=f"«{text}» ليس وقتًا صحيحًا؛ اكتبه مثل 02:00، من 00:00 إلى 23:59.",
         )
     return int(hours) * 60 + int(minutes)
+
+
+def read_moment(text: str, place: ZoneInfo, *, end: bool = False) -> datetime:
+    """A moment as people type it: 2026-11-22, 1448-06-12T22:00, or with a zone 2026-11-22T19:00:00Z.
+
+    Args:
+        text: a day of either calendar, and a time of day in `place`; without a time, the day's midnight.
+        place: the zone that is meant where none is written.
+        end: it is an end: a day without a time is in it, to its last moment.
+
+    Raises:
+        InvalidInput: it is not written so, or the Umm al-Qura table does not hold it.
+    """
+    day, given, clock = text.strip().replace(" ", "T").partition("T")
+    if not given:
+        found = read_day(day) + timedelta(days=1 if end else 0)
+        hijri(found)
+        return datetime.combine(found, time(), place).astimezone(UTC)
+    with contextlib.suppress(ValueError):
+        whole = datetime.fromisoformat(text.strip())
+        if whole.tzinfo is not None:
+            read_day(whole.date().isoformat())
+            return whole.astimezone(UTC)
+    minutes = read_clock(clock)
+    return datetime.combine(read_day(day), time(*divmod(minutes, 60)), place).astimezone(UTC)
 
 
 def frozen_reason(
