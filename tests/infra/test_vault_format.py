@@ -43,12 +43,13 @@ def test_we_open_what_ansible_vault_seals(tmp_path: Path) -> None:
 
 def test_two_seals_of_one_content_have_nothing_in_common() -> None:
     first, second = seal(b"a: 1\n", PASSWORD), seal(b"a: 1\n", PASSWORD)
-    assert set(first.splitlines()[1:]).isdisjoint(second.splitlines()[1:])
+    # The last line is short, and two may be alike by chance.
+    assert set(first.splitlines()[1:-1]).isdisjoint(second.splitlines()[1:-1])
 
 
 def test_another_password_and_a_changed_text_are_one_sentence_without_the_content() -> None:
     sealed = seal(b"name: hunter2-hunter2\n", PASSWORD, "dc-1")
-    changed = sealed.replace(sealed[-3:-1], b"30" if sealed[-3:-1] != b"30" else b"31")
+    changed = sealed[:-3] + (b"30" if sealed[-3:-1] != b"30" else b"31") + sealed[-1:]
     for content, password in ((sealed, Secret("another")), (changed, PASSWORD), (sealed, Secret(""))):
         with pytest.raises(DefinitionError) as caught:
             open_sealed(content, password, "/srv/secrets/all.vault.yml")
