@@ -1,7 +1,9 @@
 """Runs of real playbooks by real Ansible over a real sshd."""
 
+import contextlib
 import json
 import os
+import signal
 import tempfile
 import time
 from dataclasses import replace
@@ -52,6 +54,22 @@ def left(folder: Path) -> list[str]:
     while (found := processes_of(folder)) and time.monotonic() < limit:
         time.sleep(0.01)
     return found
+
+
+def kill(folder: Path, program: str) -> bool:
+    """Kill the one process of a run that is this program, and none of its forks; whether there was one."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            named = any(word.endswith(program.encode()) for word in words)
+            if named and any(word.startswith(os.fsencode(folder)) for word in words):
+                parent = (entry / "stat").read_bytes().rpartition(b")")[2].split()[1]
+                found[int(entry.name)] = int(parent)
+    mains = [pid for pid, parent in found.items() if parent not in found]
+    for pid in mains:
+        os.kill(pid, signal.SIGKILL)
+    return bool(mains)
 
 
 @pytest.fixture
@@ -278,10 +296,7 @@ def test_a_killed_ansible_process_is_an_error_and_no_result(
     stream = run(folder, order(path, asset("host"), parameters={"seconds": 600}))
     while not any(event["event"] == "runner_on_start" for event in next(stream)):
         pass
-    for entry in Path("/proc").glob("[0-9]*"):
-        words = (entry / "cmdline").read_bytes().split(b"\0") if (entry / "cmdline").exists() else []
-        if any(word.endswith(b"ansible_process.py") for word in words) and os.fsencode(folder) in words:
-            os.kill(int(entry.name), 9)
+    assert kill(folder, "ansible_process.py")
     with pytest.raises(Unavailable, match="it was killed"):
         list(stream)
     assert left(folder) == []

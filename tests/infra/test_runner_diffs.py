@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +107,11 @@ def test_equal_sides_and_empty_parts_are_no_difference() -> None:
         assert difference({"diff": [part]}, NOTHING) is None
 
 
-def test_a_huge_diff_is_made_in_little_time_and_whole_in_its_digest() -> None:
+def test_the_lines_of_a_huge_diff_are_not_matched_and_are_all_in_its_digest() -> None:
     before = "".join(f"{number}\n" for number in range(60_000))
     after = "".join(f"{number * 7 % 60_000}\n" for number in range(60_000))
-    began = time.process_time()
+    # Matching these lines with one another would take minutes.
     found = of(before, after)
-    # Matching these lines with one another takes minutes.
-    assert time.process_time() - began < 20
     assert found.text.count("\n-") == found.text.count("\n+") - 1
     assert of(before, after[:-1] + "\r").digest != found.digest
 
