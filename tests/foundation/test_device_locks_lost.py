@@ -1,8 +1,12 @@
 """Locks on devices that are broken, taken over, or cannot be renewed, within one process."""
 
 import re
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +15,8 @@ from sqlalchemy import text
 from foundation import audit, events
 from foundation.database import Database
 from foundation.device_lease import Process
-from foundation.device_locks import DeviceHeld, DeviceLocks, Lease, LeaseLost
-from foundation.errors import DatabaseUnavailable, InvalidInput, NotFound
+from foundation.device_locks import DeviceHeld, DeviceLocks, HeldLock, Lease, LeaseLost
+from foundation.errors import DatabaseUnavailable, InvalidInput, NotFound, Unavailable
 from tests.foundation.device_lock_looks import Take, change, count, forget, held, waiting
 from tests.processes import until
 
@@ -272,3 +276,52 @@ def test_a_lease_that_lost_its_last_lock_is_cleared_away(
     with database.transaction() as session:
         assert not locks.alive(session, lease.id)
     assert count(database, "device_lease") == 0
+
+
+def test_a_holder_that_renews_while_it_is_being_freed_keeps_its_devices(
+    take: Take, locks: DeviceLocks, database: Database
+) -> None:
+    lease = take("r1")
+    forget(database, lease)
+    freed: list[HeldLock] = []
+    with database.transaction() as session:
+        session.execute(text("UPDATE device_lease SET renewed_at = clock_timestamp()"))
+        other = threading.Thread(target=lambda: freed.extend(locks.sweep()))
+        other.start()
+        until(lambda: waiting(database), "the wait for the lease")
+    other.join()
+    assert freed == []
+    lease.hold()
+
+
+def test_a_lease_that_somebody_has_in_hand_keeps_no_other_from_being_freed(
+    take: Take, locks: DeviceLocks, database: Database
+) -> None:
+    first, second = take("r1"), take("r2")
+    first._line.close()
+    forget(database, second)
+    forget(database, first)
+    with database.transaction() as session:
+        session.execute(text("SELECT FROM device_lease WHERE id = :id FOR UPDATE"), {"id": first.id})
+        assert [lock.device for lock in locks.sweep()] == ["r2"]
+        with pytest.raises(Unavailable, match="Another change holds these records"):
+            take("r1")
+    assert [lock.device for lock in locks.sweep()] == ["r1"]
+
+
+def test_a_process_is_gone_when_it_ended_or_its_number_is_anothers() -> None:
+    this = Process.this()
+    assert not this.gone()
+    assert replace(this, started=this.started + 1).gone()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        started = int(Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8").split()[21])
+        other = Process(this.host, this.boot_id, child.pid, started)
+        assert not other.gone()
+        child.kill()
+        # Nobody has waited for it yet: its number is still there.
+        until(other.gone, "its end")
+        assert Path(f"/proc/{child.pid}").exists()
+    assert other.gone()
+    # Of a process elsewhere nothing is known from here.
+    assert not replace(other, host="far").gone()
+    assert not replace(other, boot_id=f"{this.boot_id}0").gone()
