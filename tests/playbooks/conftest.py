@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from foundation.definitions import Bilingual
+from foundation.secret import Secret
 from infra.plays.definition import load_playbook
 from infra.plays.inventory import build_inventory
 from infra.plays.results import HostResult, Progress, Report
 from infra.plays.runner import Order, run
+from infra.plays.secrets import PlaySecrets
+from infra.plays.vault_format import DEFAULT_ID, seal
 from lab.machine import Machine
 from lab.machines import Lab, open_lab
 
@@ -100,6 +104,7 @@ class Play:
         attributes: Mapping[str, Any] | None = None,
         kind: str = "host",
         check: bool = False,
+        secrets: PlaySecrets | None = None,
         **parameters: Any,
     ) -> Outcome:
         """Run one; a host that fails is in the outcome, and no exception.
@@ -110,7 +115,8 @@ class Play:
             attributes: attributes of the assets over the machines' own, such as another `ansible_user`.
             kind: the assets' kind.
             check: change nothing, say what would change.
-            parameters: its parameters. `secrets` is none: it is `Order.secrets`.
+            secrets: its secret variables, as `vaulted` seals them.
+            parameters: its parameters.
         """
         path = playbook if isinstance(playbook, Path) else PLAYBOOKS / f"{playbook}.yml"
         loaded = load_playbook(path)
@@ -119,7 +125,6 @@ class Play:
             for machine in machines
         ]
         inventory = build_inventory(assets, loaded.about.targets)
-        further = {name: parameters.pop(name) for name in ("secrets",) if name in parameters}
         order = Order(
             loaded.name,
             loaded.files(),
@@ -127,7 +132,7 @@ class Play:
             parameters=loaded.values(parameters),
             check=check,
             diff=check,
-            **further,
+            secrets=secrets or PlaySecrets(),
         )
         folder = Path(tempfile.mkdtemp(prefix=f"{loaded.name}-", dir=self._folder))
         progress = Progress(inventory.hosts)
@@ -155,6 +160,17 @@ def assert_second_run_changes_nothing(
     assert {name: host.changed for name, host in second.hosts.items()} == {
         machine.name: 0 for machine in machines
     }
+
+
+def vaulted(**variables: str) -> PlaySecrets:
+    """Secret variables of every host, sealed as `ansible-vault` seals them."""
+    password = Secret("a password of the tests' vault")
+    content = yaml.safe_dump(variables, allow_unicode=True).encode()
+    return PlaySecrets(
+        files={"group_vars/all/vault.yml": seal(content, password)},
+        passwords={DEFAULT_ID: password},
+        values=frozenset(variables.values()),
+    )
 
 
 @pytest.fixture(scope="session")
