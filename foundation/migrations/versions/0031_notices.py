@@ -69,3 +69,25 @@ def upgrade() -> None:
         )
         """
     )
+    # What statistics look through: of the many events of a run the few by which its times are told.
+    op.execute(
+        """
+        CREATE INDEX ix_event_play_turn ON event (subject, transaction, id) INCLUDE (kind, at)
+        WHERE kind IN ('play.started', 'play.planned', 'play.approved', 'play.rejected')
+        """
+    )
+    op.execute("CREATE INDEX ix_play_run_requested_at ON play_run (requested_at)")
+    op.execute(
+        """
+        CREATE INDEX ix_play_host_result_unwell ON play_host_result (run_id, host) INCLUDE (state)
+        WHERE state IN ('failed', 'unreachable', 'interrupted')
+        """
+    )
+    op.execute("CREATE INDEX ix_play_host_result_host ON play_host_result (host, run_id)")
+    # What every reading of the metrics counts.
+    op.execute(
+        """
+        CREATE INDEX ix_play_run_ended ON play_run (playbook, state)
+        WHERE finished_at IS NOT NULL AND NOT check_mode
+        """
+    )
