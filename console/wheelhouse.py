@@ -1,7 +1,7 @@
 """One archive with the platform and every package it needs, for a machine that has no way out.
 
-`script/wheelhouse FOLDER` makes it; the playbook `platform` installs from it. Every package is taken by the hash
-that requirements.lock names, here when it is fetched and on the machine when it is installed.
+`script/wheelhouse FOLDER` makes it; the playbook `platform` installs from it. Every package is taken by the
+hash that requirements.lock names, here when it is fetched and on the machine when it is installed.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from foundation.errors import SettingsError, Unavailable
 
@@ -79,8 +79,8 @@ def runtime_lock(lock: str, name: str) -> str:
     return "".join(f"{blocks[package]}\n" for package in sorted(needed))
 
 
-def _closure(name: str) -> set[str]:
-    waiting, seen = [Requirement(name)], set[tuple[str, str]]()
+def _closure(name: str) -> set[NormalizedName]:
+    waiting, seen = [Requirement(name)], set[tuple[NormalizedName, str]]()
     while waiting:
         requirement = waiting.pop()
         for extra in ("", *requirement.extras):

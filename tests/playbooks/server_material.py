@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foundation.secret import Secret
 from infra.plays.secrets import PlaySecrets
-from lab.machines import Machine
+from lab.machine import Machine
 
 _VAULT_PASSWORD = "the vault's own password"
 
@@ -20,8 +20,14 @@ def sealed(**variables: str) -> PlaySecrets:
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as password:
         password.write(_VAULT_PASSWORD)
         password.flush()
-        program = Path(sys.executable).with_name("ansible-vault")
-        argv = [str(program), "encrypt", "--vault-id", f"default@{password.name}", "--output", "-"]
+        argv = [
+            str(program("ansible-vault")),
+            "encrypt",
+            "--vault-id",
+            f"default@{password.name}",
+            "--output",
+            "-",
+        ]
         environment = {**os.environ, "ANSIBLE_HOME": str(Path(tempfile.gettempdir()) / "rk-vault-home")}
         done = subprocess.run(
             argv, input=json.dumps(variables).encode(), capture_output=True, check=True, env=environment
@@ -31,6 +37,11 @@ def sealed(**variables: str) -> PlaySecrets:
         {"default": Secret(_VAULT_PASSWORD)},
         frozenset(variables.values()),
     )
+
+
+def program(name: str) -> Path:
+    """A program of the environment that the tests run in."""
+    return Path(sys.executable).with_name(name)
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,8 @@ class Issuer:
     def made(cls, folder: Path, name: str) -> "Issuer":
         """A new one, in a folder that is there."""
         _openssl(
-            folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            "authority.key", "-out", "authority.pem", "-days", "30", "-subj", f"/CN={name}",
+            folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", "authority.key", "-out", "authority.pem", "-days", "30", "-subj", f"/CN={name}",
         )  # fmt: skip
         return cls(folder)
 

@@ -1,7 +1,7 @@
 """Makes roles and a database as they should be, and prints what it changed (or would change).
 
-The order comes on standard input, as JSON, because it holds passwords. Runs as the user postgres. A password goes
-to the server as its SCRAM verifier, so that no log of the server can hold it.
+The order comes on standard input, as JSON, because it holds passwords. Runs as the user postgres. A password
+goes to the server as its SCRAM verifier, so that no log of the server can hold it.
 """
 
 import base64
@@ -14,8 +14,10 @@ import subprocess
 import sys
 
 ROUNDS = 4096
-FLAGS = {True: "LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS",
-         False: "LOGIN NOREPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"}
+FLAGS = {
+    True: "LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS",
+    False: "LOGIN NOREPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS",
+}
 
 order = json.load(sys.stdin)
 
@@ -28,33 +30,34 @@ def main():
 
 def make_role(name, password, replication):
     rows = query(
-        "SELECT coalesce(rolpassword, ''), rolcanlogin AND rolreplication = %s AND NOT rolsuper"
-        " AND NOT rolcreatedb AND NOT rolcreaterole AND NOT rolbypassrls"
-        " FROM pg_authid WHERE rolname = '%s'" % (str(replication).lower(), name)
+        f"SELECT coalesce(rolpassword, ''), rolcanlogin AND rolreplication = {str(replication).lower()}"
+        " AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolbypassrls)"
+        f" FROM pg_authid WHERE rolname = '{name}'"
     )
     if not rows:
-        change("role %s" % name, 'CREATE ROLE "%s" %s PASSWORD \'%s\'' % (name, FLAGS[replication], verifier(password)))
+        change(f"role {name}", f"CREATE ROLE \"{name}\" {FLAGS[replication]} PASSWORD '{verifier(password)}'")
         return
     kept, right = rows[0].split("|")
     if right != "t":
-        change("rights of role %s" % name, 'ALTER ROLE "%s" %s' % (name, FLAGS[replication]))
+        change(f"rights of role {name}", f'ALTER ROLE "{name}" {FLAGS[replication]}')
     if not fits(kept, password):
-        change("password of role %s" % name, 'ALTER ROLE "%s" PASSWORD \'%s\'' % (name, verifier(password)))
+        change(f"password of role {name}", f"ALTER ROLE \"{name}\" PASSWORD '{verifier(password)}'")
 
 
 def make_database(name, owner):
     rows = query(
-        "SELECT pg_get_userbyid(datdba), EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))"
-        " WHERE grantee = 0) FROM pg_database WHERE datname = '%s'" % name
+        "SELECT pg_get_userbyid(datdba), EXISTS (SELECT FROM"
+        " aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)"
+        f" FROM pg_database WHERE datname = '{name}'"
     )
     if not rows:
-        create = 'CREATE DATABASE "%s" OWNER "%s" TEMPLATE template0 ENCODING \'UTF8\' LOCALE \'C.UTF-8\''
-        change("database %s" % name, create % (name, owner))
+        form = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
+        change(f"database {name}", f'CREATE DATABASE "{name}" OWNER "{owner}" {form}')
     elif rows[0].split("|")[0] != owner:
-        change("owner of database %s" % name, 'ALTER DATABASE "%s" OWNER TO "%s"' % (name, owner))
+        change(f"owner of database {name}", f'ALTER DATABASE "{name}" OWNER TO "{owner}"')
     # Every role may connect to a new database, the backup's too.
     if not rows or rows[0].split("|")[1] == "t":
-        change("rights on database %s" % name, 'REVOKE ALL ON DATABASE "%s" FROM PUBLIC' % name)
+        change(f"rights on database {name}", f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
 
 
 def verifier(password, salt=None, rounds=ROUNDS):
@@ -64,7 +67,7 @@ def verifier(password, salt=None, rounds=ROUNDS):
     client, server = (hmac.digest(salted, word, "sha256") for word in (b"Client Key", b"Server Key"))
     stored = hashlib.sha256(client).digest()
     salt64, stored64, server64 = (base64.b64encode(part).decode() for part in (salt, stored, server))
-    return "SCRAM-SHA-256$%d:%s$%s:%s" % (rounds, salt64, stored64, server64)
+    return f"SCRAM-SHA-256${rounds}:{salt64}${stored64}:{server64}"
 
 
 def fits(kept, password):
@@ -84,7 +87,9 @@ def change(what, statement):
 def query(statement):
     done = subprocess.run(
         ["psql", "--cluster", order["cluster"], "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres"],
-        input=statement, text=True, capture_output=True,
+        input=statement,
+        text=True,
+        capture_output=True,
     )
     if done.returncode != 0:
         sys.exit(re.sub(r"SCRAM-SHA-256\$\S+", "<verifier>", done.stderr.strip()))

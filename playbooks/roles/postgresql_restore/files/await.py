@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 cluster, limit = sys.argv[1], time.monotonic() + float(sys.argv[2])
-log = Path("/var/log/postgresql/postgresql-15-%s.log" % cluster)
+log = Path(f"/var/log/postgresql/postgresql-15-{cluster}.log")
 
 
 def said(pattern):
@@ -18,13 +18,16 @@ def said(pattern):
 while time.monotonic() < limit:
     asked = subprocess.run(
         ["psql", "--cluster", "15/" + cluster, "-XAtq", "-d", "postgres", "-c", "SELECT pg_is_in_recovery()"],
-        capture_output=True, text=True,
+        capture_output=True,
+        text=True,
     )
     if asked.stdout.strip() == "f":
         print(" ".join(said("recovery stopping|last completed transaction|redo done")[-2:]))
         sys.exit()
     if fatal := said("FATAL:.*(recovery ended before|could not|WAL ends before|requested)"):
-        sys.exit("The log cannot be replayed to that moment: %s. If nothing was written after it, restore to"
-                 " `latest`." % fatal[-1])
+        sys.exit(
+            f"The log cannot be replayed to that moment: {fatal[-1]}. If nothing was written after it,"
+            " restore to `latest`."
+        )
     time.sleep(0.5)
-sys.exit("The log is not replayed in time; the cluster goes on. See %s." % log)
+sys.exit(f"The log is not replayed in time; the cluster goes on. See {log}.")
