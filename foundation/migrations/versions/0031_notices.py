@@ -87,7 +87,7 @@ def upgrade() -> None:
     # What every reading of the metrics counts.
     op.execute(
         """
-        CREATE INDEX ix_play_run_ended ON play_run (playbook, state)
+        CREATE INDEX ix_play_run_ended ON play_run (playbook, state, id)
         WHERE finished_at IS NOT NULL AND NOT check_mode
         """
     )
