@@ -38,9 +38,9 @@ def list_(ctx: click.Context, whole: bool, output: str) -> None:
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         rows = Freezes(platform.assets).list(session, since=None if whole else datetime.now(UTC))
     if output == "table" and rows:
-        columns = ("id", "holds", "sites", "risks", "declared_by", "reason_en", "reason_ar")
+        columns = ("id", "holds", "of", "by", "reason_en", "reason_ar")
         lines = [_line(row, calendar.place) for row in rows]
-        print_bilingual(Bilingual(ar="التجميد المعلن", en="Freezes"), columns, lines)
+        print_bilingual(Bilingual(ar="التجميد المعلن", en="Freezes"), columns, lines, folding=("of", "by"))
         return
     found = [
         (
@@ -213,11 +213,11 @@ def _calendar(ctx: click.Context) -> ChangeCalendar:
 def _line(row: FreezeRow, place: ZoneInfo) -> tuple[str, ...]:
     def both(moment: datetime) -> str:
         local = moment.astimezone(place)
-        return f"{local:%Y-%m-%d %H:%M} ({hijri(local.date())})"
+        return f"{local:%Y-%m-%d %H:%M}\n{hijri(local.date())}"
 
     held = f"{both(row.starts_at)}\n{both(row.ends_at) if row.ends_at else 'until ended'}"
-    sites = "\n".join(row.sites) if row.sites else "all"
-    return (str(row.id), held, sites, "\n".join(row.risks), row.declared_by, row.reason_en, row.reason_ar)
+    what = "\n".join([*(row.sites or ["all sites"]), *row.risks])
+    return (str(row.id), held, what, row.declared_by, row.reason_en, row.reason_ar)
 
 
 def _some(values: Sequence[str] | None, output: str) -> Any:

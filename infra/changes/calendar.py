@@ -38,6 +38,7 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|(24
 _RAMADAN = 9
 # The moon is sighted a day from the table, or two; a farther date is of another year, or a slip of the pen.
 _MOON = timedelta(days=2)
+_LONGEST = timedelta(days=400)
 # Days that a rule's announcement may lie from the year it stands under.
 _BESIDE = timedelta(days=60)
 
@@ -258,8 +259,8 @@ class ChangeCalendar(Strict):
     def frozen(self, since: datetime, until: datetime) -> Iterator[Frozen]:
         """The yearly freezes, once for each time, that hold within a span of time."""
         for rule, spans in self._freezes:
-            # They are in the order they begin, and none is longer than 61 days.
-            start = bisect_right(spans, since - timedelta(days=90), key=lambda span: span[0])
+            # They are in the order they begin, and none is longer than a year.
+            start = bisect_right(spans, since - _LONGEST, key=lambda span: span[0])
             for starts, ends in spans[start:]:
                 if starts >= until:
                     break

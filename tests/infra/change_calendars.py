@@ -149,6 +149,11 @@ class Oracle:
 def _in_rule(rule: YearlyFreeze, day: date) -> bool:
     if any(one.first <= day <= one.last for one in rule.announced.values()):
         return True
+    if rule.last is not None:
+        found, last = _parts(rule, day), (rule.last.month, rule.last.day)
+        begun = found >= (rule.first.month, rule.first.day) or _is_day(rule, day)
+        year = _hijri(day).year if rule.calendar == "umm_al_qura" else day.year
+        return begun and found <= last and year not in rule.announced
     for back in range(rule.days or 1):
         first = day - timedelta(days=back)
         year = _hijri(first).year if rule.calendar == "umm_al_qura" else first.year
@@ -158,13 +163,14 @@ def _in_rule(rule: YearlyFreeze, day: date) -> bool:
 
 
 def _is_day(rule: YearlyFreeze, day: date) -> bool:
-    def parts(each: date) -> tuple[int, int]:
-        lunar = _hijri(each)
-        return (lunar.month, lunar.day) if rule.calendar == "umm_al_qura" else (each.month, each.day)
-
-    found, wanted = parts(day), (rule.first.month, rule.first.day)
-    is_last = parts(day + timedelta(days=1))[0] != found[0]
+    found, wanted = _parts(rule, day), (rule.first.month, rule.first.day)
+    is_last = _parts(rule, day + timedelta(days=1))[0] != found[0]
     return found == wanted or (found[0] == wanted[0] and is_last and found[1] < wanted[1])
+
+
+def _parts(rule: YearlyFreeze, day: date) -> tuple[int, int]:
+    lunar = _hijri(day)
+    return (lunar.month, lunar.day) if rule.calendar == "umm_al_qura" else (day.month, day.day)
 
 
 @functools.cache

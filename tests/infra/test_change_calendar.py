@@ -103,6 +103,14 @@ def test_an_announced_freeze_replaces_the_years_rule() -> None:
     assert clock(asked("2028-04-26T00:00").opens_at) == "2028-05-10T00:00"
 
 
+def test_a_freeze_may_hold_most_of_a_year() -> None:
+    calendar = small(SMALL.replace("    days: 1\n", "    last: {month: 12, day: 30}\n"))
+    assert asked("2029-02-27T23:00", site="south", calendar=calendar).open
+    found = asked("2029-12-01T23:00", site="south", calendar=calendar)
+    assert not found.open
+    assert clock(found.opens_at) == "2029-12-31T00:00"
+
+
 def test_a_leap_day_is_frozen_on_the_last_of_february_in_other_years() -> None:
     assert asked("2028-02-28T23:00", site="south").open
     assert not asked("2028-02-29T23:00", site="south").open

@@ -38,6 +38,23 @@ nights = st.fixed_dictionaries({"weekdays": days_of_week, "hours": st.lists(hour
 
 
 @st.composite
+def yearly(draw: st.DrawFn, code: str) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "code": code,
+        "title": draw(titles),
+        "calendar": draw(st.sampled_from(("umm_al_qura", "gregorian"))),
+        "first": draw(fixed),
+        "sites": draw(sites),
+        "risks": draw(risks),
+        **{name: draw(value) for name, value in sourced.items()},
+    }
+    last = draw(fixed)
+    if (last["month"], last["day"]) >= (rule["first"]["month"], rule["first"]["day"]):
+        return {**rule, "last": last}
+    return {**rule, "days": draw(st.integers(1, 5))}
+
+
+@st.composite
 def calendars(draw: st.DrawFn) -> ChangeCalendar:
     windows = [
         draw(
@@ -56,23 +73,7 @@ def calendars(draw: st.DrawFn) -> ChangeCalendar:
         )
         for number in range(draw(st.integers(1, 3)))
     ]
-    freezes = [
-        draw(
-            st.fixed_dictionaries(
-                {
-                    "code": st.just(f"f{number}"),
-                    "title": titles,
-                    "calendar": st.sampled_from(("umm_al_qura", "gregorian")),
-                    "first": fixed,
-                    "days": st.integers(1, 5),
-                    "sites": sites,
-                    "risks": risks,
-                    **sourced,
-                }
-            )
-        )
-        for number in range(draw(st.integers(0, 3)))
-    ]
+    freezes = [draw(yearly(f"f{number}")) for number in range(draw(st.integers(0, 3)))]
     announced = draw(st.sampled_from(({}, {1449: {"first": "2028-01-29", "last": "2028-02-26"}})))
     whole: dict[str, Any] = {
         "code": "drawn",
