@@ -226,10 +226,10 @@ def _told(locks: list[HeldLock]) -> str:
 
 def _told_ar(locks: list[HeldLock]) -> str:
     first = locks[0]
-    word = "الجهاز" if len(locks) == 1 else "الأجهزة"
+    word, held = ("الجهاز", "محجوز") if len(locks) == 1 else ("الأجهزة", "محجوزة")
     since = f"{first.taken_at:%Y-%m-%d %H:%M:%S} UTC"
     return (
-        f"{word} {_names(locks, 'و', 'أخرى')}: محجوز من قِبل {named(first.holder)} "
+        f"{word} {_names(locks, 'و', 'أخرى')}: {held} لدى {named(first.holder)} "
         f"لأجل {named(first.purpose)} ({named(first.subject)}) منذ {since}"
     )
 

@@ -172,7 +172,8 @@ class DeviceLocks:
                 remedy="See who holds it with: rakeeza lock list",
             )
         session.execute(_TAKE_AWAY, place)
-        told = f"The lock of {named(device)} was broken by {actor}: {why}"
+        end = "" if why.endswith((".", "!", "?", "؟")) else "."
+        told = f"The lock of {named(device)} was broken by {named(actor)}: {named(why)}{end}"
         session.execute(_TELL_HOLDER, {**place, "said": told})
         _tell(session, after[0], "lock_broken", actor, why)
         return after[0]

@@ -1,8 +1,8 @@
 """A process that holds devices: `python -m tests.foundation.device_lock_holder URL GRACE DEVICE…`.
 
 It says what happens as JSON lines: `taken` once, then `state` whenever that changes ("held", "away", "lost").
-It is told on standard input: `write` (an event in a transaction that is checked), `slow` (the same, and a
-second between check and commit), `deaf` (it looks no more whether it holds them), `release`.
+It is told on standard input: `write` (an event in a transaction that is checked), `slow` (the same, and
+another word between check and commit), `deaf` (it looks no more whether it holds them), `release`.
 """
 
 import json
@@ -10,7 +10,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from types import TracebackType
 from typing import Any
 
@@ -86,13 +85,14 @@ def _say(**said: Any) -> None:
     print(json.dumps(said), flush=True)
 
 
-def _write(database: Database, lease: Lease, pause: float) -> None:
+def _write(database: Database, lease: Lease, wait: bool) -> None:
     try:
         with database.transaction() as session:
             lease.check(session)
             events.publish(session, "test.written", "test/1", {"lease": lease.id})
             _say(checked=True)
-            time.sleep(pause)
+            if wait:
+                sys.stdin.readline()
     except LeaseLost as error:
         _say(wrote=False, why=str(error))
     else:
@@ -127,9 +127,9 @@ def main(url: str, grace: str, *devices: str) -> None:
         if select.select([sys.stdin], [], [], _STEP)[0]:
             match sys.stdin.readline().strip():
                 case "write":
-                    _write(database, lease, 0)
+                    _write(database, lease, wait=False)
                 case "slow":
-                    _write(database, lease, 1)
+                    _write(database, lease, wait=True)
                 case "deaf":
                     deaf = True
                     _say(deaf=True)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from foundation.database import Database
 from foundation.device_locks import DeviceHeld, DeviceLocks, HeldLock
 from foundation.errors import DatabaseUnavailable
 from tests.foundation.device_lock_holder import Holder
+from tests.foundation.device_lock_looks import waiting
 from tests.own_server import OwnServer
 from tests.processes import ROOT, until
 
@@ -136,7 +138,7 @@ def test_a_restart_of_postgresql_lets_nobody_onto_a_device_whose_holder_lives(ow
 
 def test_a_holder_that_lives_takes_its_lock_again_after_a_restart(own_server: OwnServer) -> None:
     locks = DeviceLocks(own_server.database)
-    with Holder(own_server.database.connection_info, "r1", grace=6) as holder:
+    with Holder(own_server.database.connection_info, "r1") as holder:
         holder.until(state="held")
         own_server.kill()
         own_server.wait()
@@ -157,7 +159,7 @@ def test_a_stopped_holder_that_was_cut_off_writes_nothing_once_another_has_taken
     database: Database, database_url: str
 ) -> None:
     locks = DeviceLocks(database)
-    with Holder(database_url, "r1", grace=1.5) as holder:
+    with Holder(database_url, "r1", grace=6) as holder:
         assert holder.until()["tokens"] == {"r1": 1}
         holder.until(state="held")
         holder.tell("write")
@@ -192,7 +194,7 @@ def test_a_takeover_waits_for_what_a_dying_holder_is_committing(
     database: Database, database_url: str
 ) -> None:
     locks = DeviceLocks(database)
-    with Holder(database_url, "r1", grace=0.5) as holder:
+    with Holder(database_url, "r1") as holder:
         holder.until(state="held")
         holder.tell("slow")
         assert holder.until(checked=True)
@@ -205,8 +207,14 @@ def test_a_takeover_waits_for_what_a_dying_holder_is_committing(
                 )
             )
             session.execute(text("UPDATE device_lease SET renewed_at = '2000-01-01'"))
-        until(lambda: rival(locks, "r1"), "the takeover")
+        taken: list[dict[str, int] | None] = []
+        other = threading.Thread(target=lambda: taken.append(rival(locks, "r1")))
+        other.start()
+        until(lambda: waiting(database), "the wait for the commit")
+        holder.tell("go")
         assert holder.until(wrote=True)
+        other.join()
+        assert taken == [{"r1": 2}]
     with database.transaction() as session:
         kinds = [event.kind for event in events.read(session, after=None)]
     assert kinds == ["test.written", "device.lock_freed"]
