@@ -265,6 +265,7 @@ class _Stream:
         self._rest = b""
         #: Hosts that are at a task, and the task.
         self._at: dict[str, str] = {}
+        self._last = ""
         self._fault: dict[str, Any] | None = None
         self._told_stats = False
 
@@ -328,6 +329,7 @@ class _Stream:
             self._at.clear()
         elif kind.startswith("runner_on_") and not event.get("no_room"):
             self._at.pop(event["host"], None)
+            self._last = f"{event['host']} at task {event['task']!r}"
         return True
 
     def _ask_to_end(self) -> None:
@@ -338,7 +340,9 @@ class _Stream:
 
     def _places(self) -> str:
         at = ", ".join(f"{host} at task {task!r}" for host, task in sorted(self._at.items()))
-        return f"It was stopped: {at}." if at else "It was stopped between two tasks."
+        if at:
+            return f"It was stopped: {at}."
+        return f"It was stopped after {self._last}." if self._last else "It was stopped before any task."
 
     def _ended(self, what: str, why: str) -> Unavailable:
         return Unavailable(
