@@ -9,7 +9,7 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from foundation.guard import Guard, Program, wait_for_port
 SUITE = "bookworm"
 _CACHER = "/usr/sbin/apt-cacher-ng"
 _CACHER_LIMIT = 60.0
+_JOINED = 'for group in $0; do echo 0 > "$group/cgroup.procs"; done; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def mirrors() -> Mirrors:
 
 
 @contextlib.contextmanager
-def package_cache(guard: Guard, folder: Path, address: str, port: int) -> Iterator[str]:
+def package_cache(
+    guard: Guard, folder: Path, address: str, port: int, groups: Sequence[Path]
+) -> Iterator[str]:
     """Run a package cache; it ends with its guard.
 
     Two of them never share a store, which knows no locks: each takes the first that is free.
@@ -89,6 +92,7 @@ def package_cache(guard: Guard, folder: Path, address: str, port: int) -> Iterat
         folder: for its configuration and log; made if missing.
         address: the address it listens on.
         port: its port.
+        groups: the control groups it belongs to, so that it can be found if its lab was killed.
 
     Returns:
         Its URL, as apt's `Acquire::http::Proxy` takes it.
@@ -108,6 +112,7 @@ def package_cache(guard: Guard, folder: Path, address: str, port: int) -> Iterat
         name = f"packages-{port}"
         # A cache whose lab was killed holds its store until it has ended itself.
         argv = ("flock", "--no-fork", "--wait", "30", str(store / "lock"), _CACHER, "-c", str(folder))
+        argv = ("sh", "-c", _JOINED, " ".join(str(group) for group in groups), *argv)
         guard.start(Program(name=name, argv=argv, log=log, folder=folder))
         stack.callback(guard.stop, name)
         _wait(guard, name, address, port, log)

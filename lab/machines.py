@@ -227,9 +227,8 @@ def open_lab(folder: Path) -> Iterator[Lab]:
         guard = stack.enter_context(Guard())
         lab = Lab(taken, guard, folder)
         make_key(lab.key_file, USER)
-        lab.serve_packages(
-            stack.enter_context(package_cache(guard, folder / "packages", lab.address, _PACKAGES_PORT))
-        )
+        cache = package_cache(guard, folder / "packages", lab.address, _PACKAGES_PORT, taken.groups)
+        lab.serve_packages(stack.enter_context(cache))
         yield lab
 
 

@@ -149,6 +149,22 @@ def _holds(path: Path, marker: bytes) -> bool:
         return False
 
 
+def test_labs_of_the_same_time_are_apart(lab: Lab, tmp_path: Path) -> None:
+    with open_lab(tmp_path) as other:
+        assert other.network != lab.network
+        machine, ours = other.boot("apart")["apart"], lab.boot("apart")["apart"]
+        machine.output("apt-get", "-q", "update", root=True)
+        ours.output("apt-get", "-q", "update", root=True)
+    lab.remove(ours)
+    assert left_of(int(other.network.split(".")[2])) == []
+
+
+def test_a_package_that_nobody_has_is_said_in_apt_s_words(lab: Lab) -> None:
+    with pytest.raises(Unavailable, match="Unable to locate package no-such-package-anywhere"):
+        lab.boot("never", packages=["no-such-package-anywhere"])
+    assert "never" not in lab.machines
+
+
 def test_without_root_the_lab_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Unavailable, match="need root") as caught, open_lab(tmp_path):
