@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter, Response
+from infra.plays.metrics import PlayCollector
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -102,6 +103,7 @@ def registries(database: Database, backends: Sequence[str] = ()) -> tuple[Collec
     kept.register(Cases(StayCollector(database)))
     kept.register(BackendCollector(database, backends))
     kept.register(CertificateCollector(database))
+    kept.register(PlayCollector(database))
     return PROCESS, kept
 
 
