@@ -90,7 +90,8 @@ class Circle:
         reader: its row in the table `notice_reader`, and the group of its letters.
         kinds: beginning of the kinds of events that it reads, as "play.".
         recipients: who is told; none leaves its events unread.
-        tell: what an event is to people; None if it is nothing to tell of. It may ask the database.
+        tell: what an event is to people; None if it is nothing to tell of. It may ask the database. Of an
+            event that it has no words for it raises LookupError, TypeError, ValueError or AttributeError.
     """
 
     reader: str
@@ -259,7 +260,7 @@ def counts(session: Session) -> list[Count]:
 def _told(circle: Circle, session: Session, event: StoredEvent) -> Telling | None:
     try:
         return circle.tell(session, event)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         # One event that we have no words for must not keep all later ones from everybody, nor be kept silent.
         _log.exception("There are no words for %s of %s.", event.kind, event.subject)
         bare = f"{isolated(event.kind)}: {isolated(event.subject)}"

@@ -4,6 +4,7 @@ A check's differences, a host's messages and what Ansible said hold configuratio
 notice says who, what, where and how much, and by which command to look.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ TOPICS = {
 USUAL = frozenset({APPROVAL, TROUBLE})
 """What is told to a recipient who does not say."""
 
+_SUBJECT = re.compile(r"play/([1-9][0-9]{0,17})")
 _NAMED_HOSTS = 10
 # To programs; the numbers are told in any case.
 _TOLD_HOSTS = 100
@@ -123,8 +125,11 @@ def tell(session: Session, event: StoredEvent) -> Telling | None:
     topic, words = known
     if kind.startswith("play.schedule_"):
         return _schedule(topic, words, event.payload)
-    number = int(event.subject.removeprefix("play/"))
-    run = session.execute(_RUN, {"id": number}).mappings().one()
+    named = _SUBJECT.fullmatch(event.subject)
+    number = int(named[1]) if named else 0
+    run = session.execute(_RUN, {"id": number}).mappings().one_or_none()
+    if run is None:
+        raise LookupError(f"There is no run {event.subject}.")
     unwell = []
     if event.kind == "play.finished":
         unwell = [(row.host, row.state) for row in session.execute(_UNWELL, {"id": number})]

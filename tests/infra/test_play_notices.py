@@ -295,3 +295,18 @@ def test_a_reader_of_no_topic_of_plays_is_refused_by_the_name_of_the_setting() -
         SettingsError, match=r"^plays\.notify: .*no topic 'diffs'.*approval, success, trouble, all"
     ):
         circle_of(Settings(plays=Plays(notify=("mailto:a@b.example#on=diffs",))), LOOSE)
+
+
+@pytest.mark.parametrize("subject", ["play/404", "play/x", "play/99999999999999999999999999", "play/1\u0661"])
+def test_an_event_of_a_run_that_is_not_there_is_told_barely_and_keeps_back_no_other(
+    database: Database, tmp_path: Path, office: MailOffice, subject: str
+) -> None:
+    number = made_run(database)
+    with database.transaction() as session:
+        events.publish(session, "play.planned", subject, {"changes": 1})
+        events.publish(session, "play.finished", f"play/{number}", {})
+    planned(database, number)
+    assert notices(database, tmp_path, office, "mailto:noc@amanah.example").round() == 3
+    subjects = [str(got["subject"]) for _, got in office.taken]
+    for word, line in zip(("play.planned", "play.finished", "awaits"), subjects, strict=True):
+        assert word in line
