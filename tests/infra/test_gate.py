@@ -20,11 +20,20 @@ from tests.infra.conftest import WritePlaybook
 from tests.infra.test_plays import PING, WAIT, World
 from tests.processes import until
 
+# Open only at a site that no host of ours stands at.
 CALENDAR = """
+code: closed
 title: {ar: تقويم الاختبار, en: Calendar of the test}
 zone: Asia/Riyadh
-windows: []
-freezes: []
+windows:
+  - name: elsewhere
+    title: {ar: نافذة موقع آخر, en: Window of another site}
+    sites: [elsewhere]
+    weekdays: [sunday]
+    hours: ["22:00-04:00"]
+    risks: [low, medium]
+    source: the test
+    sample: true
 """
 
 
