@@ -14,6 +14,8 @@ from infra.plays.definition import Risk, Window
 FARTHEST = timedelta(days=2 * 366)
 """How far ahead an opening is looked for."""
 
+# Of the freezes between a moment and an opening, as many are named.
+_TOLD = 3
 _DAY = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
 
@@ -101,10 +103,10 @@ def verdict_of(
     asked = _Asked(calendar, tuple(freezes), tuple(dict.fromkeys(sites)) or (None,), risk, window)
     calendar.day_of(moment)
     moment = moment.astimezone(UTC)
-    if asked.next_open(moment, moment) == moment:
+    opens, met = asked.search(moment)
+    if opens == moment:
         return Verdict(True)
-    opens = None if asked.held_without_end(moment) else asked.next_open(moment, moment + FARTHEST)
-    said = [*asked.reasons(moment), asked.outlook(opens)]
+    said = [*asked.reasons(moment, met), asked.outlook(opens)]
     return Verdict(False, " ".join(one.en for one in said), " ".join(one.ar for one in said), opens_at=opens)
 
 
@@ -176,33 +178,43 @@ class _Asked:
                     yield opening
             day += _DAY
 
-    def next_open(self, moment: datetime, farthest: datetime) -> datetime | None:
+    def search(self, moment: datetime) -> tuple[datetime | None, list[Frozen]]:
         """The first moment, from one on, at which nothing shuts any of the sites out.
 
         Each of what shuts is asked for the first moment at which it does not, until all agree: every step is
         one that no earlier moment could have spared.
+
+        Returns:
+            The moment, None if none is known within two years, and the freezes that were met on the way.
         """
-        found = moment
-        while (later := self._later(found, farthest)) is not None:
-            if later == found:
-                return found
+        found, farthest = moment, moment + FARTHEST
+        met: list[Frozen] = []
+        while True:
+            if held := self.freezes(found, found + _INSTANT):
+                met.append(held[0])
+                until = held[0].until
+                if until is None or until > farthest or not self._known(until):
+                    return None, met
+                found = until
+                continue
+            later = self._windows_open(found, farthest)
+            if later is None or later == found:
+                return later, met
             found = later
-        return None
 
-    def held_without_end(self, moment: datetime) -> bool:
-        """A freeze of which nobody knows the end holds."""
-        return any(one.until is None for one in self.freezes(moment, moment + _INSTANT))
-
-    def reasons(self, moment: datetime) -> list[Bilingual]:
-        """What shuts a change out at a moment: each freeze, then the missing windows."""
+    def reasons(self, moment: datetime, met: Sequence[Frozen]) -> list[Bilingual]:
+        """What shuts a change out: freezes that hold, missing windows, and freezes met later."""
         place = self.calendar.place
-        said = [
-            frozen_reason(self.risk, self._of(one), one.label, one.until, place)
-            for one in self.freezes(moment, moment + _INSTANT)
-        ]
-        if self.window == "change" and (shut := [site for site in self.sites if self._shut(site, moment)]):
+        holding = self.freezes(moment, moment + _INSTANT)
+        said = [frozen_reason(self.risk, self._of(one), one.label, None, one.until, place) for one in holding]
+        if self.window == "change" and (
+            shut := [site for site in self.sites if not self._open(site, moment)]
+        ):
             said.append(shut_reason(self.risk, shut))
-        return said
+        later = [one for one in met if one not in holding][:_TOLD]
+        return said + [
+            frozen_reason(self.risk, self._of(one), one.label, one.starts, one.until, place) for one in later
+        ]
 
     def outlook(self, opens: datetime | None) -> Bilingual:
         """When a change may be made."""
@@ -215,18 +227,14 @@ class _Asked:
         titles = [one.window.title for openings in found for one in openings]
         return opens_reason(opens, closes, titles, self.calendar.place)
 
-    def _later(self, moment: datetime, farthest: datetime) -> datetime | None:
-        just_then = moment + _INSTANT
-        if held := self.freezes(moment, just_then):
-            until = held[0].until
-            return until if until is not None and until <= farthest and self._known(until) else None
-        if self.window == "always":
-            return moment
-        for site in self.sites:
-            opening = next(self.openings(site, moment, farthest + _INSTANT), None)
-            if opening is None:
-                return None
-            moment = max(moment, opening.opens)
+    def _windows_open(self, moment: datetime, farthest: datetime) -> datetime | None:
+        # The first moment at which each site has had a window open; then all are asked again.
+        if self.window == "change":
+            for site in self.sites:
+                opening = next(self.openings(site, moment, farthest + _INSTANT), None)
+                if opening is None:
+                    return None
+                moment = max(moment, opening.opens)
         return moment
 
     def _known(self, moment: datetime) -> bool:
@@ -238,9 +246,6 @@ class _Asked:
 
     def _of(self, one: Frozen) -> list[str | None]:
         return [site for site in self.sites if site is None or one.sites is None or site in one.sites]
-
-    def _shut(self, site: str | None, moment: datetime) -> bool:
-        return not self._open(site, moment)
 
     def _open(self, site: str | None, moment: datetime) -> list[Opening]:
         return list(self.openings(site, moment, moment + _INSTANT))

@@ -108,22 +108,31 @@ def read_moment(text: str, place: ZoneInfo, *, end: bool = False) -> datetime:
 
 
 def frozen_reason(
-    risk: Changing, sites: Sequence[str | None], label: Bilingual, until: datetime | None, place: ZoneInfo
+    risk: Changing,
+    sites: Sequence[str | None],
+    label: Bilingual,
+    starts: datetime | None,
+    until: datetime | None,
+    place: ZoneInfo,
 ) -> Bilingual:
     """Why nothing is changed while a freeze holds.
 
     Args:
         sites: where it shuts something out; None stands for hosts whose site is not recorded.
         label: what the freeze is called.
+        starts: its beginning, of one that is still to come.
         until: its end; None while nobody has set one.
     """
-    end = said(until, place) if until else None
     where = _at(sites)
+    begin = said(starts, place) if starts else None
+    end = said(until, place) if until else None
+    english = f" from {begin.en}" if begin else ""
+    arabic = f" من {begin.ar}" if begin else ""
+    english += f" until {end.en if end else 'somebody ends it'}"
+    arabic += f"{' إلى' if begin else ' حتى'} {end.ar}" if end else " إلى أن يُنهى التجميد"
     return Bilingual(
-        en=f"Changes of {risk} risk{where.en} are frozen until {end.en if end else 'somebody ends it'}: "
-        f"{label.en}.",
-        ar=f"التغييرات {_RISKS_AR[risk]}{where.ar} مجمَّدة "
-        f"{f'حتى {end.ar}' if end else 'إلى أن يُنهى التجميد'}: {label.ar}.",
+        en=f"Changes of {risk} risk{where.en} are frozen{english}: {label.en}.",
+        ar=f"التغييرات {_RISKS_AR[risk]}{where.ar} مجمَّدة{arabic}: {label.ar}.",
     )
 
 

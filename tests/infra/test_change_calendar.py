@@ -138,6 +138,25 @@ def test_the_reason_names_the_freeze_and_both_calendars_in_both_languages() -> N
     )
 
 
+def test_a_freeze_that_swallows_the_next_window_is_named_before_it_holds() -> None:
+    visit = declared(local("2026-11-23T20:00"), local("2026-11-24T05:00"))
+    found = asked("2026-11-23T12:00", visit)
+    assert clock(found.opens_at) == "2026-11-24T22:00"
+    assert found.reason is not None
+    assert (
+        "No change window for medium risk at north is open. Changes of medium risk at north are frozen from "
+        "Monday 23 November 2026, 20:00 (13 Jumada al-Akhirah 1448 AH) until Tuesday 24 November 2026, 05:00 "
+        "(14 Jumada al-Akhirah 1448 AH): Visit. It may be made from Tuesday 24 November 2026, 22:00"
+    ) in found.reason
+    assert found.reason_ar is not None
+    assert "مجمَّدة من الاثنين 13 جمادى الآخرة 1448هـ الموافق 23 نوفمبر 2026م الساعة 20:00 إلى الثلاثاء 14" in (
+        found.reason_ar
+    )
+    # One that no window is lost to is nothing to wait for.
+    noon = declared(local("2026-11-23T13:00"), local("2026-11-23T14:00"))
+    assert "frozen" not in (asked("2026-11-23T12:00", noon).reason or "")
+
+
 def test_a_play_without_a_window_still_obeys_freezes() -> None:
     def always(moment: str) -> Verdict:
         return verdict(small(), (), site="north", risk="low", window="always", moment=local(moment))
@@ -188,7 +207,7 @@ def test_hosts_of_several_sites_need_all_of_them_open_at_once() -> None:
     assert clock(found.opens_at) == "2026-11-24T23:30"
     assert found.reason is not None
     assert "low risk at north are frozen" in found.reason
-    assert "South works" not in found.reason
+    assert "low risk at south are frozen from Tuesday 24 November 2026, 02:00" in found.reason
     alone = verdict_of(small(), [north, south], sites=["south"], risk="low", window="change", moment=moment)
     assert alone.open
 
