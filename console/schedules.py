@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import click
 
 from console.bilingual import isolated
-from console.cli.context import actor, format_option, open_platform, print_table, settings_of
+from console.cli.context import actor, format_option, open_platform, print_table
 from foundation.calendar import hijri
 from foundation.errors import InvalidInput
-from infra.changes.calendar import load_change_calendars
 from infra.changes.recurring import FORMS
 from infra.changes.words import said
 from infra.plays.records import PlayRun
@@ -173,10 +172,8 @@ def remove(ctx: click.Context, name: str) -> None:
 
 @contextmanager
 def _opened(ctx: click.Context) -> "Iterator[tuple[Schedules, Session]]":
-    changes = settings_of(ctx).changes
-    place = load_change_calendars(changes.folders).get(changes.calendar).place
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        yield Schedules(platform.database, platform.plays, place), session
+        yield Schedules(platform.database, platform.plays, platform.plays.calendar.place), session
 
 
 def _parameter(word: str) -> tuple[str, str]:

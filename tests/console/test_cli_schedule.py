@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from console.cli import play
-from console.schedules import schedule
 from foundation.database import Database
 from infra.plays.schedules import PlaySchedule
 from tests.console.rakeeza_types import Rakeeza
@@ -21,8 +19,7 @@ NIGHTLY = ("nightly", "baseline", "--when", "daily 02:00")
 
 
 @pytest.fixture(autouse=True)
-def host(rakeeza: Rakeeza, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(play.command.commands, "schedule", schedule)
+def host(rakeeza: Rakeeza, tmp_path: Path) -> None:
     file = tmp_path / "hosts.yaml"
     file.write_text(HOST, encoding="utf-8")
     assert rakeeza("asset", "import", str(file)).code == 0
