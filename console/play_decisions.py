@@ -4,6 +4,7 @@ import click
 
 from console.cli.context import actor, open_platform
 from console.play_output import follow_run, perform_here, show_run
+from foundation.events import newest
 from infra.plays import decisions
 
 EXIT_WAITS = 75
@@ -24,15 +25,17 @@ def approve(ctx: click.Context, run_id: int, plan: str, comment: str | None, liv
     """Approve exactly what a check showed; not your own."""
     with open_platform(ctx) as platform:
         with platform.database.transaction() as session:
+            # What was told before is known to who approves.
+            told = newest(session)
             run = platform.plays.approve(session, run_id, by=actor(), plan=plan, comment=comment)
             workers = platform.jobs.workers_alive(session)
             assert run.plan is not None
             click.echo(f"Run {run_id} of {run.playbook} is approved, plan {run.plan[:12]}.")
         if not workers:
             click.echo(f"No worker is alive: this process performs run {run_id} itself.")
-            perform_here(platform, run_id)
+            perform_here(platform, run_id, told)
         elif live:
-            follow_run(platform, run_id, until_decision=True)
+            follow_run(platform, run_id, until_decision=True, after=told)
         if live or not workers:
             ctx.exit(exit_code(show_run(platform, run_id, "table").state))
 

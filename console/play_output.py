@@ -36,11 +36,14 @@ _SHOWN = 12
 _SHORT_WAITS = ("device", "turn", "site")
 
 
-def follow_run(platform: "Platform", run_id: int, *, until_decision: bool = False) -> None:
+def follow_run(
+    platform: "Platform", run_id: int, *, until_decision: bool = False, after: str | None = None
+) -> None:
     """Print what happens in a run that a worker performs, until it ends.
 
     Args:
         until_decision: also until it awaits an approval, or waits for anything but a worker.
+        after: cursor of the last event that is not told.
     """
     looked = time.monotonic()
 
@@ -53,7 +56,7 @@ def follow_run(platform: "Platform", run_id: int, *, until_decision: bool = Fals
         return False
 
     try:
-        for event in follow(platform.database, after=None, subject=subject_of(run_id), stop=stop):
+        for event in follow(platform.database, after=after, subject=subject_of(run_id), stop=stop):
             print_event(event)
             long_wait = event.kind == "play.waiting" and event.payload["for"] not in _SHORT_WAITS
             if event.kind == "play.finished" or (
@@ -69,12 +72,12 @@ def follow_run(platform: "Platform", run_id: int, *, until_decision: bool = Fals
         raise
 
 
-def perform_here(platform: "Platform", run_id: int) -> None:
-    """Perform a run in this process, and print what happens."""
+def perform_here(platform: "Platform", run_id: int, after: str | None = None) -> None:
+    """Perform a run in this process, and print what happens after an event."""
     ended = threading.Event()
 
     def print_events() -> None:
-        for event in follow(platform.database, after=None, subject=subject_of(run_id), stop=ended.is_set):
+        for event in follow(platform.database, after=after, subject=subject_of(run_id), stop=ended.is_set):
             print_event(event)
             if event.kind in ("play.finished", "play.planned"):
                 return
@@ -204,7 +207,7 @@ def print_event(event: StoredEvent) -> None:
 
 
 _TOLD = {
-    "planned": "The check is done: {changes} changes on {hosts_changed} hosts, plan {plan:.12}.",
+    "planned": "The check is done. Changes: {changes}; hosts: {hosts_changed}; plan {plan:.12}.",
     "waiting": "It waits. {reason}",
     "approved": "{by} approved plan {plan:.12}.",
     "rejected": "{by} rejected it: {reason}",
