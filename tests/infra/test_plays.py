@@ -19,7 +19,7 @@ from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput, NotFound
 from foundation.events import StoredEvent
 from foundation.jobs import Jobs
-from foundation.settings import Platform, Settings
+from foundation.settings import Changes, Platform, Settings
 from foundation.settings import Plays as PlaySettings
 from infra.plays.plays import Plays
 from infra.plays.records import PlayHostResult, PlayRun, get_run, host_results
@@ -28,6 +28,7 @@ from tests.infra.conftest import WritePlaybook, assert_refused, processes_of
 from tests.own_server import OwnServer
 from tests.processes import until
 
+CALENDARS = Path(__file__).parents[2] / "lab" / "calendars"
 PING = "- name: Ping\n  ansible.builtin.ping:"
 WAIT = "- name: Wait\n  ansible.builtin.command: sleep {{ seconds }}"
 
@@ -38,7 +39,10 @@ class World:
     def __init__(self, database: Database, folder: Path, playbooks: Path, **plays: Any) -> None:
         self.database = database
         self.settings = Settings(
-            platform=Platform(folder=folder), plays=PlaySettings(folders=(playbooks,), **plays)
+            platform=Platform(folder=folder),
+            plays=PlaySettings(folders=(playbooks,), **plays),
+            # No freeze of a real year may hold up a test.
+            changes=Changes(folders=(CALENDARS,), calendar="lab"),
         )
         self.assets = Assets()
         self.rebuild()
