@@ -92,7 +92,10 @@ class _Lines:
         self.say("", "")
         self.say("للاطلاع:", "To look:")
         for command in commands:
-            self.say(f"    rakeeza play {command}", f"    rakeeza play {command}")
+            self.command(command)
+
+    def command(self, words: str) -> None:
+        self.say(f"    rakeeza play {words}", f"    rakeeza play {words}")
 
     def text(self) -> Bilingual:
         return Bilingual(ar="\n".join(self.arabic), en="\n".join(self.latin))
@@ -158,11 +161,13 @@ def _run(
         lines.add("مضيفون بهم خلل", "Hosts that are not well", len(unwell))
         for host, state in unwell[:_NAMED_HOSTS]:
             lines.say(f"- {isolated(host)}: {_STATES[state]}", f"- {plain(host)}: {state}")
-    commands = [f"show {number}"]
-    if event.kind in ("play.planned", "play.approval_voided"):
-        lines.look(*commands, f"approve {number}")
+    plan = payload.get("plan") or run["plan"]
+    if event.kind == "play.planned" and plan:
+        lines.look(f"show {number} --changes")
+        lines.say("ثم للموافقة:", "Then to approve:")
+        lines.command(f"approve {number} --plan {plan[:_DIGITS]}")
     else:
-        lines.look(*commands, f"log {number}")
+        lines.look(f"show {number}", f"log {number}")
     title = Bilingual(
         ar=f"{words.ar}: {isolated(playbook)}، التشغيل {isolated(number)}",
         en=f"{plain(playbook)}, run {number}: {words.en}",
@@ -186,7 +191,7 @@ def _particulars(lines: _Lines, event: StoredEvent, run: RowMapping) -> None:
     elif event.kind == "play.approval_voided":
         lines.add("كان قد وافق عليه", "Had been approved by", payload.get("approved_by"))
     if event.kind in ("play.approved", "play.rejected"):
-        lines.add("السبب", "Reason", payload.get("reason") or run["decided_reason"])
+        lines.add("السبب", "Reason", payload.get("reason") or payload.get("comment"))
     elif event.kind == "play.emergency":
         lines.add("السبب", "Reason", payload.get("reason") or run["emergency"])
     elif event.kind == "play.finished" and payload["state"] == "cancelled":

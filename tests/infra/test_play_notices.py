@@ -18,7 +18,9 @@ from foundation.outgoing import Outgoing
 from foundation.secret import Secret
 from foundation.settings import Plays, Settings
 from foundation.signed_post import new_secret
+from infra.plays import decisions, states
 from infra.plays.notices import TOPICS, circle_of
+from infra.plays.records import Change, get_run
 from tests.mail_office import MailOffice, mail_office, mail_secrets, mail_settings
 from tests.receiver import Receiver, receiving
 
@@ -133,8 +135,8 @@ def test_who_may_approve_reads_who_asks_what_where_how_much_and_how_to_look(
     content = got.get_content().replace("\r\n", "\n")
     first, second = content.split("―" * 24)
     for half in (first, second):
-        assert f"\n    rakeeza play show {number}\n" in half
-        assert f"\n    rakeeza play approve {number}\n" in half
+        assert f"\n    rakeeza play show {number} --changes\n" in half
+        assert f"\n    rakeeza play approve {number} --plan 3fa9c1d2e4b5\n" in half
         for word in ("person/omar", "web-1, web-2", "dc-1", "12", "3fa9c1d2e4b5"):
             assert word in half
     assert PLAN not in content
@@ -310,3 +312,47 @@ def test_an_event_of_a_run_that_is_not_there_is_told_barely_and_keeps_back_no_ot
     subjects = [str(got["subject"]) for _, got in office.taken]
     for word, line in zip(("play.planned", "play.finished", "awaits"), subjects, strict=True):
         assert word in line
+
+
+def test_what_plays_themselves_publish_is_what_is_told(
+    database: Database, tmp_path: Path, office: MailOffice, receiver: Receiver
+) -> None:
+    told = notices(database, tmp_path, office, "mailto:noc@amanah.example#on=all", f"{receiver.url}#on=all")
+    first, second = made_run(database, state="checking"), made_run(database, state="checking")
+    change = Change("web-1", "Write it", None, f"+{MARK}", "d")
+    with database.transaction() as session:
+        for number in (first, second):
+            states.await_approval(session, get_run(session, number), [change])
+    with database.transaction() as session:
+        decisions.approve(session, first, by="person/sara", plan=PLAN[:12], comment="go ahead")
+        decisions.reject(session, second, by="person/sara", reason="not today")
+    with database.transaction() as session:
+        run = get_run(session, first)
+        states.void_approval(session, run, f"The check shows another change: {MARK}")
+        states.await_approval(session, run, [change, change])
+    host(database, first, "web-1", "unreachable")
+    with database.transaction() as session:
+        run = get_run(session, first)
+        states.finish(session, run, "failed", f"Not well: web-1. {MARK}", {"hosts_changed": 1})
+    assert told.round() == 14
+    words = ["awaits", "awaits", "was approved", "was rejected", "lost its approval", "awaits", "failed"]
+    contents = [got.get_content() for _, got in office.taken]
+    for word, content in zip(words, contents, strict=True):
+        assert word in content
+        assert MARK not in content
+    assert "Approved by: person/sara" in contents[2]
+    assert "go ahead" in contents[2]
+    assert "Rejected by: person/sara" in contents[3]
+    assert "Had been approved by: person/sara" in contents[4]
+    assert "Changes: 2" in contents[5]
+    assert "web-1: unreachable" in contents[6]
+    kinds = [json.loads(request.body)["type"] for request in receiver.received]
+    assert kinds == [
+        "play.planned",
+        "play.planned",
+        "play.approved",
+        "play.rejected",
+        "play.approval_voided",
+        "play.planned",
+        "play.finished",
+    ]
