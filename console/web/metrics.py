@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter, Response
-from infra.plays.metrics import PlayCollector
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foundation.database import Database
 from foundation.errors import RakeezaError
+from infra.plays.metrics import PlayCollector
 from integrations.cases.stays import StayCollector
 from integrations.centres.certificate_metrics import CertificateCollector
 from integrations.resilience.look_ups import BackendCollector
