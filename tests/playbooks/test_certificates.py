@@ -13,6 +13,7 @@ from lab.machine import Machine
 from lab.machines import Lab
 from tests.playbooks.conftest import Play, assert_second_run_changes_nothing
 from tests.playbooks.server_material import program, put
+from tests.processes import until
 
 SERVICE = """
 import http.server, signal, ssl
@@ -92,6 +93,7 @@ def served(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     # Short-lived: a day less and it is renewed.
     play.twice("certificates", machine, days=3, renew_within=1, **made.parameters)
     machine.output("systemctl", "start", "web.service", root=True)
+    until(lambda: "BEGIN CERTIFICATE" in made.shown("tls-1")[0], "the service's start")
     yield made
     lab.remove(machine)
 
