@@ -102,11 +102,16 @@ class Artifacts:
         Raises:
             DatabaseUnavailable: PostgreSQL does not answer; nothing more goes than what had another name.
         """
-        with self._alone() as place:
-            if place is None:
-                return []
-            self._finish_earlier(place)
-            return [run for run, rule in self._surplus(place) if self._remove(place, run, rule)]
+        try:
+            with self._alone() as place:
+                if place is None:
+                    return []
+                self._finish_earlier(place)
+                return [run for run, rule in self._surplus(place) if self._remove(place, run, rule)]
+        except OSError as error:
+            # Whoever has just performed a run must not fail by it.
+            self._tell("", f"The folder of all runs cannot be looked through ({error.strerror}).")
+            return []
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[int | None]:

@@ -245,6 +245,16 @@ def test_without_the_database_nothing_goes(folder: Path, tmp_path: Path, databas
     assert names(folder) == [str(number) for number in runs]
 
 
+def test_a_folder_that_cannot_be_read_is_told_and_fails_no_run(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "plays").write_text("a file", encoding="utf-8")
+    retention = kept(database, tmp_path / "plays")
+    with caplog.at_level(logging.WARNING):
+        assert retention.prune() == retention.prune() == []
+    assert len([each for each in caplog.records if "cannot be looked through" in each.getMessage()]) == 1
+
+
 def test_there_may_be_no_folder_yet(database: Database, tmp_path: Path) -> None:
     assert kept(database, tmp_path / "none").prune() == []
 
