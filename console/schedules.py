@@ -1,7 +1,7 @@
 """The commands of `rakeeza play schedule`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,17 +12,22 @@ import click
 from console.bilingual import isolated
 from console.cli.context import actor, format_option, open_platform, print_table
 from foundation.calendar import hijri
-from foundation.errors import InvalidInput
+from foundation.errors import InvalidInput, NotFound
+from infra.changes.freezes import Freezes
 from infra.changes.recurring import FORMS
+from infra.changes.verdict import Verdict, verdict_of
 from infra.changes.words import said
+from infra.plays.catalogue import sites_of
 from infra.plays.records import PlayRun
 from infra.plays.schedules import LATE_AFTER, PlaySchedule, Schedules
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from console.bootstrap import Platform
+
 _LISTED = ("name", "playbook", "limit", "rule", "next_at", "enabled", "last_at", "last_run", "last_state")
-_SHOWN = ("moment", "local", "hijri")
+_SHOWN = ("moment", "local", "hijri", "open", "opens_at")
 _LENGTH = re.compile(r"([1-9]\d{0,5})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -64,7 +69,7 @@ def add(
     """Run PLAYBOOK in your name whenever RULE says; you cannot approve these runs yourself."""
     values = dict(map(_parameter, parameters))
     length = _length(late_after)
-    with _opened(ctx) as (schedules, session):
+    with _opened(ctx) as (platform, schedules, session):
         row = schedules.add(
             session,
             name,
@@ -77,7 +82,8 @@ def add(
             diff=diff,
             late_after=length,
         )
-    _print_next(row, schedules.place)
+        (waits,) = _verdicts(platform, session, row, schedules.upcoming(row, 1))
+    _print_next(row, schedules.place, waits)
 
 
 @schedule.command("list")
@@ -85,7 +91,7 @@ def add(
 @click.pass_context
 def list_(ctx: click.Context, output: str) -> None:
     """List the schedules, by name."""
-    with _opened(ctx) as (schedules, session):
+    with _opened(ctx) as (_, schedules, session):
         rows = [
             (
                 row.name,
@@ -110,10 +116,11 @@ def list_(ctx: click.Context, output: str) -> None:
 @click.pass_context
 def show(ctx: click.Context, name: str, count: int, output: str) -> None:
     """Show a schedule and its next moments, in both calendars."""
-    with _opened(ctx) as (schedules, session):
+    with _opened(ctx) as (platform, schedules, session):
         row = schedules.get(session, name)
         state = _state(session, row)
         moments = schedules.upcoming(row, count)
+        verdicts = _verdicts(platform, session, row, moments)
     place = schedules.place
     if output == "table":
         given = ", ".join(f"{key}={value}" for key, value in sorted(row.parameters.items()))
@@ -129,14 +136,16 @@ def show(ctx: click.Context, name: str, count: int, output: str) -> None:
             click.echo("It is paused.")
         elif not moments:
             click.echo("It has no moment to come.")
-        for moment in moments:
+        for moment, found in zip(moments, verdicts, strict=True):
             both = said(moment, place)
             click.echo(f"  {both.en}\n  {isolated(both.ar)}")
+            _print_waiting(found, "    ")
         return
-    lines = [
-        (_moment(moment), f"{local:%Y-%m-%d %H:%M}", str(hijri(local.date())))
-        for moment, local in ((each, each.astimezone(place)) for each in moments)
-    ]
+    lines = []
+    for moment, found in zip(moments, verdicts, strict=True):
+        local = moment.astimezone(place)
+        waits = (found.open, _moment(found.opens_at)) if found else (None, None)
+        lines.append((_moment(moment), f"{local:%Y-%m-%d %H:%M}", str(hijri(local.date())), *waits))
     print_table(row.name, _SHOWN, lines, output)
 
 
@@ -145,7 +154,7 @@ def show(ctx: click.Context, name: str, count: int, output: str) -> None:
 @click.pass_context
 def pause(ctx: click.Context, name: str) -> None:
     """Let a schedule rest; what comes meanwhile is not caught up."""
-    with _opened(ctx) as (schedules, session):
+    with _opened(ctx) as (_, schedules, session):
         schedules.pause(session, name, actor=actor())
     click.echo(f"The schedule {name} is paused.")
 
@@ -155,9 +164,10 @@ def pause(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def resume(ctx: click.Context, name: str) -> None:
     """Let a paused schedule go on."""
-    with _opened(ctx) as (schedules, session):
+    with _opened(ctx) as (platform, schedules, session):
         row = schedules.resume(session, name, actor=actor())
-    _print_next(row, schedules.place)
+        (waits,) = _verdicts(platform, session, row, schedules.upcoming(row, 1))
+    _print_next(row, schedules.place, waits)
 
 
 @schedule.command()
@@ -165,15 +175,16 @@ def resume(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def remove(ctx: click.Context, name: str) -> None:
     """Forget a schedule; its runs stay."""
-    with _opened(ctx) as (schedules, session):
+    with _opened(ctx) as (_, schedules, session):
         schedules.remove(session, name, actor=actor())
     click.echo(f"The schedule {name} is removed.")
 
 
 @contextmanager
-def _opened(ctx: click.Context) -> "Iterator[tuple[Schedules, Session]]":
+def _opened(ctx: click.Context) -> "Iterator[tuple[Platform, Schedules, Session]]":
     with open_platform(ctx) as platform, platform.database.transaction() as session:
-        yield Schedules(platform.database, platform.plays, platform.plays.calendar.place), session
+        place = platform.plays.calendar.place
+        yield platform, Schedules(platform.database, platform.plays, place), session
 
 
 def _parameter(word: str) -> tuple[str, str]:
@@ -204,10 +215,38 @@ def _state(session: "Session", row: PlaySchedule) -> str | None:
     return run.state if run else None
 
 
-def _print_next(row: PlaySchedule, place: ZoneInfo) -> None:
+def _verdicts(
+    platform: "Platform", session: "Session", row: PlaySchedule, moments: Sequence[datetime]
+) -> list[Verdict | None]:
+    # Whether its hosts' windows are open at these moments; None if what is to be run is not known any more.
+    plays = platform.plays
+    try:
+        playbook = plays.playbook(row.playbook)
+        inventory = plays.inventory(session, playbook)
+        sites = sites_of(inventory, inventory.limited(row.target_limit))
+    except (InvalidInput, NotFound):
+        return [None] * len(moments)
+    if row.check_mode:
+        # It changes nothing, and waits for no window.
+        return [Verdict(True)] * len(moments)
+    freezes = Freezes(platform.assets).holding(session, datetime.now(UTC))
+    about = playbook.about
+    return [
+        verdict_of(plays.calendar, freezes, sites=sites, risk=about.risk, window=about.window, moment=moment)
+        for moment in moments
+    ]
+
+
+def _print_next(row: PlaySchedule, place: ZoneInfo, waits: Verdict | None) -> None:
     if row.next_at is not None:
         both = said(row.next_at, place)
         click.echo(f"{row.name} runs next on {both.en}.\n{isolated(both.ar)}")
+        _print_waiting(waits, "")
+
+
+def _print_waiting(found: Verdict | None, indent: str) -> None:
+    if found is not None and not found.open:
+        click.echo(f"{indent}It will wait then. {found.reason}\n{indent}{isolated(found.reason_ar or '')}")
 
 
 def _moment(moment: datetime | None) -> str | None:

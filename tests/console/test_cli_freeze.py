@@ -34,27 +34,27 @@ def sites(rakeeza: Rakeeza, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("sites")
 def test_a_freeze_is_declared_listed_shown_and_ended(rakeeza: Rakeeza) -> None:
-    # 1 to 2 Safar 1449.
-    times = ("--from", "1449-02-01", "--until", "1449-02-02")
+    # Far ahead: what has ended cannot be declared.
+    times = ("--from", "1493-03-24", "--until", "1493-03-25")
     done = rakeeza("freeze", "add", *VISIT, *times, "--site", "north", "--risk", "medium", "--risk", "high")
     assert done.out == (
-        "Freeze 1 holds from Monday 5 July 2027, 00:00 (1 Safar 1449 AH) "
-        "until Wednesday 7 July 2027, 00:00 (3 Safar 1449 AH).\n"
+        "Freeze 1 holds from Monday 5 May 2070, 00:00 (24 Rabi al-Awwal 1493 AH) "
+        "until Wednesday 7 May 2070, 00:00 (26 Rabi al-Awwal 1493 AH).\n"
     )
     (row,) = rakeeza("freeze", "list", "--format", "json").rows
     assert (row["id"], row["sites"], row["risks"]) == (1, ["north"], ["medium", "high"])
-    assert (row["starts_at"], row["ends_at"]) == ("2027-07-04T21:00:00Z", "2027-07-06T21:00:00Z")
+    assert (row["starts_at"], row["ends_at"]) == ("2070-05-04T21:00:00Z", "2070-05-06T21:00:00Z")
     assert row["declared_by"].startswith("cli/")
-    shown = ("freeze", "show", "--from", "2027-07-05", "--days", "3", "--format", "json")
+    shown = ("freeze", "show", "--from", "2070-05-05", "--days", "3", "--format", "json")
     north = rakeeza(*shown, "--site", "north").rows
     assert [day["open"] for day in north] == [[], [], ["00:00-04:00", "22:00-24:00"]]
     assert north[0]["why_en"].startswith("Official visit to the data centre (freeze 1, declared by cli/")
     assert "زيارة رسمية إلى مركز البيانات الرئيس (التجميد رقم 1، أعلنه cli/" in north[0]["why_ar"]
-    assert [day["hijri"] for day in north] == ["1449-02-01", "1449-02-02", "1449-02-03"]
+    assert [day["hijri"] for day in north] == ["1493-03-24", "1493-03-25", "1493-03-26"]
     south = rakeeza(*shown, "--site", "south").rows
     assert south[0] == {
-        "gregorian": "2027-07-05",
-        "hijri": "1449-02-01",
+        "gregorian": "2070-05-05",
+        "hijri": "1493-03-24",
         "open": ["00:00-04:00", "22:00-24:00"],
         "why_en": None,
         "why_ar": None,
@@ -90,9 +90,9 @@ def test_yearly_freezes_are_shown_with_their_hours_and_for_each_risk(rakeeza: Ra
     monday = ("freeze", "show", "--from", "2026-11-23", "--days", "1", "--risk", "high", "--format", "json")
     high = rakeeza(*monday).rows[0]
     assert (high["open"], high["why_en"], high["why_ar"]) == ([], "no window", "لا توجد نافذة")
-    part = ("--from", "2027-05-04T12:00", "--until", "2027-05-04T23:00")
+    part = ("--from", "2070-05-06T12:00", "--until", "2070-05-06T23:00")
     rakeeza("freeze", "add", *VISIT, *part)
-    day = rakeeza("freeze", "show", "--from", "2027-05-04", "--days", "1", "--format", "json").rows[0]
+    day = rakeeza("freeze", "show", "--from", "2070-05-06", "--days", "1", "--format", "json").rows[0]
     assert day["open"] == ["00:00-04:00", "23:00-24:00"]
     assert day["why_en"].endswith(") 12:00-23:00")
 
@@ -102,8 +102,8 @@ def test_the_lines_of_a_table_stay_straight_beside_arabic(
     rakeeza: Rakeeza, monkeypatch: pytest.MonkeyPatch, width: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
-    assert rakeeza("freeze", "add", *VISIT, "--from", "2027-05-03T12:00", "--until", "2027-05-05").code == 0
-    shown = rakeeza("freeze", "show", "--from", "2027-05-03", "--days", "6").out
+    assert rakeeza("freeze", "add", *VISIT, "--from", "2070-05-05T12:00", "--until", "2070-05-07").code == 0
+    shown = rakeeza("freeze", "show", "--from", "2070-05-05", "--days", "6").out
     listed = rakeeza("freeze", "list").out
     for out in (shown, listed):
         _title, *lines = out.splitlines()
@@ -111,18 +111,18 @@ def test_the_lines_of_a_table_stay_straight_beside_arabic(
         for line in lines:
             # Whatever is Arabic stands in an isolate that ends on its own line.
             assert not re.search("[\u0600-\u06ff]", re.sub("\u2067[^\u2067\u2069]*\u2069", "", line))
-    assert "1448-11-26" in shown
-    assert "1448-11-26" in listed
+    assert "1493-03-24" in shown
+    assert "1493-03-24" in listed
 
 
 def test_files_hold_the_bare_text(rakeeza: Rakeeza) -> None:
-    rakeeza("freeze", "add", *VISIT, "--from", "2027-05-03", "--until", "2027-05-04")
-    shown = rakeeza("freeze", "show", "--from", "2027-05-03", "--days", "1", "--format", "csv").out
+    rakeeza("freeze", "add", *VISIT, "--from", "2070-05-05", "--until", "2070-05-06")
+    shown = rakeeza("freeze", "show", "--from", "2070-05-05", "--days", "1", "--format", "csv").out
     listed = rakeeza("freeze", "list", "--format", "csv").out
     assert "\u2067" not in shown + listed
-    assert shown.splitlines()[1].startswith('2027-05-03,1448-11-26,,"Official visit')
+    assert shown.splitlines()[1].startswith('2070-05-05,1493-03-24,,"Official visit')
     assert listed.splitlines()[1].startswith(
-        "1,2027-05-02T21:00:00Z,2027-05-04T21:00:00Z,,low medium high,cli/"
+        "1,2070-05-04T21:00:00Z,2070-05-06T21:00:00Z,,low medium high,cli/"
     )
 
 

@@ -73,6 +73,25 @@ def test_the_next_moments_are_shown_in_both_calendars(rakeeza: Rakeeza) -> None:
     assert "1 رمضان 14" in table
 
 
+def test_who_makes_a_schedule_is_told_that_its_moments_lie_outside_the_windows(rakeeza: Rakeeza) -> None:
+    # 4 Dhu al-Hijjah 1488: far ahead, because only what is to come is scheduled.
+    added = rakeeza("play", "schedule", "add", "patching", "patch", "--when", "once 2066-02-28 23:00")
+    assert added.code == 0, added.err
+    assert (
+        "It will wait then. Changes of medium risk at hosts whose site is not recorded are frozen"
+        in added.out
+    )
+    assert "Hajj freeze" in added.out
+    assert "تجميد موسم الحج" in added.out
+    (row,) = rakeeza("play", "schedule", "show", "patching", "--format", "json").rows
+    assert (row["open"], row["opens_at"]) == (False, "2066-03-09T21:00:00Z")
+    rakeeza("play", "schedule", "remove", "patching")
+    rakeeza("play", "schedule", "add", "patching", "patch", "--when", "once 2066-03-10 23:00")
+    (row,) = rakeeza("play", "schedule", "show", "patching", "--format", "json").rows
+    assert (row["open"], row["opens_at"]) == (True, None)
+    assert "It will wait" not in rakeeza("play", "schedule", "show", "patching").out
+
+
 def test_a_schedule_is_kept_in_the_name_of_who_adds_it(rakeeza: Rakeeza, database: Database) -> None:
     rakeeza("play", "schedule", "add", *NIGHTLY)
     with database.transaction() as session:
