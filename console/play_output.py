@@ -9,6 +9,7 @@ import click
 
 from console.cli.context import print_table
 from foundation.events import StoredEvent, follow, read
+from infra.plays.artifacts import removal_of
 from infra.plays.records import PlayRun, changes_of, get_run, host_results, subject_of
 
 if TYPE_CHECKING:
@@ -125,10 +126,13 @@ def show_run(platform: "Platform", run_id: int, output: str) -> PlayRun:
     with platform.database.transaction() as session:
         record = get_run(session, run_id)
         results = host_results(session, run_id)
+        removal = removal_of(session, run_id)
     rows = [[_printable(getattr(result, name)) for name in _HOST_COLUMNS] for result in results]
     if output == "table":
         for line in _said(record):
             click.echo(_printable(line))
+        if removal is not None:
+            click.echo(str(removal))
     state = record.state.replace("_", " ")
     print_table(f"Run {run_id} of {record.playbook}: {state}", _HOST_COLUMNS, rows, output)
     return record

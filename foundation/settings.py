@@ -7,7 +7,7 @@ the file. An unknown section, option or variable is refused: a misspelt option m
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -271,6 +271,11 @@ def backend_options() -> list[tuple[str, str, str]]:
     ]
 
 
+def listed(values: Sequence[object]) -> str:
+    """A list as an environment variable has it: paths parted by colons, anything else by commas."""
+    return (os.pathsep if any(isinstance(value, Path) for value in values) else ",").join(map(str, values))
+
+
 def _plain_options() -> Iterator[tuple[str, str, FieldInfo]]:
     for section, field in Settings.model_fields.items():
         # The back-ends have names that only the file knows.
@@ -301,11 +306,13 @@ def _read(file: Path) -> dict[str, Any]:
 def _override(data: dict[str, Any], name: str, value: str) -> tuple[str, str]:
     for section, option, inner in _plain_options():
         if name == _variable(section, option):
-            several = str(inner.annotation).startswith("tuple")
+            kind = str(inner.annotation)
+            # As `listed` has it: colons stand in URLs and in addresses.
+            separator = os.pathsep if "Path" in kind else ","
             table = data.setdefault(section, {})
             # Anything but a table is the file's fault, and the validation says so.
             if isinstance(table, dict):
-                table[option] = value.split(os.pathsep) if several else value
+                table[option] = value.split(separator) if kind.startswith("tuple") else value
             return section, option
     raise SettingsError(
         f"{name} is no setting.", place="environment", remedy="List them with: rakeeza settings"
