@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -133,8 +133,13 @@ def show_run(platform: "Platform", run_id: int, output: str) -> PlayRun:
             click.echo(_printable(line))
         if removal is not None:
             click.echo(str(removal))
-    state = record.state.replace("_", " ")
-    print_table(f"Run {run_id} of {record.playbook}: {state}", _HOST_COLUMNS, rows, output)
+    title = f"Run {run_id} of {record.playbook}: {record.state.replace('_', ' ')}"
+    columns: Sequence[str] = _HOST_COLUMNS
+    if output == "table":
+        # A terminal is only so wide: what no host has is left out.
+        kept = [place for place in range(len(columns)) if place < 2 or any(row[place] for row in rows)]
+        columns, rows = [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]
+    print_table(title, columns, rows, output)
     return record
 
 
