@@ -12,6 +12,7 @@ from lab.machine import Machine
 from lab.machines import Lab
 from tests.playbooks.conftest import Play
 from tests.playbooks.server_material import Issuer, put, sealed
+from tests.processes import until
 
 FIRST_PASSWORD = "a first password"
 PASSWORD = "p@ss:w\\ord 'of the platform'"
@@ -208,6 +209,9 @@ printf '\\377' | dd of="$(ls base/1/[0-9]* | head -n 1)" bs=1 seek=4000 conv=not
 def test_when_the_machine_is_lost_its_data_comes_back_on_the_backup_host(server: Server, play: Play) -> None:
     with server.connect() as connection:
         moment = _lose_after(connection, "everything", server.keeper)
+    # The receiver is a moment behind; what had not left a machine is lost with it.
+    question = "SELECT bool_and(flush_lsn >= pg_current_wal_flush_lsn()) FROM pg_stat_replication"
+    until(lambda: _as_postgres(server.machine, "main", question) == "t", "the receipt of the WAL")
     server.machine.power_off()
     started = time.monotonic()
     play.twice("postgresql_restore", server.keeper, restore_to=moment)

@@ -29,5 +29,10 @@ while time.monotonic() < limit:
             f"The log cannot be replayed to that moment: {fatal[-1]}. If nothing was written after it,"
             " restore to `latest`."
         )
+    if (
+        subprocess.run(["systemctl", "is-failed", "--quiet", f"postgresql@15-{cluster}.service"]).returncode
+        == 0
+    ):
+        sys.exit("The cluster does not start: " + " ".join(said("FATAL|PANIC|ERROR")[-2:]))
     time.sleep(0.5)
 sys.exit(f"The log is not replayed in time; the cluster goes on. See {log}.")
