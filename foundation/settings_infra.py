@@ -23,7 +23,7 @@ class Plays(Section):
     slice_hosts: int = Field(
         100, ge=1, le=10_000, description="Hosts of one part of a run that may be cut into parts."
     )
-    at_once: int = Field(4, ge=1, le=100, description="Runs performed at the same time at one site.")
+    site_runs: int = Field(4, ge=1, le=100, description="Runs performed at the same time at one site.")
     threads: int = Field(8, ge=1, le=100, description="Runs that one worker performs at the same time.")
     sites: tuple[str, ...] = Field(
         (),

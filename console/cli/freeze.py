@@ -142,7 +142,7 @@ def show(
     with open_platform(ctx) as platform, platform.database.transaction() as session:
         freezes = Freezes(platform.assets)
         if site is not None:
-            freezes.check_site(session, site)
+            freezes.expect_site(session, site)
         found = stretches(
             calendar,
             freezes.holding(session, since),

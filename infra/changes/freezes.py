@@ -116,7 +116,7 @@ class Freezes:
                 message_ar="لم يُذكر أي موقع؛ سمِّ المواقع أو اتركها ليشمل التجميد جميعها.",
             )
         for site in sites or ():
-            self.check_site(session, site)
+            self.expect_site(session, site)
         row = FreezeRow(
             sites=sorted(set(sites)) if sites is not None else None,
             risks=_known_risks(risks),
@@ -197,7 +197,7 @@ class Freezes:
         """The names of all sites."""
         return tuple(asset.name for asset in self._assets.list(session, "site"))
 
-    def check_site(self, session: Session, name: str) -> None:
+    def expect_site(self, session: Session, name: str) -> None:
         """Refuse a name that is no site's: of a mistyped one, "nothing is frozen" would be no answer.
 
         Raises:

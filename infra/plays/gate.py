@@ -1,12 +1,13 @@
 """Whether a run may begin now, and if not, what it waits for; a wait never holds a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from foundation.errors import DefinitionError, NotFound
 from infra.changes.calendar import ChangeCalendar
 from infra.changes.freezes import Freezes
 from infra.changes.verdict import verdict_of
@@ -39,24 +40,25 @@ def judged(
     session: Session,
     run: PlayRun,
     *,
-    calendar: ChangeCalendar,
+    calendar: Callable[[], ChangeCalendar],
     freezes: Freezes,
     risk: Risk,
     window: Window,
     sites: Sequence[str | None],
-    at_once: int,
+    most_runs: int,
 ) -> Wait | None:
     """What a run has to wait for, of all but its devices' locks; None if it may begin.
 
     Args:
         session: of the transaction that begins it; until its end no other run begins at the same site.
         run: whose record is locked.
-        calendar: the change calendar that holds.
+        calendar: gives the change calendar that holds; while it is faulty, nothing but checks and emergencies
+            begins.
         freezes: that somebody declared.
         risk: of its playbook.
         window: of its playbook.
         sites: its hosts stand at; None for one that is at none.
-        at_once: runs performed at one site at the same time, at most.
+        most_runs: runs performed at one site at the same time, at most.
     """
     now = session.scalar(select(func.clock_timestamp()))
     assert now is not None
@@ -65,13 +67,17 @@ def judged(
     # A check changes nothing: what it is for may be looked at at any time.
     planning = run.check_mode or (run.approval_needed and run.approved_plan is None)
     if not planning and run.emergency is None:
+        try:
+            days = calendar()
+        except (DefinitionError, NotFound) as error:
+            return Wait("window", f"It is not known when changes may be made. {error}", now + _LATER)
         found = verdict_of(
-            calendar, freezes.holding(session, now), sites=sites, risk=risk, window=window, moment=now
+            days, freezes.holding(session, now), sites=sites, risk=risk, window=window, moment=now
         )
         if not found.open:
             until = min(found.opens_at or now + _LATER, now + _LATER)
             return Wait("window", found.reason or "No change window is open.", until)
-    return _turn(session, run, now) or _room(session, run, now, at_once)
+    return _turn(session, run, now) or _room(session, run, now, most_runs)
 
 
 def of_devices(reason: str, now: datetime) -> Wait:
@@ -99,7 +105,7 @@ def _turn(session: Session, run: PlayRun, now: datetime) -> Wait | None:
     return Wait("turn", f"It comes after {who}, which waits for {shared} too.", now + _SOON)
 
 
-def _room(session: Session, run: PlayRun, now: datetime, at_once: int) -> Wait | None:
+def _room(session: Session, run: PlayRun, now: datetime, most_runs: int) -> Wait | None:
     session.execute(
         text("SELECT pg_advisory_xact_lock(:lock, hashtext(:site))"),
         {"lock": _SITE_LOCK, "site": run.site or ""},
@@ -109,7 +115,7 @@ def _room(session: Session, run: PlayRun, now: datetime, at_once: int) -> Wait |
         .select_from(PlayRun)
         .where(PlayRun.state.in_(PERFORMED), PlayRun.site.is_not_distinct_from(run.site))
     )
-    if (busy or 0) < at_once:
+    if (busy or 0) < most_runs:
         return None
     place = f"Site {run.site}" if run.site else "The headquarters"
-    return Wait("site", f"{place} is performing {busy} runs; more than {at_once} wait.", now + _SOON)
+    return Wait("site", f"{place} is performing {busy} runs; more than {most_runs} wait.", now + _SOON)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from foundation.chain import JSON
 from foundation.database import Database
 from foundation.device_locks import DeviceHeld, DeviceLocks, Lease
-from foundation.errors import Conflict, RakeezaError
+from foundation.errors import Conflict, DatabaseUnavailable, RakeezaError
 from foundation.settings import Settings
 from infra.changes.freezes import Freezes
 from infra.plays import artifacts
@@ -96,7 +96,9 @@ class Taking:
             try:
                 artifacts.check_room(self._folder)
                 task = self._task(session, run)
-            except RakeezaError as error:
+            except DatabaseUnavailable:
+                raise
+            except (RakeezaError, OSError) as error:
                 finish(session, run, "failed", f"{error} Nothing was changed.")
                 return None
             if task is not None:
@@ -110,18 +112,20 @@ class Taking:
         try:
             playbook = self._catalogue.playbook(run.playbook)
             sites = sites_of(self._catalogue.inventory(session, playbook), run.targets)
+        except DatabaseUnavailable:
+            raise
         except RakeezaError:
             # Said where it begins, to the run's end.
             return None
         return judged(
             session,
             run,
-            calendar=self._catalogue.calendar,
+            calendar=lambda: self._catalogue.calendar,
             freezes=self._freezes,
             risk=playbook.about.risk,
             window=playbook.about.window,
             sites=sites,
-            at_once=self._settings.plays.at_once,
+            most_runs=self._settings.plays.site_runs,
         )
 
     def _waits(self, session: Session, run: PlayRun, wait: Wait) -> None:

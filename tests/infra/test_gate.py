@@ -41,7 +41,7 @@ windows:
 def world(database: Database, tmp_path: Path, write_playbook: WritePlaybook, server: SshServer) -> World:
     playbooks = write_playbook("ping", PING).parent
     write_playbook("wait", WAIT)
-    made = World(database, tmp_path / "platform", playbooks, at_once=2)
+    made = World(database, tmp_path / "platform", playbooks, site_runs=2)
     made.add("good", server.attributes())
     made.add("second", server.attributes())
     return made
