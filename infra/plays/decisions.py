@@ -25,7 +25,7 @@ def approve(session: Session, run_id: int, *, by: str, plan: str, comment: str |
     Raises:
         NotFound: there is no such run.
         Conflict: it awaits no approval.
-        PermissionDenied: he asked for it himself.
+        PermissionDenied: he asked for it himself, or is a program.
         InvalidInput: the digest is too short.
         Stale: what he looked at is not what would be done now.
     """
@@ -36,6 +36,13 @@ def approve(session: Session, run_id: int, *, by: str, plan: str, comment: str |
             f"{by} asked for run {run.id} and cannot approve it.",
             place=run.subject,
             remedy="Another engineer has to look at it and approve it.",
+        )
+    if by.startswith("client/"):
+        # Whoever holds its secret would be two people at once.
+        raise PermissionDenied(
+            f"{by} is a program; what a change does is approved by a person.",
+            place=run.subject,
+            remedy="Sign in and approve it yourself.",
         )
     if len(plan) < LEAST:
         raise InvalidInput(

@@ -1,12 +1,12 @@
 """Performs what a run has to do now, under the lease of its devices, and writes down what happens.
 
-
 A run that needs an approval is checked first: what the check shows is its plan. Once that is approved it is
 checked again, and done only if it would do exactly what was approved.
 """
 
 import contextlib
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,12 +24,23 @@ from infra.plays.plan import changes_in, digest_of
 from infra.plays.records import Change, PlayRun, State, get_run, keep_results, reset_results
 from infra.plays.results import Progress, Report
 from infra.plays.runner import Order
-from infra.plays.states import await_approval, finish, interrupt, keep_plan, note, performed, void_approval
+from infra.plays.states import (
+    await_approval,
+    cut_off,
+    finish,
+    interrupt,
+    keep_plan,
+    note,
+    performed,
+    void_approval,
+)
 
 _log = logging.getLogger(__name__)
 
 # Results wait this long for a database that is away, in seconds; Ansible waits with them.
 _PATIENCE = 50.0
+# Seconds between two tries.
+_PAUSE = 0.5
 # Events are written in one transaction for so many seconds; a reader sees them that much later.
 _TOGETHER = 0.1
 # Seconds between two looks whether somebody cancelled, and whether the lease is ours.
@@ -99,6 +110,7 @@ class Performance:
 
         def write(session: Session, run: PlayRun) -> None:
             keep_results(session, run.id, progress.results.values())
+            cut_off(session, run, progress.at, progress.settled)
             if kept is not None:
                 changes = changes_in(kept)
                 keep_plan(session, run, self._plan(run, task, changes), changes)
@@ -110,6 +122,8 @@ class Performance:
         # Whether what the check shows is what was approved.
         order = replace(task.order, check=True, diff=True)
         reports: list[Report] = []
+        # Of an earlier check: a file of secrets that is gone since would still be read there.
+        shutil.rmtree(self._folder / "check", ignore_errors=True)
         progress, end = self._played(order, task.hosts, self._folder / "check", aborted, reports)
         state, reason = self._verdict(progress, end)
         changes = changes_in(reports)
@@ -117,7 +131,15 @@ class Performance:
 
         def write(session: Session, run: PlayRun) -> None:
             nonlocal goes_on
+            # It is asked again after a lost connection, and the answer may be another then.
+            goes_on = False
             keep_results(session, run.id, progress.results.values())
+            cut_off(session, run, progress.at, progress.settled)
+            if run.cancelled_by is not None and state == "successful":
+                # He was heard between Ansible's end and this record.
+                why = self._reason(run, "It was cancelled.")
+                finish(session, run, "cancelled", f"{why} Nothing was changed.", progress.statistics())
+                return
             if state != "successful":
                 why = self._reason(run, reason) if state == "cancelled" else f"The check failed. {reason}"
                 finish(session, run, state, f"{why} Nothing was changed.", progress.statistics())
@@ -224,18 +246,30 @@ class Performance:
     def _end(self, progress: Progress, state: State, reason: str) -> None:
         def write(session: Session, run: PlayRun) -> None:
             keep_results(session, run.id, progress.results.values())
-            finish(session, run, state, reason, progress.statistics())
+            cut_off(session, run, progress.at, progress.settled)
+            nothing = " Nothing was changed." if run.state == "checking" else ""
+            finish(session, run, state, f"{reason}{nothing}", progress.statistics())
 
         self._write(write)
 
     def _give_up(self, lost: LeaseLost) -> None:
         # Not through `_write`: what a run says of its own end is true also when its devices are another's.
-        with self._database.transaction() as session:
-            run = get_run(session, self._run_id, lock=True)
-            if performed(run):
-                keep_results(session, run.id, self._progress.results.values())
-                run.at = dict(self._progress.at)
-                interrupt(session, run, f"{lost} Ansible was stopped")
+        limit = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with self._database.transaction() as session:
+                    run = get_run(session, self._run_id, lock=True)
+                    if performed(run) and run.lease == self._lease.id:
+                        keep_results(session, run.id, self._progress.results.values())
+                        run.at = dict(self._progress.at)
+                        interrupt(session, run, f"{lost.message} Ansible was stopped", self._progress.settled)
+            except Unavailable as error:
+                if time.monotonic() > limit:
+                    raise
+                _log.warning("play %s waits for the database: %s", self._run_id, error)
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _write(self, write: Callable[[Session, PlayRun], None]) -> None:
         # A commit whose answer was lost is recognised by the count of batches and not written twice.
@@ -255,7 +289,7 @@ class Performance:
                 if time.monotonic() > limit:
                     raise
                 _log.warning("play %s waits for the database: %s", self._run_id, error)
-                time.sleep(0.5)
+                time.sleep(_PAUSE)
             else:
                 self._batches += 1
                 return
@@ -280,9 +314,12 @@ class Performance:
         return "successful", None
 
     def _reason(self, run: PlayRun, reason: str | None) -> str | None:
-        if run.cancelled_by is None or reason is None or not reason.startswith("It was cancelled"):
+        if run.cancelled_by is None:
             return reason
         why = f" ({run.cancel_reason})" if run.cancel_reason else ""
+        if reason is None or not reason.startswith("It was cancelled"):
+            late = f"{run.cancelled_by} asked to cancel it{why}, and Ansible had ended by then."
+            return f"{reason} {late}" if reason else late
         return reason.replace("It was cancelled", f"It was cancelled by {run.cancelled_by}{why}", 1)
 
 

@@ -22,9 +22,9 @@ from infra.plays.catalogue import Catalogue, only_site
 from infra.plays.definition import Playbook
 from infra.plays.inventory import Inventory
 from infra.plays.performance import Performance
-from infra.plays.queue import Queue, is_void
-from infra.plays.records import PERFORMED, TO_BEGIN, PlayRun, get_run, host_results, newest_runs
-from infra.plays.states import interrupt, note, performed
+from infra.plays.queue import JOB, Queue, is_void
+from infra.plays.records import PERFORMED, TO_BEGIN, PlayRun, get_run, newest_runs
+from infra.plays.states import interrupt, not_well, note, performed
 from infra.plays.taking import Taking
 
 
@@ -174,38 +174,52 @@ class Plays:
         Args:
             run_id: a run that has ended.
             requested_by: who asks.
-            failed: only on the hosts that were not well: failed, unreachable, interrupted or not reached.
+            failed: only on the hosts that were not well: failed, unreachable, interrupted or not reached; all
+                of them, where the run came no further than its check.
             enqueue: as of `request`.
+
+        Hosts that are none any more are left out, and told by the new run's event `play.left_out`.
 
         Returns:
             The number of the new run.
 
         Raises:
             Conflict: the run has not ended, or every host was well.
-            InvalidInput, NotFound, DefinitionError: as of `request`.
+            InvalidInput: none of the hosts is there any more, or a parameter is wrong by now.
+            NotFound, DefinitionError: as of `request`.
         """
         run = get_run(session, run_id)
         if run.under_way:
+            state = run.state.replace("_", " ")
             raise Conflict(
-                f"Run {run.id} is {run.state} and can be retried when it has ended.", place=run.subject
+                f"Run {run.id} is {state} and can be retried when it has ended.", place=run.subject
             )
-        hosts = run.targets
-        if failed:
-            well = {row.host for row in host_results(session, run_id) if row.state in ("ok", "changed")}
-            hosts = [host for host in run.targets if host not in well]
-            if not hosts:
-                raise Conflict(f"Every host of run {run.id} was well.", place=run.subject)
-        return self.request(
+        hosts = not_well(session, run) if failed else run.targets
+        if not hosts:
+            raise Conflict(f"Every host of run {run.id} was well.", place=run.subject)
+        known = set(self.inventory(session, self.playbook(run.playbook)).hosts)
+        gone = [host for host in hosts if host not in known]
+        if len(gone) == len(hosts):
+            raise InvalidInput(
+                f"No host is left to retry run {run.id} on: {_named(gone)}.",
+                place=run.subject,
+                remedy="They are no hosts of this play any more.",
+            )
+        again = self.request(
             session,
             run.playbook,
             requested_by=requested_by,
-            limit=",".join(hosts),
+            limit=",".join(host for host in hosts if host in known),
             parameters=run.parameters,
             check=run.check_mode,
             diff=run.diff,
             retry_of=run.id,
             enqueue=enqueue,
         )
+        if gone:
+            told: dict[str, JSON] = {"playbook": run.playbook, "hosts": tuple(gone), "retry_of": run.id}
+            note(session, get_run(session, again), "left_out", requested_by, told)
+        return again
 
     def approve(
         self, session: Session, run_id: int, *, by: str, plan: str, comment: str | None = None
@@ -244,7 +258,8 @@ class Plays:
     def reconcile(self) -> list[int]:
         """Declare the runs interrupted whose worker has ended; they are not run again.
 
-        A run that its worker had taken and not begun goes back into the queue: nothing of it was done.
+        A run that its worker had taken and not begun goes back into the queue: nothing of it was done. So
+        does one whose job ended without beginning it, because the database was away.
 
         Returns:
             The numbers of the interrupted runs.
@@ -256,15 +271,28 @@ class Plays:
             for run in lost:
                 interrupt(session, run)
             for job in self._jobs.stalled(session):
-                found = session.scalar(select(PlayRun).where(PlayRun.job_id == job.id).with_for_update())
-                if found is not None and found.state in TO_BEGIN:
-                    self._jobs.run_again(session, job.id)
-                elif found is not None and not performed(found):
-                    self._jobs.give_up(session, job.id, found.reason or f"The run is {found.state}.")
+                if job.name == JOB:
+                    self._decide(session, job.id)
+            self._queue.put_forgotten(session)
             return [run.id for run in lost]
+
+    def _decide(self, session: Session, job: int) -> None:
+        # Of a job whose worker is gone.
+        found = session.scalar(select(PlayRun).where(PlayRun.job_id == job).with_for_update())
+        if found is None:
+            self._jobs.give_up(session, job, "The run was put before the workers again since.")
+        elif found.state in TO_BEGIN:
+            self._jobs.run_again(session, job)
+        elif not performed(found):
+            self._jobs.give_up(session, job, found.reason or f"The run is {found.state}.")
 
     def _perform_job(self, payload: Mapping[str, Any]) -> None:
         with self.database.transaction() as session:
             void = is_void(session, payload)
         if not void:
             self.perform(int(payload["run"]))
+
+
+def _named(hosts: list[str], shown: int = 12) -> str:
+    more = f" and {len(hosts) - shown} more" if len(hosts) > shown else ""
+    return ", ".join(hosts[:shown]) + more

@@ -137,6 +137,8 @@ class Progress:
     at: dict[str, str] = field(init=False, default_factory=dict)
     #: Ansible's last words that were no result; where no host was reached they say why.
     complaint: str = field(init=False, default="")
+    #: Hosts of which Ansible has given its last account; another one may have had more tasks to come.
+    settled: set[str] = field(init=False, default_factory=set)
     _item_messages: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -221,6 +223,7 @@ class Progress:
                 result.task = result.message = result.reason = None
             # Of these only: a process of another slice may still be at work, or have been killed.
             self.at.pop(host, None)
+            self.settled.add(host)
 
 
 def _explain(host: str, message: str) -> tuple[str, str]:

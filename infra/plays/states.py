@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -105,18 +105,43 @@ def finish(
     note(session, run, "finished", actor, told)
 
 
-def interrupt(session: Session, run: PlayRun, why: str | None = None) -> None:
-    """Write down that a run lost who performed it; how far it came is said, and it is not run again."""
+def interrupt(session: Session, run: PlayRun, why: str | None = None, settled: Collection[str] = ()) -> None:
+    """Write down that a run lost who performed it; how far it came is said, and it is not run again.
+
+    Args:
+        why: a sentence without its point; by default that its worker ended.
+        settled: hosts that are known to have come to their last task.
+    """
     places = ", ".join(f"{host} at task {task!r}" for host, task in sorted(run.at.items()))
     during = " while it checked; nothing was to be changed yet" if run.state == "checking" else ""
     reason = (
         f"{why or f'The worker {run.worker} ended'}{during}; interrupted, {places or 'between two tasks'}."
     )
-    for result in host_results(session, run.id):
-        if result.host in run.at:
-            result.state, result.task = "interrupted", run.at[result.host]
-            result.message = "How far the task came is not known."
+    cut_off(session, run, run.at, settled)
     finish(session, run, "interrupted", reason)
+
+
+def cut_off(session: Session, run: PlayRun, at: Mapping[str, str], settled: Collection[str]) -> None:
+    """Write hosts as interrupted that did not come to their last task, though all they did went well.
+
+    Args:
+        at: hosts that were at a task, and the task.
+        settled: hosts that came to their last task.
+    """
+    for result in host_results(session, run.id):
+        if result.host in at:
+            result.state, result.task = "interrupted", at[result.host]
+            result.message = "How far the task came is not known."
+        elif result.host not in settled and result.state in ("ok", "changed"):
+            result.state, result.message = "interrupted", "It was stopped between two of its tasks."
+
+
+def not_well(session: Session, run: PlayRun) -> list[str]:
+    """The hosts of a run that were not brought to its end well; all, if it only came to its check."""
+    begun = any(entry.action == "play.started" for entry in audit.entries(session, run.subject))
+    states = ("ok", "changed") if begun else ()
+    well = {result.host for result in host_results(session, run.id) if result.state in states}
+    return [host for host in run.targets if host not in well]
 
 
 def performed(run: PlayRun) -> bool:

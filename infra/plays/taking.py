@@ -99,7 +99,7 @@ class Taking:
             except DatabaseUnavailable:
                 raise
             except (RakeezaError, OSError) as error:
-                finish(session, run, "failed", f"{error} Nothing was changed.")
+                finish(session, run, "failed", f"Nothing was changed. {error}")
                 return None
             if task is not None:
                 begin(session, run, task.first, lease.id)
