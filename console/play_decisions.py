@@ -59,9 +59,11 @@ def cancel(ctx: click.Context, run_id: int, reason: str | None) -> None:
     """End a run, with Ansible and all it started."""
     with open_platform(ctx) as platform:
         with platform.database.transaction() as session:
+            # How it ends is told, and not all that it did before.
+            told = newest(session)
             performed = decisions.cancel(session, run_id, by=actor(), reason=reason).under_way
         if performed:
-            follow_run(platform, run_id)
+            follow_run(platform, run_id, after=told)
         show_run(platform, run_id, "table")
 
 

@@ -10,7 +10,7 @@ import click
 from console.cli.context import print_table
 from foundation.events import StoredEvent, follow, read
 from infra.plays.artifacts import removal_of
-from infra.plays.records import PlayRun, changes_of, get_run, host_results, subject_of
+from infra.plays.records import TO_BEGIN, PlayRun, changes_of, get_run, host_results, subject_of
 
 if TYPE_CHECKING:
     from console.bootstrap import Platform
@@ -76,6 +76,7 @@ def follow_run(
 def perform_here(platform: "Platform", run_id: int, after: str | None = None) -> None:
     """Perform a run in this process, and print what happens after an event."""
     ended = threading.Event()
+    state = "queued"
 
     def print_events() -> None:
         for event in follow(platform.database, after=after, subject=subject_of(run_id), stop=ended.is_set):
@@ -90,16 +91,22 @@ def perform_here(platform: "Platform", run_id: int, after: str | None = None) ->
             platform.plays.perform(run_id)
             with platform.database.transaction() as session:
                 run = get_run(session, run_id)
-                if run.waits_for not in _SHORT_WAITS:
-                    break
+                state = run.state
+            # Without a reason to wait it is to begin anew, with the hosts that it is for now.
+            if state not in TO_BEGIN or run.waits_for not in (None, *_SHORT_WAITS):
+                break
             time.sleep(0.5)
-        if run.state in ("awaiting_approval", *_ENDS):
+        if state in ("awaiting_approval", *_ENDS):
             # That is published; the printer leaves after it.
             printer.join()
     except KeyboardInterrupt:
         with platform.database.transaction() as session:
             state = get_run(session, run_id).state
-        click.echo(f"\nAnsible was stopped; run {run_id} is {state}.", err=True)
+        if state in TO_BEGIN:
+            said = f"Nothing was begun; run {run_id} is {state}. End it with: rakeeza play cancel {run_id}"
+        else:
+            said = f"Ansible was stopped; run {run_id} is {state}."
+        click.echo(f"\n{said}", err=True)
         raise
     finally:
         ended.set()
@@ -222,6 +229,7 @@ _TOLD = {
     "rejected": "{by} rejected it: {reason}",
     "approval_voided": "The approval is void. {reason}",
     "cancel_requested": "{by} cancels it.",
+    "left_out": "Left out, for they are no hosts of this play any more: {hosts}.",
     "emergency": "Emergency, said {by}: {reason}",
 }
 
