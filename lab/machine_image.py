@@ -132,7 +132,7 @@ def image(proxy: str, packages: Sequence[str] = (), fetched: Sequence[str] = ())
     """
     sources = mirrors()
     recipe = [sources.sources(), *_PACKAGES, _FINISH, _IN_TREE]
-    layers = (_kept(recipe, functools.partial(_make_base, proxy, sources)),)
+    layers: tuple[Path, ...] = (_kept(recipe, functools.partial(_make_base, proxy, sources)),)
     for mode, names in (("install", packages), ("fetch", fetched)):
         if names:
             recipe = [str(layers[0]), _INSTALL, mode, *sorted(set(names))]

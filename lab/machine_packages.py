@@ -111,9 +111,9 @@ def package_cache(
         log = folder / "output.log"
         name = f"packages-{port}"
         # A cache whose lab was killed holds its store until it has ended itself.
-        argv = ("flock", "--no-fork", "--wait", "30", str(store / "lock"), _CACHER, "-c", str(folder))
-        argv = ("sh", "-c", _JOINED, " ".join(str(group) for group in groups), *argv)
-        guard.start(Program(name=name, argv=argv, log=log, folder=folder))
+        cacher = ("flock", "--no-fork", "--wait", "30", str(store / "lock"), _CACHER, "-c", str(folder))
+        joined = ("sh", "-c", _JOINED, " ".join(str(group) for group in groups))
+        guard.start(Program(name=name, argv=(*joined, *cacher), log=log, folder=folder))
         stack.callback(guard.stop, name)
         _wait(guard, name, address, port, log)
         yield f"http://{address}:{port}"

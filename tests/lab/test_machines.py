@@ -48,24 +48,24 @@ def test_machines_are_servers_of_their_own(lab: Lab) -> None:
 
 def test_a_reboot_is_another_boot_with_the_same_disk_and_a_fresh_network(lab: Lab) -> None:
     machine = lab.boot("rebooted")["rebooted"]
-    machine.output("sh", "-c", "echo kept > /root/mark; nft add table inet kept", root=True)
+    machine.output("sh", "-c", "echo kept > /srv/mark; nft add table inet kept", root=True)
     before = machine.boot_id()
     machine.ssh("systemctl", "reboot", root=True)
     machine.wait(other_boot=before)
-    assert machine.fetch("/root/mark") == b"kept\n"
+    assert machine.fetch("/srv/mark") == b"kept\n"
     assert machine.output("nft", "list", "ruleset", root=True) == ""
 
 
 def test_a_machine_that_is_off_is_started_again(lab: Lab) -> None:
     machine = lab.boot("plug")["plug"]
-    machine.output("sh", "-c", "echo kept > /root/mark; sync", root=True)
+    machine.output("sh", "-c", "echo kept > /srv/mark; sync", root=True)
     before = machine.boot_id()
     machine.power_off()
     assert not machine.running
     assert machine.ssh("true", options=("-o", "ConnectTimeout=1")).returncode == 255
     machine.start()
     assert machine.boot_id() != before
-    assert machine.fetch("/root/mark") == b"kept\n"
+    assert machine.fetch("/srv/mark") == b"kept\n"
 
 
 def test_cables_join_machines_beside_the_lab_s_network(lab: Lab) -> None:

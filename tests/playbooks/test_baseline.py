@@ -40,8 +40,8 @@ def served(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
         make_key(path, name)
     server = lab.boot("base-1", fetched=FETCHED)["base-1"]
     # As some servers are handed over: root logs in, and sshd takes passwords.
-    server.output("mkdir", "-p", "/root/.ssh", root=True)
-    server.ssh("tee", "/root/.ssh/authorized_keys", root=True, stdin=public_key(keys["sara"]))
+    keep = "mkdir -p ~root/.ssh && cat > ~root/.ssh/authorized_keys"
+    server.ssh("sh", "-c", keep, root=True, stdin=public_key(keys["sara"]))
     time_server = lab.boot("base-time", packages=["chrony"])["base-time"]
     settings = "local stratum 3\nallow\n"
     time_server.ssh("tee", "/etc/chrony/conf.d/serves.conf", root=True, stdin=settings)

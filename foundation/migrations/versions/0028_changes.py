@@ -40,12 +40,13 @@ def upgrade() -> None:
                     'successful', 'failed', 'cancelled', 'interrupted', 'rejected'
                 )
             ),
-            -- Behind the program's own rule: nobody approves what he asked for, and what is approved was shown.
+            -- Behind the program's own rule: nobody approves what he asked for.
             ADD CONSTRAINT ck_play_run_two_people CHECK (
                 regexp_replace(approved_by, '^.*/', '') <> regexp_replace(requested_by, '^.*/', '')
             ),
             ADD CONSTRAINT ck_play_run_approved CHECK (
-                (approved_by IS NULL) = (approved_plan IS NULL) AND (approved_by IS NULL) = (approved_at IS NULL)
+                (approved_by IS NULL) = (approved_plan IS NULL)
+                AND (approved_by IS NULL) = (approved_at IS NULL)
             )
         """
     )
