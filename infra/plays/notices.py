@@ -54,7 +54,7 @@ _WORDS: dict[str, tuple[str, Bilingual]] = {
 }
 _STATES = {
     "failed": "فشل",
-    "unreachable": "لا يُوصل إليه",
+    "unreachable": "تعذّر الوصول إليه",
     "interrupted": "انقطع",
     "untouched": "لم يُمسّ",
 }
@@ -152,13 +152,13 @@ def _run(
     lines.say("", "")
     lines.add("طلبه", "Asked for by", payload.get("requested_by") or run["requested_by"])
     lines.add("الجدول", "Schedule", run["schedule"])
-    lines.add("المضيفون", "Hosts", _named(hosts))
+    lines.add("الأجهزة", "Hosts", _named(hosts))
     lines.add("الموقع", "Site", run["site"])
     if run["check_mode"]:
         lines.say("فحص فقط، دون أي تغيير.", "A check only, which changes nothing.")
     _particulars(lines, event, run)
     if unwell:
-        lines.add("مضيفون بهم خلل", "Hosts that are not well", len(unwell))
+        lines.add("أجهزة لم تنجح", "Hosts that are not well", len(unwell))
         for host, state in unwell[:_NAMED_HOSTS]:
             lines.say(f"- {isolated(host)}: {_STATES[state]}", f"- {plain(host)}: {state}")
     plan = payload.get("plan") or run["plan"]
@@ -181,7 +181,7 @@ def _particulars(lines: _Lines, event: StoredEvent, run: RowMapping) -> None:
     plan = payload.get("plan") or run["plan"]
     if event.kind in ("play.planned", "play.approval_voided"):
         lines.add("عدد التغييرات", "Changes", payload.get("changes"))
-        lines.add("مضيفون يتغيرون", "Hosts that change", payload.get("hosts_changed"))
+        lines.add("أجهزة ستتغير", "Hosts that change", payload.get("hosts_changed"))
     if event.kind in ("play.planned", "play.approved", "play.approval_voided"):
         lines.add("بصمة الخطة", "Plan", plan[:_DIGITS] if plan else None)
     if event.kind == "play.approved":
@@ -189,7 +189,7 @@ def _particulars(lines: _Lines, event: StoredEvent, run: RowMapping) -> None:
     elif event.kind == "play.rejected":
         lines.add("رفضه", "Rejected by", by)
     elif event.kind == "play.approval_voided":
-        lines.add("كان قد وافق عليه", "Had been approved by", payload.get("approved_by"))
+        lines.add("سبق أن وافق عليه", "Had been approved by", payload.get("approved_by"))
     if event.kind in ("play.approved", "play.rejected"):
         lines.add("السبب", "Reason", payload.get("reason") or payload.get("comment"))
     elif event.kind == "play.emergency":
@@ -203,7 +203,7 @@ def _particulars(lines: _Lines, event: StoredEvent, run: RowMapping) -> None:
         lines.say("لا يُعاد تشغيله تلقائيًا.", "It is not run again by itself.")
     statistics = payload.get("statistics") or {}
     if event.kind == "play.finished" and statistics:
-        lines.add("مضيفون تغيروا", "Hosts changed", statistics.get("hosts_changed"))
+        lines.add("أجهزة تغيّرت", "Hosts changed", statistics.get("hosts_changed"))
 
 
 def _schedule(topic: str, words: Bilingual, payload: Mapping[str, Any]) -> Telling:
