@@ -30,8 +30,9 @@ _NAME = "ansible"
 # A step of waiting for events, in seconds: how late a cancel is seen.
 _STEP = 0.1
 # After a cancel: what the run's process has for ending all that it began, in seconds. It needs 0.5 for what
-# does not heed SIGTERM; after this the guard kills it and its family.
-_ENDING = 1.2
+# does not heed SIGTERM; after this the guard kills it and its family. As long has a process whose worker was
+# killed: it also removes what must not outlive the run.
+_ENDING = 0.9
 # What the run's processes get of our environment. Anything else could hold a secret, and would end in a file.
 _PASSED_ON = ("HOME", "USER", "LOGNAME", "TZ", "TMPDIR")
 # Where a folder is memory and not a disk, and how much of it must be free for one, in bytes.
@@ -102,7 +103,7 @@ def run(
         try:
             with _Giving(private / "secrets", order.secrets) as giving, Guard() as guard:
                 argv = (sys.executable, "-I", str(_PROGRAM), str(folder))
-                program = Program(_NAME, argv, folder / "process.log", grace=0.2, folder=folder)
+                program = Program(_NAME, argv, folder / "process.log", grace=_ENDING, folder=folder)
                 stream = _Stream(reader, guard, guard.start(program), folder, giving)
                 yield from stream.events(cancelled)
         finally:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -121,6 +122,43 @@ def test_what_was_done_before_a_cancel_is_told(
     )
     assert end["status"] == "canceled"
     assert progress.results["host"].changed == 1
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from foundation.secret import Secret
+from infra.plays.inventory import Host, Inventory
+from infra.plays.runner import Order, run
+from infra.plays.secrets import PlaySecrets
+
+folder = Path(sys.argv[1])
+variables = {"ansible_connection": "local", "ansible_remote_tmp": f"{folder}/../remote"}
+host = Host("here", variables, None, frozenset())
+book = b"- hosts: all\\n  gather_facts: false\\n  tasks: [{ansible.builtin.command: sleep 600}]\\n"
+secrets = PlaySecrets(passwords={"site": Secret("word")}, values=frozenset({"a secret"}))
+order = Order("wait", {"wait.yml": book}, Inventory([host]), secrets=secrets)
+for batch in run(folder, order):
+    for event in batch:
+        print(event["event"], flush=True)
+"""
+
+
+def test_a_killed_worker_leaves_no_process_and_nothing_secret_in_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert any(line.strip() == "runner_on_start" for line in worker.stdout)
+        private = Path(json.loads((folder / "run.json").read_text(encoding="utf-8"))["sockets"])
+        assert private.is_dir()
+        worker.kill()
+    limit = time.monotonic() + 20
+    while (private.exists() or processes_of(folder)) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not private.exists()
+    assert processes_of(folder) == []
 
 
 @pytest.mark.parametrize("program", ["ansible_process.py", "ansible-playbook"])
