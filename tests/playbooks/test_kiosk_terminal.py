@@ -152,7 +152,8 @@ class Terminal:
                 _until(lambda: _shows_a_page(url))
                 with sync_playwright() as playwright:
                     browser = playwright.chromium.connect_over_cdp(url)
-                    yield browser.contexts[0].pages[0]
+                    # Beside it the browser has pages of its own, such as that of its address line.
+                    yield next(page for page in browser.contexts[0].pages if page.url.startswith(PAGE))
             finally:
                 forward.terminate()
 
@@ -348,9 +349,9 @@ def test_a_terminal_that_lacks_something_is_refused_before_anything_is_done(
     terminal: Terminal, given: dict[str, Any], words: str
 ) -> None:
     machine = terminal.machine
-    machine.output("mv", "/etc/rakeeza/kiosk/secret", "/root/secret", root=True)
+    machine.output("mv", "/etc/rakeeza/kiosk/secret", "/srv/secret", root=True)
     outcome = terminal.play("kiosk_terminal", machine, **{**terminal.parameters, **given})
-    machine.output("mv", "/root/secret", "/etc/rakeeza/kiosk/secret", root=True)
+    machine.output("mv", "/srv/secret", "/etc/rakeeza/kiosk/secret", root=True)
     assert outcome.end["status"] == "failed"
     assert words in str(outcome.hosts["kiosk-1"].message)
     assert outcome.changes == []
