@@ -249,7 +249,7 @@ def _config(run: dict[str, Any], folder: Path, private: Path, passwords: dict[st
     config.env |= {
         "ANSIBLE_STDOUT_CALLBACK": "rakeeza_events",
         "ANSIBLE_CALLBACK_PLUGINS": str(_PLUGINS),
-        "RAKEEZA_EVENTS": str(private / "ansible"),
+        "PLAY_EVENTS": str(private / "ansible"),
     }
     return config
 

@@ -22,7 +22,7 @@ DOCUMENTATION = """
     name: rakeeza_events
     type: stdout
     short_description: Writes each event as a JSON line into a pipe
-    description: The pipe is named by the environment variable RAKEEZA_EVENTS.
+    description: The pipe is named by the environment variable PLAY_EVENTS.
 """
 
 # Of a result, the texts that may be told, and how much of each leaves this process, in characters.
@@ -42,7 +42,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._pipe = os.open(os.environ["RAKEEZA_EVENTS"], os.O_WRONLY)
+        self._pipe = os.open(os.environ["PLAY_EVENTS"], os.O_WRONLY)
         self._names: dict[str, str] = {}
         self._play = ""
 
