@@ -195,11 +195,21 @@ class _Hub:
     def _end(self) -> None:
         if _hubs.get((self._loop, self._database)) is self:
             del _hubs[self._loop, self._database]
-        if not self._loop.is_closed():
-            for task in (*self._tasks, *self._pages.values()):
-                task.cancel()
-        self._live.shutdown(wait=False, cancel_futures=True)
-        self._behind.shutdown(wait=False, cancel_futures=True)
+        if self._loop.is_closed():
+            self._stop_reading(wait=False)
+            return
+        for task in (*self._tasks, *self._pages.values()):
+            task.cancel()
+        # The loop ends no sooner than its threads: a read that is under way gives its connection back.
+        try:
+            self._loop.run_in_executor(None, self._stop_reading)
+        except RuntimeError:
+            # It has ended its own threads, and ends now.
+            self._stop_reading(wait=False)
+
+    def _stop_reading(self, wait: bool = True) -> None:
+        self._live.shutdown(wait=wait, cancel_futures=True)
+        self._behind.shutdown(wait=wait, cancel_futures=True)
 
     async def page(self, selection: _Selection, after: Place) -> _Page:
         """What follows a place, read once for all that ask the same; waits while PostgreSQL is away."""
