@@ -152,8 +152,10 @@ class Terminal:
                 _until(lambda: _shows_a_page(url))
                 with sync_playwright() as playwright:
                     browser = playwright.chromium.connect_over_cdp(url)
-                    # Beside it the browser has pages of its own, such as that of its address line.
-                    yield next(page for page in browser.contexts[0].pages if page.url.startswith(PAGE))
+                    # Beside it the browser has pages of its own, such as that of its address line. After a
+                    # boot it may still say that nobody answers, and try again.
+                    pages = browser.contexts[0].pages
+                    yield next(page for page in pages if not page.url.startswith("chrome://"))
             finally:
                 forward.terminate()
 
