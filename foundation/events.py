@@ -15,7 +15,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -218,7 +218,7 @@ async def afollow(
     subject: str | None = None,
     kind_prefix: str | None = None,
     stop: Callable[[], bool] = _never,
-) -> AsyncIterator[StoredEvent]:
+) -> AsyncGenerator[StoredEvent, None]:
     """`follow` for an event loop; ends by `stop`, or when the iterator is closed or its task cancelled.
 
     All that follow in one loop share one connection that listens, and one query: see `event_hub`.

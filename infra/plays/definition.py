@@ -26,7 +26,9 @@ Window = Literal["always", "change"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 # Ansible and the block itself own these names; a parameter of that name would steer the connection.
-_RESERVED = re.compile(r"about|omit|port|hosts|groups|vars|environment|ansible_.*|play_.*|inventory_.*|role_.*")
+_RESERVED = re.compile(
+    r"about|omit|port|hosts|groups|vars|environment|ansible_.*|play_.*|inventory_.*|role_.*"
+)
 
 
 class _Parameter(Strict):

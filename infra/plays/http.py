@@ -1,10 +1,11 @@
 """Plays by REST: playbooks, runs, what people decide of them, and a run's events as they happen."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from foundation import events
 from foundation.errors import DefinitionError
 from foundation.events import StoredEvent
-from foundation.http import Answer, authenticated, fingerprint, once, server_sent
+from foundation.http import Answer, authenticated, fingerprint, once, server_sent, still_bears
 from foundation.identity import Caller, Identity, Role
 from infra.plays import decisions
 from infra.plays.definition import Playbook
@@ -186,6 +187,7 @@ def router(plays: Plays, identity: Identity) -> APIRouter:
 
     @routes.get("/runs/{id}/events", dependencies=[reader], response_class=Response)
     def follow(
+        request: Request,
         run_id: RunId,
         after: Annotated[str | None, Query(description="Cursor of the last event seen.")] = None,
         last_event_id: Annotated[str | None, Header()] = None,
@@ -198,16 +200,18 @@ def router(plays: Plays, identity: Identity) -> APIRouter:
         if not run.under_way and not rest:
             # 204 tells a browser that it need not connect again (WHATWG HTML, section 9.2).
             return Response(status_code=204)
-        return server_sent(_until_finished(plays, run.subject, cursor))
+        following = _until_finished(plays, run.subject, cursor)
+        return server_sent(following, holds=still_bears(request, identity))
 
     return routes
 
 
 async def _until_finished(plays: Plays, subject: str, after: str | None) -> AsyncIterator[StoredEvent]:
-    async for event in events.afollow(plays.database, after=after, subject=subject):
-        yield event
-        if event.kind == "play.finished":
-            return
+    async with contextlib.aclosing(events.afollow(plays.database, after=after, subject=subject)) as following:
+        async for event in following:
+            yield event
+            if event.kind == "play.finished":
+                return
 
 
 def _entry(name: str, entry: Playbook | DefinitionError) -> dict[str, Any]:

@@ -171,7 +171,11 @@ class Performance:
 
     def _plan(self, run: PlayRun, task: Task, changes: list[Change]) -> str:
         return digest_of(
-            revision=run.revision, parameters=run.parameters, targets=task.fingerprint, changes=changes
+            revision=run.revision,
+            parameters=run.parameters,
+            targets=task.fingerprint,
+            secrets=task.order.secrets.digests,
+            changes=changes,
         )
 
     def _played(

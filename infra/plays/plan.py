@@ -18,7 +18,12 @@ def changes_in(reports: Iterable[Report]) -> list[Change]:
 
 
 def digest_of(
-    *, revision: str, parameters: Mapping[str, Any], targets: str, changes: Sequence[Change]
+    *,
+    revision: str,
+    parameters: Mapping[str, Any],
+    targets: str,
+    secrets: Mapping[str, str],
+    changes: Sequence[Change],
 ) -> str:
     """SHA-256 over all that a run is, in hexadecimal: another of any of these is another plan.
 
@@ -26,12 +31,13 @@ def digest_of(
         revision: of the playbook.
         parameters: as they were checked.
         targets: fingerprint of the hosts, their variables and groups.
+        secrets: digests of the sealed files of secret variables; in the changes secrets are masked.
         changes: of every host; in a host's own order, whichever host came first.
     """
     by_host: dict[str, list[tuple[str, str | None, str]]] = {}
     for change in changes:
         by_host.setdefault(change.host, []).append((change.task, change.item, change.digest))
-    whole = [revision, dict(parameters), targets, by_host]
+    whole = [revision, dict(parameters), targets, dict(secrets), by_host]
     text = json.dumps(whole, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

@@ -4,6 +4,7 @@ A file is named for a group or a host: `site_dc-1.vault.yml`, `db-1.age`. Of a r
 hosts, sealed; what was opened stays in memory, to be masked wherever the run says anything.
 """
 
+import hashlib
 import secrets as random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,12 +88,14 @@ def load_secrets(
     passwords = _Passwords(secrets)
     again: Resealing | None = None
     files: dict[str, bytes] = {}
+    digests: dict[str, str] = {}
     values: set[str] = set()
     for file in _named_files(folders, inventory):
         if file.name not in concerned:
             continue
         place, content = str(file.path), _read(file.path)
         target = f"{concerned[file.name]}/{file.name}"
+        digests[f"{target}/{file.ending}"] = hashlib.sha256(content).hexdigest()
         if file.ending == _VAULT:
             plain = passwords.opened(content, place)
             files[f"{target}/vault.yml"] = content
@@ -102,7 +105,7 @@ def load_secrets(
             passwords.used[again.vault_id] = again.password
             files[f"{target}/age.yml"] = seal(plain, again.password, again.vault_id)
         values |= _values(plain, place) | _found_within(plain, place, passwords, variables=True)
-    return PlaySecrets(files, passwords.used, frozenset(values))
+    return PlaySecrets(files, passwords.used, frozenset(values), digests)
 
 
 def open_in_files(files: Mapping[str, bytes], secrets: SecretFile) -> PlaySecrets:

@@ -269,7 +269,7 @@ class Outside:
                 if event_sight.is_shown(event) and await asyncio.to_thread(self._sees, caller, event):
                     yield event
         finally:
-            # It holds a connection.
+            # It holds a place among the readers.
             if isinstance(following, AsyncGenerator):
                 await following.aclose()
 

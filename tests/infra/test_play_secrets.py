@@ -160,3 +160,22 @@ def test_a_vault_without_its_key_fails_before_any_host_is_touched(world: World) 
     assert not world.folder(run_id).exists()
     assert locked(world) == []
     assert [event.kind for event in world.events(run_id)] == ["play.requested", "play.finished"]
+
+
+def test_another_secret_is_another_plan(world: World, write_playbook: WritePlaybook) -> None:
+    needs_approval(write_playbook("fill", TASKS.strip().splitlines()[0] + "\n  ansible.builtin.ping:"))
+    keep = world.settings.secrets()
+    keep.set("vault-password-default", PASSWORD)
+    run_id = world.request("fill", enqueue=False)
+    world.plays.perform(run_id)
+    first = world.run(run_id)
+    assert first.plan is not None
+    with world.database.transaction() as session:
+        world.plays.approve(session, run_id, by="person/omar", plan=first.plan)
+    (folder,) = world.settings.plays.secrets_folders
+    other = seal(yaml.safe_dump({"vault_mark": "another-secret-11"}).encode(), PASSWORD, "default")
+    (folder / "good.vault.yml").write_bytes(other)
+    world.plays.perform(run_id)
+    again = world.run(run_id)
+    assert (again.state, again.approved_by) == ("awaiting_approval", None)
+    assert again.plan != first.plan
