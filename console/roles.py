@@ -20,10 +20,17 @@ from console.bootstrap import Platform, open_platform
 from console.web.app import create_api
 from foundation import audit
 from foundation.errors import InvalidInput, RakeezaError, SettingsError, Unavailable
+from foundation.mail import MailServer
+from foundation.notices import Notices
+from foundation.outgoing import Outgoing
 from foundation.secret import Secret
 from foundation.settings import Settings
 from foundation.telemetry import configure_logging
 from foundation.tls import Contexts, Material, Protocol, abandon
+from infra.plays import worker
+from infra.plays.notices import circle_of
+from infra.plays.queue import CENTRAL
+from infra.plays.schedules import Schedules
 from integrations.cases.calling import QUEUE as CALLS
 from integrations.centres import certificates
 from monitoring import exporter
@@ -37,6 +44,8 @@ _BETWEEN_LISTS = 2.0
 _AFTER_FAULT = 10.0
 _BETWEEN_DELIVERERS = 5.0
 _BETWEEN_RENEWALS = 60.0
+# How late a schedule's run is asked for, and how long a run that lost its worker stays "running".
+_BETWEEN_LOOKS = 3.0
 # Jobs of one queue at the same time; of the calls to back-ends as many as have a place, and one more.
 _AT_ONCE = 4
 
@@ -93,13 +102,40 @@ def _collector(platform: Platform, stop: threading.Event) -> None:
 
 def _worker(platform: Platform, stop: threading.Event) -> None:
     # A worker for each queue: a back-end that hangs, or a long play, must not hold the papers.
-    queues = [partial(_work, queue) for queue in platform.jobs.queues]
-    _together([_make_rounds, _publish, _deliver, *queues], platform, stop)
+    queues = [partial(_work, queue) for queue in platform.jobs.queues if queue != CENTRAL]
+    parts: list[_Part] = [_make_rounds, _publish, _deliver, _play, _look_after_plays, _notify, *queues]
+    _together(parts, platform, stop)
 
 
 def _work(queue: str, platform: Platform, stop: threading.Event) -> None:
     threads = platform.licensing.outside.threads if queue == CALLS else _AT_ONCE
     platform.jobs.work([queue], threads, stop.is_set)
+
+
+def _play(platform: Platform, stop: threading.Event) -> None:
+    worker.work(platform.database, platform.jobs, platform.assets, platform.settings.plays, stop.is_set)
+
+
+def _look_after_plays(platform: Platform, stop: threading.Event) -> None:
+    plays = platform.plays
+    schedules = Schedules(platform.database, plays, plays.calendar.place)
+
+    def look() -> None:
+        plays.reconcile()
+        schedules.due(datetime.now(UTC), stop.is_set)
+
+    _repeatedly(look, _BETWEEN_LOOKS, "Looking after plays", stop)
+
+
+def _notify(platform: Platform, stop: threading.Event) -> None:
+    settings = platform.settings
+    if not settings.plays.notify:
+        stop.wait()
+        return
+    outgoing = Outgoing(settings.webhooks.allow_private, settings.webhooks.timeout)
+    mail = MailServer(settings.mail, platform.secrets)
+    circles = [circle_of(settings, outgoing)]
+    Notices(platform.database, circles, mail, outgoing, platform.secrets).serve(stop.is_set)
 
 
 def _deliver(platform: Platform, stop: threading.Event) -> None:
@@ -117,7 +153,6 @@ def _deliver(platform: Platform, stop: threading.Event) -> None:
 def _make_rounds(platform: Platform, stop: threading.Event) -> None:
     # Not a job: a round must be made also while every job waits, and one that is missed is made by the next.
     def make() -> None:
-        platform.plays.reconcile()
         platform.licensing.rounds(stop.is_set)
         with platform.database.transaction() as session:
             certificates.watch(session, datetime.now(UTC))

@@ -201,7 +201,7 @@ class _Centre(_Place):
     client_id: Line | None = None
 
 
-class _Kiosk(_Place, _Networked):
+class _Kiosk(_Place, _Played):
     """A self-service kiosk; `client_id`: the API client it signs in as."""
 
     client_id: Line | None = None

@@ -10,12 +10,12 @@ NOTIFY only wakes the readers; what they miss they find by reading.
 Source: PostgreSQL 18 manual, section 9.28.5 (pg_current_snapshot), NOTIFY.
 """
 
-import asyncio
 import contextlib
+import functools
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +29,12 @@ from foundation.errors import DatabaseUnavailable, Malformed
 
 _log = logging.getLogger(__name__)
 
-_CHANNEL = "rakeeza_event"
+CHANNEL = "rakeeza_event"
+"""What NOTIFY wakes the readers by; its payload is the subject."""
+
+Place = tuple[int, int]
+"""Where an event stands among all: its transaction, and its number."""
+
 _LIMIT = 500
 # Seconds: between two looks when nothing wakes us; after a wake that found its event still held back; between
 # two questions whether to stop; before a new connection.
@@ -60,6 +65,7 @@ _READ = text(
     WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())
       AND (transaction, id) > (CAST(CAST(:transaction AS text) AS xid8), CAST(:id AS bigint))
       AND (CAST(:subject AS text) IS NULL OR subject = :subject)
+      AND (CAST(:subjects AS text[]) IS NULL OR subject = ANY (CAST(:subjects AS text[])))
       AND (CAST(:kind_prefix AS text) IS NULL OR starts_with(kind, :kind_prefix))
     ORDER BY transaction, id
     LIMIT :limit
@@ -85,6 +91,12 @@ class StoredEvent:
     payload: dict[str, Any]
     at: datetime
 
+    @functools.cached_property
+    def told(self) -> str:
+        """What its readers are sent, as JSON; made once for all of them."""
+        data = {"subject": self.subject, "at": self.at.isoformat(), **self.payload}
+        return json.dumps(data, ensure_ascii=False)
+
 
 def publish(session: Session, kind: str, subject: str, payload: Mapping[str, Any]) -> None:
     """Write an event in the caller's transaction; see `publish_all`."""
@@ -106,7 +118,7 @@ def words(events: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, str
     """The parameters of `WRITTEN`, and the channel that wakes the readers."""
     # One parameter: the driver takes longer to write lists than we take to write JSON.
     rows = [(kind, subject, dict(payload)) for kind, subject, payload in events]
-    return {"events": json.dumps(rows), "channel": _CHANNEL}
+    return {"events": json.dumps(rows), "channel": CHANNEL}
 
 
 def read(
@@ -114,6 +126,7 @@ def read(
     *,
     after: str | None,
     subject: str | None = None,
+    subjects: Sequence[str] | None = None,
     kind_prefix: str | None = None,
     limit: int = _LIMIT,
 ) -> list[StoredEvent]:
@@ -122,19 +135,21 @@ def read(
     Args:
         after: cursor of the last event seen; None reads from the first.
         subject: only of this subject.
+        subjects: only of these.
         kind_prefix: only of kinds that begin so, as "play.".
         limit: most events to return.
 
     Raises:
         Malformed: `after` is no cursor.
     """
-    transaction, number = _place(after)
+    transaction, number = place(after)
     rows = session.execute(
         _READ,
         {
-            "transaction": transaction,
+            "transaction": str(transaction),
             "id": number,
             "subject": subject,
+            "subjects": None if subjects is None else list(subjects),
             "kind_prefix": kind_prefix,
             "limit": limit,
         },
@@ -176,7 +191,7 @@ def follow(
     while not stop():
         try:
             with psycopg.connect(database.connection_info, autocommit=True) as listener:
-                listener.execute(f"LISTEN {_CHANNEL}")
+                listener.execute(f"LISTEN {CHANNEL}")
                 while not stop():
                     yield from reader.batch()
                     limit = time.monotonic() + reader.wait
@@ -192,34 +207,35 @@ def follow(
                 time.sleep(_SOON)
 
 
+def _never() -> bool:
+    return False
+
+
 async def afollow(
     database: Database,
     *,
     after: str | None,
     subject: str | None = None,
     kind_prefix: str | None = None,
-    stop: Callable[[], bool] = lambda: False,
-) -> AsyncIterator[StoredEvent]:
-    """`follow` for an event loop; ends by `stop`, or when the iterator is closed or its task cancelled."""
-    reader = _Reader(database, after, subject, kind_prefix)
-    while not stop():
-        try:
-            async with await psycopg.AsyncConnection.connect(
-                database.connection_info, autocommit=True
-            ) as listener:
-                await listener.execute(f"LISTEN {_CHANNEL}")
-                while not stop():
-                    for event in await asyncio.to_thread(reader.batch):
-                        yield event
-                    limit = time.monotonic() + reader.wait
-                    while not stop() and (left := limit - time.monotonic()) > 0:
-                        notices = listener.notifies(timeout=min(left, _STOP_STEP), stop_after=1)
-                        subjects = [notice.payload async for notice in notices]
-                        if any(map(reader.wakes, subjects)):
-                            break
-        except (psycopg.OperationalError, DatabaseUnavailable) as error:
-            _log.warning("Events wait for PostgreSQL: %s", error)
-            await asyncio.sleep(_PAUSE)
+    stop: Callable[[], bool] = _never,
+) -> AsyncGenerator[StoredEvent, None]:
+    """`follow` for an event loop; ends by `stop`, or when the iterator is closed or its task cancelled.
+
+    All that follow in one loop share one connection that listens, and one query: see `event_hub`.
+    """
+    # It reads by what stands here.
+    from foundation import event_hub
+
+    following = event_hub.follow(
+        database,
+        after=place(after),
+        subject=subject,
+        kind_prefix=kind_prefix,
+        stop=None if stop is _never else stop,
+    )
+    async with contextlib.aclosing(following):
+        async for event in following:
+            yield event
 
 
 class _Reader:
@@ -228,7 +244,7 @@ class _Reader:
     def __init__(
         self, database: Database, after: str | None, subject: str | None, kind_prefix: str | None
     ) -> None:
-        _place(after)
+        place(after)
         self._database = database
         self._after = after
         self._subject = subject
@@ -252,13 +268,23 @@ class _Reader:
         return True
 
 
-def _place(cursor: str | None) -> tuple[str, int]:
+def place(cursor: str | None) -> Place:
+    """Where a cursor stands; None before the first event.
+
+    Raises:
+        Malformed: it is no cursor.
+    """
     if cursor is None:
-        return "0", 0
+        return 0, 0
     with contextlib.suppress(ValueError):
         transaction, number = (int(part) for part in cursor.split("-"))
         if 0 <= transaction < 2**64 and 0 <= number < 2**63:
-            return str(transaction), number
+            return transaction, number
     raise Malformed(
         f"{cursor[:60]!r} is no cursor of an event.", remedy="Give back one that was read, or none."
     )
+
+
+def cursor_at(at: Place) -> str:
+    """The cursor of a place."""
+    return f"{at[0]}-{at[1]}"

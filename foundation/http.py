@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -277,32 +276,37 @@ async def _frames(
     pause, silent = heartbeat if holds is None else min(heartbeat, _BETWEEN_LOOKS), 0.0
     try:
         while True:
-            event, came = None, True
-            try:
-                event = await asyncio.wait_for(waiting.get(), pause)
-            except TimeoutError:
-                came = False
+            told: list[StoredEvent | None] = []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    told.append(await waiting.get())
+            # What has come meanwhile goes with it: sending costs more than what is sent.
+            while not waiting.empty():
+                told.append(waiting.get_nowait())
             # After what was waited for: nothing is told that came when he was shut out.
             if holds is not None and not await holds():
                 return
-            if not came and pumping.done():
+            if not told and pumping.done():
                 break
-            if not came:
+            if not told:
                 silent += pause
                 if silent >= heartbeat:
                     silent = 0.0
                     yield b": still here\n\n"
                 continue
             silent = 0.0
-            if event is None:
+            if frames := b"".join(_frame(event) for event in told if event is not None):
+                yield frames
+            if told[-1] is None:
                 break
-            data = {"subject": event.subject, "at": event.at.isoformat(), **event.payload}
-            text = json.dumps(data, ensure_ascii=False)
-            yield f"id: {event.cursor}\nevent: {event.kind}\ndata: {text}\n\n".encode()
         await pumping
     finally:
         pumping.cancel()
         await asyncio.wait({pumping})
+
+
+def _frame(event: StoredEvent) -> bytes:
+    return f"id: {event.cursor}\nevent: {event.kind}\ndata: {event.told}\n\n".encode()
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ the file. An unknown section, option or variable is refused: a misspelt option m
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,10 @@ from pydantic.fields import FieldInfo
 from foundation.errors import FieldError, SettingsError
 from foundation.secret import Secret, SecretFile
 from foundation.settings_backend import Backend as Backend
+from foundation.settings_infra import Changes as Changes
+from foundation.settings_infra import Mail as Mail
+from foundation.settings_infra import Plays as Plays
+from foundation.settings_section import Port as Port
 from foundation.settings_section import Section as Section
 
 FILE_NAME = "rakeeza.toml"
@@ -28,7 +32,6 @@ def _secret(value: Any) -> Any:
 
 
 SecretText = Annotated[Secret, BeforeValidator(_secret)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _default_folder() -> Path:
@@ -132,16 +135,6 @@ class Prometheus(Section):
     retention: int = Field(90, ge=1, description="Days of history kept.")
 
 
-class Plays(Section):
-    """Ansible."""
-
-    folders: tuple[Path, ...] = Field(
-        (), description="More folders with playbooks, searched after the product's own."
-    )
-    keep_runs: int = Field(200, ge=1, description="Runs whose artifacts are kept.")
-    forks: int = Field(20, ge=1, le=500, description="Hosts that one run works on at the same time.")
-
-
 class Licences(Section):
     """Municipal services and their licences."""
 
@@ -216,6 +209,8 @@ class Settings(Section):
     collector: Collector = Collector()
     prometheus: Prometheus = Prometheus()
     plays: Plays = Plays()
+    changes: Changes = Changes()
+    mail: Mail = Mail()
     licences: Licences = Licences()
     pkcs11: Pkcs11 = Pkcs11()
     backends: dict[str, Backend] = Field(default_factory=dict)
@@ -276,6 +271,11 @@ def backend_options() -> list[tuple[str, str, str]]:
     ]
 
 
+def listed(values: Sequence[object]) -> str:
+    """A list as an environment variable has it: paths parted by colons, anything else by commas."""
+    return (os.pathsep if any(isinstance(value, Path) for value in values) else ",").join(map(str, values))
+
+
 def _plain_options() -> Iterator[tuple[str, str, FieldInfo]]:
     for section, field in Settings.model_fields.items():
         # The back-ends have names that only the file knows.
@@ -306,11 +306,13 @@ def _read(file: Path) -> dict[str, Any]:
 def _override(data: dict[str, Any], name: str, value: str) -> tuple[str, str]:
     for section, option, inner in _plain_options():
         if name == _variable(section, option):
-            several = str(inner.annotation).startswith("tuple")
+            kind = str(inner.annotation)
+            # As `listed` has it: colons stand in URLs and in addresses.
+            separator = os.pathsep if "Path" in kind else ","
             table = data.setdefault(section, {})
             # Anything but a table is the file's fault, and the validation says so.
             if isinstance(table, dict):
-                table[option] = value.split(os.pathsep) if several else value
+                table[option] = value.split(separator) if kind.startswith("tuple") else value
             return section, option
     raise SettingsError(
         f"{name} is no setting.", place="environment", remedy="List them with: rakeeza settings"

@@ -1,6 +1,10 @@
 """The base of every section of the settings."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Section(BaseModel):

@@ -20,11 +20,12 @@ from foundation.calendar import today
 from foundation.database import Database
 from foundation.errors import InvalidInput, RakeezaError, Unavailable
 from foundation.events import StoredEvent, newest, read
+from foundation.outgoing import Line, Outgoing, Undelivered
 from foundation.personal import Vault
+from foundation.signed_post import headers
 from integrations import event_sight, webhook_leases, webhooks
-from integrations.outgoing import Line, Outgoing, Undelivered
 from integrations.webhook_leases import Failure, Lease
-from integrations.webhooks import Subscription, headers, keys, message
+from integrations.webhooks import Subscription, keys, message
 
 _log = logging.getLogger(__name__)
 

@@ -1,18 +1,13 @@
-"""Webhooks: who subscribed to what, and how a message is signed.
+"""Webhooks: who subscribed to what, and what is sent.
 
-Table `webhook`. Messages follow Standard Webhooks: what is signed is the id, the moment of the attempt and
-the body, joined by full stops; the key is 32 random bytes of this one subscription. While a secret is being
-replaced, both sign.
+Table `webhook`. Messages follow Standard Webhooks (see foundation.signed_post); the key is this one
+subscription's.
 
-Source: Standard Webhooks 1.0.0, "Signature scheme", "Webhook headers".
+Source: Standard Webhooks 1.0.0.
 """
 
-import base64
-import hashlib
-import hmac
 import json
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +19,7 @@ from sqlalchemy.orm import Session
 from foundation.errors import Conflict, InvalidInput, NotFound
 from foundation.events import StoredEvent, newest, publish, read
 from foundation.personal import Vault
+from foundation.signed_post import new_secret
 
 PAUSED = "webhook.paused"
 """Deliveries of a subscription stopped. Subject: webhook/ID. Payload: client, failures, reason."""
@@ -32,7 +28,6 @@ MOST = 10
 OVERLAP = timedelta(hours=24)
 """How long a replaced secret signs beside the new one."""
 
-_PREFIX = "whsec_"
 _KIND = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}\.?")
 
 State = Literal["active", "failing", "paused"]
@@ -86,23 +81,6 @@ def message(event: StoredEvent) -> tuple[str, bytes]:
     return f"evt_{event.cursor}", body.encode()
 
 
-def headers(id: str, body: bytes, keys: Sequence[str], at: datetime) -> dict[str, str]:
-    """The headers of an attempt.
-
-    Args:
-        keys: secrets that sign, as they are given out ("whsec_…").
-        at: the moment of the attempt.
-    """
-    stamp = str(int(at.timestamp()))
-    signed = f"{id}.{stamp}.".encode() + body
-    return {
-        "content-type": "application/json",
-        "webhook-id": id,
-        "webhook-timestamp": stamp,
-        "webhook-signature": " ".join(f"v1,{_signature(key, signed)}" for key in keys),
-    }
-
-
 def keys(vault: Vault, subscription: Subscription, at: datetime) -> list[str]:
     """The secrets that sign at a moment, the newest first."""
     held = vault.open(subscription.secret, subscription.context)
@@ -149,7 +127,7 @@ def add(
             "client": client,
             "url": url,
             "kinds": json.dumps(list(kinds)),
-            "secret": vault.seal({"current": _new_secret(), "previous": None}, f"webhook/{id}"),
+            "secret": vault.seal({"current": new_secret(), "previous": None}, f"webhook/{id}"),
             "cursor": newest(session),
             "at": at,
         },
@@ -247,7 +225,7 @@ def before(session: Session, moment: datetime) -> str | None:
 def rotate(session: Session, vault: Vault, subscription: Subscription, at: datetime) -> Subscription:
     """Give it a new secret; the one before signs too for a day."""
     held = vault.open(subscription.secret, subscription.context)
-    sealed = vault.seal({"current": _new_secret(), "previous": held["current"]}, subscription.context)
+    sealed = vault.seal({"current": new_secret(), "previous": held["current"]}, subscription.context)
     _change(
         session,
         subscription,
@@ -284,12 +262,3 @@ def subscription_of(row: RowMapping) -> Subscription:
 def _place(cursor: str) -> tuple[int, int]:
     transaction, number = cursor.split("-")
     return int(transaction), int(number)
-
-
-def _new_secret() -> str:
-    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-def _signature(key: str, signed: bytes) -> str:
-    raw = base64.b64decode(key.removeprefix(_PREFIX))
-    return base64.b64encode(hmac.new(raw, signed, hashlib.sha256).digest()).decode()

@@ -25,6 +25,7 @@ from lab import kiosk, snmpd, sshd
 _STARTS_WITHIN = 150.0
 _ROLES = ("centre", "payment", "engineer", "kiosk", "reviewer", "inspector", "finance")
 _COMMUNITY = "lab-community"
+_HERE = Path(__file__).parent
 
 Sections = Mapping[str, Mapping[str, Any]]
 
@@ -184,6 +185,9 @@ class Municipality:
                 "name_en": "Model City Municipality",
             },
             "http": {"public_url": self.faces.api},
+            "plays": {"folders": [str(_HERE / "playbooks")]},
+            # The demo plays on every day of the year.
+            "changes": {"folders": [str(_HERE / "calendars")], "calendar": "lab"},
             # The centre's own system listens on this machine.
             "webhooks": {"allow_private": True},
             # A demo should not wait a quarter of a minute for its first reading.

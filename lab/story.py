@@ -15,6 +15,7 @@ import base45  # type: ignore[import-untyped] # it ships no types
 
 from lab.case_story import APPLICATION, CaseStory
 from lab.centre_story import CentreStory
+from lab.change_story import ChangeStory
 from lab.municipality import Municipality
 from lab.observing import Api, Observation, Step, contains, holding, output, same
 from lab.receiver import receiving
@@ -44,6 +45,7 @@ class Story:
         review, pay, suspend, close = self._cases.steps()
         return [
             Step("Run the playbook baseline on lab-server", self._play),
+            *ChangeStory(self._lab, self._api).steps(),
             Step("Read lab-server by SNMP", self._reading),
             Step("Issue a bakery's licence by REST", self._issue),
             Step("Verify the licence, online and offline", self._verify),

@@ -5,7 +5,7 @@ import os
 import click
 
 from console.cli.context import format_option, print_table, settings_of
-from foundation.settings import options
+from foundation.settings import listed, options
 
 _COLUMNS = ("option", "value", "from", "default", "environment", "description")
 _NARROW = ("option", "value", "from", "description")
@@ -35,6 +35,6 @@ def command(ctx: click.Context, output: str) -> None:
 
 def _shown(value: object) -> str | None:
     if isinstance(value, tuple):
-        return os.pathsep.join(map(str, value))
+        return listed(value)
     # A secret prints as <secret>.
     return None if value is None else str(value)

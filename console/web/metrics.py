@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foundation.database import Database
 from foundation.errors import RakeezaError
+from infra.plays.metrics import PlayCollector
 from integrations.cases.stays import StayCollector
 from integrations.centres.certificate_metrics import CertificateCollector
 from integrations.resilience.look_ups import BackendCollector
@@ -102,6 +103,7 @@ def registries(database: Database, backends: Sequence[str] = ()) -> tuple[Collec
     kept.register(Cases(StayCollector(database)))
     kept.register(BackendCollector(database, backends))
     kept.register(CertificateCollector(database))
+    kept.register(PlayCollector(database))
     return PROCESS, kept
 
 

@@ -21,10 +21,14 @@ from foundation.registry import definition_files
 from infra.plays.revision import playbook_files, revision_of
 
 Value = bool | int | float | str
+Risk = Literal["reads", "low", "medium", "high"]
+Window = Literal["always", "change"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 # Ansible and the block itself own these names; a parameter of that name would steer the connection.
-_RESERVED = re.compile(r"about|omit|hosts|groups|vars|environment|ansible_.*|play_.*|inventory_.*|role_.*")
+_RESERVED = re.compile(
+    r"about|omit|port|hosts|groups|vars|environment|ansible_.*|play_.*|inventory_.*|role_.*"
+)
 
 
 class _Parameter(Strict):
@@ -165,15 +169,30 @@ class About(Strict):
         purpose: what it does, in a sentence or two.
         risk: `reads` changes nothing; `low` cannot interrupt a service; `medium` may for a moment; `high` may
             for long, or cannot be undone.
+        approval: whether a second engineer has to approve what a check showed, before it is done.
+        window: `always`, or `change`: only while a change window of its hosts' sites is open.
+        slices: whether a run on many hosts may be cut into parts that are played at the same time; not where
+            hosts follow one another (`serial`) or one acts for all (`run_once`).
         targets: kinds of asset it may run on.
         parameters: what an engineer may set, by name.
     """
 
     title: Bilingual
     purpose: Bilingual
-    risk: Literal["reads", "low", "medium", "high"]
+    risk: Risk
+    approval: Literal["none", "needed"]
+    window: Window
+    slices: bool = False
     targets: tuple[Kind, ...] = Field(min_length=1)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.risk == "high" and self.approval == "none":
+            raise ValueError("a play of high risk needs an approval")
+        if self.risk in ("medium", "high") and self.window == "always":
+            raise ValueError(f"a play of {self.risk} risk needs the window `change`")
+        return self
 
     @field_validator("parameters")
     @classmethod
@@ -279,11 +298,7 @@ def load_playbooks(extra: Sequence[Path]) -> dict[str, Playbook | DefinitionErro
     origins: dict[str, Path] = {}
     for path in definition_files("playbooks", extra, ".yml"):
         if path.stem in found:
-            found[path.stem] = DefinitionError(
-                f"The playbook {path.stem!r} is defined twice, here and in {origins[path.stem]}.",
-                place=str(path),
-                remedy="Rename or remove one of them.",
-            )
+            found[path.stem] = _twice(path, origins[path.stem])
             continue
         origins[path.stem] = path
         try:
@@ -300,13 +315,23 @@ def find_playbook(name: str, extra: Sequence[Path]) -> Playbook:
         NotFound: there is none; the error names those there are.
         DefinitionError: there is one, and it is faulty.
     """
-    known = load_playbooks(extra)
-    found = known.get(name)
-    if found is None:
-        raise NotFound(f"There is no playbook {name!r}.", remedy=f"Known: {', '.join(sorted(known))}.")
-    if isinstance(found, DefinitionError):
-        raise found
-    return found
+    # The one file and not all: a run asks several times, and a playbook takes a while to read.
+    paths = definition_files("playbooks", extra, ".yml")
+    found = [path for path in paths if path.stem == name]
+    if not found:
+        known = ", ".join(sorted({path.stem for path in paths}))
+        raise NotFound(f"There is no playbook {name!r}.", remedy=f"Known: {known}.")
+    if len(found) > 1:
+        raise _twice(found[1], found[0])
+    return load_playbook(found[0])
+
+
+def _twice(path: Path, first: Path) -> DefinitionError:
+    return DefinitionError(
+        f"The playbook {path.stem!r} is defined twice, here and in {first}.",
+        place=str(path),
+        remedy="Rename or remove one of them.",
+    )
 
 
 def _must(parameter: Parameter) -> str:

@@ -137,6 +137,8 @@ class Progress:
     at: dict[str, str] = field(init=False, default_factory=dict)
     #: Ansible's last words that were no result; where no host was reached they say why.
     complaint: str = field(init=False, default="")
+    #: Hosts of which Ansible has given its last account; another one may have had more tasks to come.
+    settled: set[str] = field(init=False, default_factory=set)
     _item_messages: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -146,12 +148,13 @@ class Progress:
         """Take one event of the runner; what it means to a reader, if anything."""
         kind, task, host = str(event["event"]), str(event.get("task") or ""), str(event.get("host") or "")
         if kind == "playbook_on_task_start":
-            self._item_messages.clear()
             return Report(
                 "task_started", {"play": event.get("play"), "task": task, "role": event.get("role")}
             )
         if kind == "runner_on_start":
             self.at[host] = task
+            # By host: the hosts of a sliced run are at different tasks.
+            self._item_messages.pop(host, None)
             return None
         if kind == "runner_retry":
             return Report("host_retrying", {"host": host, "task": task})
@@ -159,7 +162,8 @@ class Progress:
             text = str(event.get("text") or "").strip()
             if text and (kind == "error" or not self.complaint):
                 self.complaint = text
-            return Report("output", {"level": kind, "text": text}) if text else None
+            about = {name: event[name] for name in ("host", "task") if event.get(name)}
+            return Report("output", {"level": kind, "text": text, **about}) if text else None
         if kind == "playbook_on_stats":
             self._settle(event["stats"])
         if kind in _RESULTS:
@@ -182,8 +186,7 @@ class Progress:
         message = str(event.get("message") or "")
         name = "changed" if outcome == "ok" and changed else outcome
         payload: dict[str, Any] = {"host": host, "task": task}
-        if event.get("diff"):
-            payload["diff"] = event["diff"]
+        payload |= {part: event[part] for part in ("diff", "diff_digest") if event.get(part)}
         if kind.startswith("runner_item"):
             if outcome == "failed":
                 self._item_messages[host] = f"{event.get('item')}: {message}"
@@ -218,7 +221,9 @@ class Progress:
                 setattr(result, ours, int(stats[theirs].get(host, 0)))
             if not result.failed and not result.unreachable:
                 result.task = result.message = result.reason = None
-        self.at.clear()
+            # Of these only: a process of another slice may still be at work, or have been killed.
+            self.at.pop(host, None)
+            self.settled.add(host)
 
 
 def _explain(host: str, message: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from foundation.errors import InvalidInput, NotFound
 from foundation.events import StoredEvent, afollow, newest
 from foundation.idempotency import Answer
 from foundation.identity import Caller, Role
+from foundation.outgoing import Outgoing
 from foundation.secret import SecretFile
 from foundation.settings import Settings
 from integrations import event_sight, webhooks
@@ -21,7 +22,6 @@ from integrations.cases.calling import Calling
 from integrations.cases.case import Case
 from integrations.cases.views import cursor, read_cursor
 from integrations.desks.desk import Desk
-from integrations.outgoing import Outgoing
 from integrations.resilience.circuits import CircuitNews
 from integrations.resilience.look_ups import LookUps, Standing, standings
 from integrations.webhook_delivery import Delivery
@@ -269,7 +269,7 @@ class Outside:
                 if event_sight.is_shown(event) and await asyncio.to_thread(self._sees, caller, event):
                     yield event
         finally:
-            # It holds a connection.
+            # It holds a place among the readers.
             if isinstance(following, AsyncGenerator):
                 await following.aclose()
 

@@ -4,7 +4,7 @@ import pytest
 
 from foundation.errors import SettingsError
 from foundation.secret import Secret
-from foundation.settings import Settings, load, options
+from foundation.settings import Settings, listed, load, options
 
 
 def _load(tmp_path: Path, text: str, **environment: str) -> Settings:
@@ -107,3 +107,14 @@ def test_the_secrets_lie_in_the_platforms_folder(tmp_path: Path) -> None:
     settings = _load(tmp_path, f"[platform]\nfolder = '{tmp_path / 'p'}'\n")
     settings.secrets().set("a", Secret("b"))
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["secrets.json", "secrets.key"]
+
+
+def test_a_list_in_the_environment_is_parted_by_what_its_values_do_not_hold() -> None:
+    environment = {
+        "RAKEEZA_PLAYS_FOLDERS": "/srv/one:/srv/two",
+        "RAKEEZA_PLAYS_NOTIFY": "mailto:noc@example.org#on=all,https://example.org:8443/hook",
+    }
+    plays = load(None, environment).plays
+    assert plays.folders == (Path("/srv/one"), Path("/srv/two"))
+    assert plays.notify == ("mailto:noc@example.org#on=all", "https://example.org:8443/hook")
+    assert (listed(plays.folders), listed(plays.notify)) == tuple(environment.values())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from foundation.definitions import Bilingual
 from foundation.guard import Guard
 from infra.plays.records import PlayHostResult
 from infra.plays.results import HostResult
@@ -24,6 +25,8 @@ class FakeAsset:
     kind: str = "host"
     parent: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    title: Bilingual = field(default_factory=lambda: Bilingual(ar="أصل", en="An asset"))
 
 
 def assert_refused(host: HostResult | PlayHostResult) -> None:
@@ -88,6 +91,8 @@ HEAD = """\
       title: {ar: اختبار, en: Test}
       purpose: {ar: للاختبار فقط, en: For the tests only}
       risk: low
+      approval: none
+      window: always
       targets: [host]
       parameters:
         seconds:

@@ -33,17 +33,17 @@ class Command:
         self._settings.write_text(text, encoding="utf-8")
         self.environment = {**os.environ, "RAKEEZA_DATABASE_URL": url, "COLUMNS": "200"}
 
-    def words(self, *words: str) -> list[str]:
-        return ["--settings", str(self._settings), "play", *words]
+    def words(self, *words: str, group: str = "play") -> list[str]:
+        return ["--settings", str(self._settings), group, *words]
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        argv = [sys.executable, "-m", "console", *self.words(*words)]
+    def start(self, *words: str, group: str = "play") -> "subprocess.Popen[str]":
+        argv = [sys.executable, "-m", "console", *self.words(*words, group=group)]
         return subprocess.Popen(
             argv, cwd=ROOT, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        with self.start(*words) as process:
+    def __call__(self, *words: str, group: str = "play") -> tuple[int, str, str]:
+        with self.start(*words, group=group) as process:
             output, errors = process.communicate(timeout=120)
         return process.returncode, output, errors
 
@@ -112,7 +112,7 @@ def test_a_host_that_is_not_well_makes_the_exit_code_1(play: Command, server: Ss
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("run", "pong"), 66, "There is no playbook 'pong'. Known: baseline, ping, wait."),
+        (("run", "pong"), 66, "There is no playbook 'pong'. Known: "),
         (
             ("run", "ping", "--limit", "nobody"),
             65,

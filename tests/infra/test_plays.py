@@ -19,9 +19,8 @@ from foundation.definitions import Bilingual
 from foundation.errors import Conflict, InvalidInput, NotFound
 from foundation.events import StoredEvent
 from foundation.jobs import Jobs
-from foundation.settings import Platform, Settings
+from foundation.settings import Changes, Platform, Settings
 from foundation.settings import Plays as PlaySettings
-from infra.plays.performance import Performance
 from infra.plays.plays import Plays
 from infra.plays.records import PlayHostResult, PlayRun, get_run, host_results
 from lab.sshd import SshServer
@@ -29,6 +28,7 @@ from tests.infra.conftest import WritePlaybook, assert_refused, processes_of
 from tests.own_server import OwnServer
 from tests.processes import until
 
+CALENDARS = Path(__file__).parents[2] / "lab" / "calendars"
 PING = "- name: Ping\n  ansible.builtin.ping:"
 WAIT = "- name: Wait\n  ansible.builtin.command: sleep {{ seconds }}"
 
@@ -39,11 +39,18 @@ class World:
     def __init__(self, database: Database, folder: Path, playbooks: Path, **plays: Any) -> None:
         self.database = database
         self.settings = Settings(
-            platform=Platform(folder=folder), plays=PlaySettings(folders=(playbooks,), **plays)
+            platform=Platform(folder=folder),
+            plays=PlaySettings(folders=(playbooks,), **plays),
+            # No freeze of a real year may hold up a test.
+            changes=Changes(folders=(CALENDARS,), calendar="lab"),
         )
-        self.jobs = Jobs(database, heartbeat=0.2)
         self.assets = Assets()
-        self.plays = Plays(database, self.jobs, self.settings, self.assets)
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Make its parts anew, of its settings as they are."""
+        self.jobs = Jobs(self.database, heartbeat=0.2)
+        self.plays = Plays(self.database, self.jobs, self.settings, self.assets)
 
     def add(self, name: str, attributes: dict[str, Any]) -> None:
         with self.database.transaction() as session:
@@ -182,7 +189,7 @@ def test_a_play_for_no_host_at_all_is_no_success(world: World, write_playbook: W
 
 def test_a_cancelled_run_says_so(world: World) -> None:
     run_id = world.request("wait", parameters={"seconds": 600}, enqueue=False)
-    world.plays.perform(run_id, cancelled=lambda: world.run(run_id).at == {"good": "Wait"})
+    world.plays.perform(run_id, aborted=lambda: world.run(run_id).at == {"good": "Wait"})
     assert world.run(run_id).state == "cancelled"
     assert world.events(run_id)[-1].payload["state"] == "cancelled"
     assert processes_of(world.folder(run_id)) == []
@@ -190,12 +197,16 @@ def test_a_cancelled_run_says_so(world: World) -> None:
 
 def test_two_never_perform_one_run(world: World) -> None:
     run_id = world.request("ping", enqueue=False)
-    with (
-        Performance(world.database, run_id, world.folder(run_id)).held(),
-        pytest.raises(Conflict, match="Another process performs"),
-    ):
+    with world.plays.locks.take(["good"], holder="x", purpose="ping", subject=f"play/{run_id}") as lease:
+        # Taken up by another, whose record of it comes a moment later.
         world.plays.perform(run_id)
-    assert world.run(run_id).state == "queued"
+        assert (world.run(run_id).state, world.run(run_id).waiting) == ("queued", None)
+        with world.database.transaction() as session:
+            run = get_run(session, run_id, lock=True)
+            run.state, run.lease = "running", lease.id
+        with pytest.raises(Conflict, match="Another process performs"):
+            world.plays.perform(run_id)
+    assert world.events(run_id)[-1].kind == "play.requested"
 
 
 def test_a_run_that_is_finished_is_not_run_again(world: World) -> None:

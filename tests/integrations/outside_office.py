@@ -13,6 +13,7 @@ from foundation.database import Database
 from foundation.definitions import Bilingual, parse_yaml
 from foundation.identity import Caller
 from foundation.jobs import Jobs
+from foundation.outgoing import Outgoing
 from foundation.personal import Vault
 from foundation.registry import Registry as Services
 from foundation.secret import SecretFile
@@ -30,7 +31,6 @@ from integrations.licences import licence as licences
 from integrations.licences import outcomes
 from integrations.licences.keyring import Keyring
 from integrations.municipality import Municipality, Office
-from integrations.outgoing import Outgoing
 from integrations.service import Service
 
 CENTRE = Caller("centre-1", "client", frozenset({"centre"}))

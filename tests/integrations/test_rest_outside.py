@@ -15,8 +15,8 @@ from foundation.settings import Backend
 from tests.integrations import outside_office
 from tests.integrations.desk import REVIEWED, open_desk
 from tests.integrations.face import CENTRE, KIOSK, OTHER, REVIEWER, Face, open_face, submission
-from tests.integrations.receiver import receiving
 from tests.integrations.webhook_office import verified
+from tests.receiver import receiving
 
 pytest_plugins = ["tests.integrations.face_fixtures"]
 

@@ -13,7 +13,6 @@ from foundation.database import Database
 from integrations import webhook_delivery
 from lab.registry import Registry
 from tests.integrations.outside_office import CENTRE, OTHER_CENTRE, OutsideOffice
-from tests.integrations.receiver import Receiver, receiving
 from tests.integrations.webhook_office import (
     deliver_elsewhere,
     first_come,
@@ -25,6 +24,7 @@ from tests.integrations.webhook_office import (
     webhook_office,
 )
 from tests.processes import until
+from tests.receiver import Receiver, receiving
 
 pytest_plugins = ["tests.integrations.webhook_fixtures"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from foundation.database import Database
 from foundation.errors import InvalidInput
-from integrations.outgoing import Outgoing
+from foundation.outgoing import Outgoing
 from lab.registry import Registry
 from tests.integrations.outside_office import (
     CENTRE,
@@ -16,7 +16,6 @@ from tests.integrations.outside_office import (
     OutsideOffice,
     open_office,
 )
-from tests.integrations.receiver import Receiver, receiving
 from tests.integrations.webhook_office import (
     ATTEMPTS,
     kinds_of,
@@ -27,6 +26,7 @@ from tests.integrations.webhook_office import (
     webhook_office,
 )
 from tests.processes import until
+from tests.receiver import Receiver, receiving
 
 pytest_plugins = ["tests.integrations.webhook_fixtures"]
 

@@ -16,9 +16,9 @@ from integrations.centres import contract as contracts
 from integrations.centres.contract import Contract, Delegated
 from integrations.desks.centres import CentresDesk
 from tests.integrations.outside_office import CENTRE, SYSTEM, OutsideOffice
-from tests.integrations.receiver import Receiver
 from tests.integrations.webhook_office import happen, subscribe
 from tests.processes import until
+from tests.receiver import Receiver
 
 pytest_plugins = ["tests.integrations.webhook_fixtures"]
 

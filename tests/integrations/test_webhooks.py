@@ -23,7 +23,6 @@ from tests.integrations.outside_office import (
     SYSTEM,
     OutsideOffice,
 )
-from tests.integrations.receiver import Received, Receiver, receiving
 from tests.integrations.webhook_office import (
     kinds_of,
     only,
@@ -31,6 +30,7 @@ from tests.integrations.webhook_office import (
     verified,
 )
 from tests.processes import until
+from tests.receiver import Received, Receiver, receiving
 
 pytest_plugins = ["tests.integrations.webhook_fixtures"]
 

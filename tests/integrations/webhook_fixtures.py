@@ -8,8 +8,8 @@ import pytest
 from foundation.database import Database
 from lab.registry import Registry, registry
 from tests.integrations.outside_office import OutsideOffice
-from tests.integrations.receiver import Receiver, receiving
 from tests.integrations.webhook_office import webhook_office
+from tests.receiver import Receiver, receiving
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from foundation.identity import Caller
 from foundation.settings import Webhooks
 from lab.registry import Registry
 from tests.integrations.outside_office import CENTRE, SYSTEM, OutsideOffice, open_office
-from tests.integrations.receiver import Received, Receiver
+from tests.receiver import Received, Receiver
 
 ATTEMPTS = 4
 LOOSE = Webhooks(allow_private=True, timeout=1, attempts=ATTEMPTS)

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from foundation import outgoing
 from foundation.errors import InvalidInput, problem
 from foundation.guard import free_port
-from integrations import outgoing
-from integrations.outgoing import LARGEST_ANSWER, Outgoing, Undelivered, is_public
-from tests.integrations.receiver import Receiver, receiving
+from foundation.outgoing import LARGEST_ANSWER, Outgoing, Undelivered, is_public
 from tests.processes import until
+from tests.receiver import Receiver, receiving
 
 STRICT = Outgoing(allow_private=False, timeout_s=2)
 LOOSE = Outgoing(allow_private=True, timeout_s=1)
