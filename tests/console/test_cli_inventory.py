@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ def site(server: SshServer) -> list[dict[str, Any]]:
 def ansible(program: str, home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     argv = [str(Path(sys.executable).with_name(program)), *words]
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    # A socket's path has at most 107 bytes, and a test's folder may be long.
+    environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = tempfile.gettempdir()
     return subprocess.run(argv, cwd=home, env=environment, capture_output=True, text=True, check=False)
 
 

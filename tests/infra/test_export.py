@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def plain_ansible(program: str, folder: Path, *words: str, home: Path) -> "subpr
     """A program of Ansible's, with nothing of ours around it."""
     argv = [str(Path(sys.executable).with_name(program)), *words]
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    # A socket's path has at most 107 bytes, and a test's folder may be long.
+    environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = tempfile.gettempdir()
     environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
     return subprocess.run(
         argv, cwd=home, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
