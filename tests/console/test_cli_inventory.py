@@ -1,6 +1,9 @@
 """`rakeeza play inventory`: what it lists, and a folder that plays while platform and database are off."""
 
+import atexit
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +75,8 @@ def site(server: SshServer) -> list[dict[str, Any]]:
 def ansible(program: str, home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     argv = [str(Path(sys.executable).with_name(program)), *words]
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    # A socket's path has at most 107 bytes, and a test's folder may be long.
+    environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(_short_folder(home))
     return subprocess.run(argv, cwd=home, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -272,3 +277,10 @@ def test_a_wrong_call_is_one_sentence(command: Command, words: tuple[str, ...], 
     done = command(*words)
     assert done.exit_code != 0
     assert said in f"{done.stderr}{done.exception}"
+
+
+def _short_folder(home: Path) -> Path:
+    short = Path("/tmp") / f"rk-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    atexit.register(shutil.rmtree, short, ignore_errors=True)
+    return short

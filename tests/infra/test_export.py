@@ -1,7 +1,10 @@
 """An exported inventory folder, run by plain Ansible on a real server; and that it is whole or not there."""
 
+import atexit
+import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -31,6 +34,8 @@ def plain_ansible(program: str, folder: Path, *words: str, home: Path) -> "subpr
     """A program of Ansible's, with nothing of ours around it."""
     argv = [str(Path(sys.executable).with_name(program)), *words]
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    # A socket's path has at most 107 bytes, and a test's folder may be long.
+    environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(_short_folder(home))
     environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
     return subprocess.run(
         argv, cwd=home, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
@@ -240,3 +245,10 @@ def test_without_a_password_for_the_export_what_age_sealed_stays_here(tmp_path: 
     assert caught.value.remedy == "Keep one with: rakeeza secret set vault-password-export"
     kept.set("vault-password-export", PASSWORD)
     assert export_resealing(kept).password == PASSWORD
+
+
+def _short_folder(home: Path) -> Path:
+    short = Path("/tmp") / f"rk-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    atexit.register(shutil.rmtree, short, ignore_errors=True)
+    return short

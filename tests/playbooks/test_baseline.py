@@ -182,10 +182,10 @@ def test_an_engineer_who_was_taken_off_the_list_is_locked_out(
     assert server.ssh("true", user="omar", key=keys["omar"]).returncode == 255
     assert server.ssh("true", user="sara", key=keys["sara"]).returncode == 0
     # With a key that he had left behind elsewhere he is still locked.
-    server.ssh("tee", "/home/omar/.ssh/other_keys", root=True, stdin=public_key(keys["omar"]))
-    server.ssh("mv", "/home/omar/.ssh/other_keys", "/home/omar/.ssh/authorized_keys", root=True)
+    swap = "cd ~omar/.ssh && cat > other_keys && mv other_keys authorized_keys"
+    server.ssh("sh", "-c", swap, root=True, stdin=public_key(keys["omar"]))
     assert server.ssh("true", user="omar", key=keys["omar"]).returncode == 255
-    server.ssh("rm", "/home/omar/.ssh/authorized_keys", root=True)
+    server.ssh("sh", "-c", "rm ~omar/.ssh/authorized_keys", root=True)
 
 
 def test_a_packet_filter_that_cuts_the_server_off_is_taken_back_by_the_server(

@@ -17,6 +17,7 @@ from infra.plays.vault_format import seal
 from lab.machine import Machine
 from lab.machines import Lab
 from tests.playbooks.conftest import Outcome, Play, assert_second_run_changes_nothing
+from tests.processes import until
 
 PASSWORD = "marker-of-a-neighbour"
 LEFT, MIDDLE, RIGHT = "router-left", "router-middle", "router-right"
@@ -249,5 +250,6 @@ def test_a_further_prefix_and_ospf_beside_bgp_break_no_session(routers: Routers)
     assert b"network 10.34.0.0/24" in routers.machines[RIGHT].fetch("/var/lib/rakeeza-router/change")
     neighbours = routers.asks(LEFT, "show ip ospf neighbor")["neighbors"]
     assert [one["nbrState"] for one in neighbours["10.22.0.1"]] == ["Full/-"]
-    assert "10.34.0.0/24" in routers.routes(LEFT)
+    # The play waits for its neighbours, not for what they go on to tell theirs.
+    until(lambda: "10.34.0.0/24" in routers.routes(LEFT))
     assert {name: routers.sessions(name) for name in SETTINGS} == before
