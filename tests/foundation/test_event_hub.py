@@ -79,7 +79,7 @@ def _connections(database: Database, role: str) -> int:
 
 
 async def _take(database: Database, subject: str | None, count: int) -> list[int]:
-    following = cast("AsyncGenerator[StoredEvent, None]", afollow(database, after=None, subject=subject))
+    following = afollow(database, after=None, subject=subject)
     seen: list[int] = []
     async with contextlib.aclosing(following):
         async for event in following:
@@ -334,7 +334,7 @@ def test_a_lost_listener_is_told_once_and_replaced(
 def test_kinds_are_told_apart_among_readers_of_one_hub(database: Database, api: Database) -> None:
     async def take(prefix: str | None) -> list[str]:
         following = afollow(api, after=None, kind_prefix=prefix)
-        async with contextlib.aclosing(cast("AsyncGenerator[StoredEvent, None]", following)):
+        async with contextlib.aclosing(following):
             return [event.kind async for event in _first(following, 2)]
 
     async def run() -> list[list[str]]:

@@ -183,7 +183,7 @@ def test_an_async_follower_sees_the_past_and_what_comes(database: Database) -> N
             if len(seen) == 3:
                 break
             await asyncio.to_thread(_publish, database, "a", len(seen))
-        await source.aclose()  # type: ignore[attr-defined]  # every async generator has it
+        await source.aclose()
         return seen
 
     assert asyncio.run(run()) == [0, 1, 2]
